@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup demo check test test-gpu clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## make the virtual environment (once; again when its files change)
+
+# torch comes first and by itself: with it in place nothing else can pull another build of it
+$(VENV)/.installed: pyproject.toml scripts/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	$(PIP) install --constraint scripts/constraints.txt torch
+	$(PIP) install --constraint scripts/constraints.txt --group test --group lint --group gpu-test --editable .
+	@touch $@
+
+demo: setup  ## fresh machine to leaderboard: install, train GIN on the embedded digits, show the table
+	$(BIN)/gbench train
+	$(BIN)/gbench leaderboard
+
+check: setup  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup  ## the whole test suite on the CPU (GBENCH_DATA=FOLDER adds the tests on real datasets)
+	$(BIN)/python -m pytest -q
+
+test-gpu: setup  ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+clean:  ## remove the virtual environment and what tools left behind (runs/ stays)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,3 @@
+"""gbench: train graph neural networks to the paper's protocol and compare the runs."""
+
+__version__ = "0.1.0"

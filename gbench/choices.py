@@ -1,0 +1,60 @@
+"""What can be chosen: the YAML files of each config group, packaged and in the user's own folders.
+
+Reads files only; imports neither hydra nor torch, so that `gbench list` and completion are quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gbench.errors import UserError
+
+GROUPS = ("model", "data", "trainer", "logger", "experiment")
+PACKAGED = Path(__file__).parent / "conf"
+
+
+def choices(group: str, config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
+    """The choices of a group, by name.
+
+    Raises UserError when two folders have one of the same name: a leaderboard row called gin is
+    always gbench's.
+    """
+    found: dict[str, Path] = {}
+    for root in (PACKAGED, *config_dirs):
+        for path in (root / group).glob("*.yaml"):
+            if path.stem in found:
+                raise UserError(
+                    f"{path}: there is a {group} '{path.stem}' already, in {found[path.stem]}: "
+                    "give yours another name"
+                )
+            found[path.stem] = path
+    return dict(sorted(found.items()))
+
+
+def description(path: Path) -> str:
+    """What a choice's YAML says of itself in its first comment, after Hydra's own header lines."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if not line.startswith("# @"):
+                return line.removeprefix("#").strip() if line.startswith("#") else ""
+    return ""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file as plain values, as OmegaConf would read it but without importing it."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with path.open(encoding="utf-8") as file:
+        loaded: dict[str, Any] = yaml.load(file, Loader=loader) or {}
+    return loaded
+
+
+def default_choice(group: str) -> str:
+    """What `conf/train.yaml` chooses when the command line does not."""
+    for entry in read_yaml(PACKAGED / "train.yaml")["defaults"]:
+        if isinstance(entry, dict) and group in entry:
+            return str(entry[group])
+    raise KeyError(group)

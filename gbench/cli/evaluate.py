@@ -1,0 +1,61 @@
+"""Evaluate a finished run's weights again, on the validation and test splits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+SUMMARY = "evaluate a finished run's weights again"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", metavar="RUN", help="the run's folder, or (the start of) its name in runs/"
+    )
+    parser.add_argument("--json", action="store_true", help="print the metrics to stdout as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from gbench import runfolder
+    from gbench.config import load
+    from gbench.errors import UserError
+    from gbench.quiet import silence
+
+    folder = runfolder.find(args.name)
+    if not (folder / runfolder.RECORD).exists():
+        raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
+    config = load(folder / runfolder.CONFIG)
+    if not args.debug:
+        silence()
+
+    from gbench.build import build_task
+    from gbench.results import record as records
+    from gbench.train.checkpoint import load_weights
+    from gbench.train.progress import percent
+    from gbench.train.trainer import make_trainer
+
+    record = records.read(folder / runfolder.RECORD)
+    weights = load_weights(folder / runfolder.BEST)
+    task = build_task(config)
+    task.model.load_state_dict(weights)
+    trainer = make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, [], [])
+    device = trainer.strategy.root_device
+    task.to(device)
+    task.dataset = task.dataset.to(device)
+    values = {
+        split: task.evaluate(split, trainer.precision_plugin.val_step_context())
+        for split in ("valid", "test")
+    }
+    if args.json:
+        print(json.dumps({"run": folder.name, "metric": record.metric, **values}))
+        return 0
+    console = Console(highlight=False)
+    for split, value in values.items():
+        recorded = getattr(record, split)
+        console.print(
+            f"{split:5} {record.metric} {percent(record.metric, value)}"
+            f"  (recorded {percent(record.metric, recorded)})"
+        )
+    return 0

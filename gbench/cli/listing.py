@@ -1,0 +1,42 @@
+"""List what can be chosen: models, datasets, trainers, loggers and experiments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gbench.errors import unknown
+
+SUMMARY = "list models, data, trainers, loggers, experiments"
+TITLES = {
+    "models": "model",
+    "data": "data",
+    "trainers": "trainer",
+    "loggers": "logger",
+    "experiments": "experiment",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what", nargs="?", metavar="|".join(TITLES), help="one of these; all if left out"
+    )
+    parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
+
+
+def run(args: argparse.Namespace) -> int:
+    from gbench.choices import choices, description
+
+    if args.what is not None and args.what not in TITLES:
+        raise unknown("list", args.what, TITLES)
+    for title, group in TITLES.items():
+        if args.what not in (None, title):
+            continue
+        found = choices(group, args.config_dir)
+        width = max(map(len, found), default=0)
+        print(f"{title} ({group}=NAME)")
+        for name, path in found.items():
+            print(f"  {name:{width}}  {description(path)}")
+        if args.what is None and title != "experiments":
+            print()
+    return 0

@@ -1,0 +1,125 @@
+"""The `gbench` command: verbs, exit codes, and what an error looks like.
+
+Exit codes: 0 done, 1 a defect of gbench, 2 something for the user to mend, 130 interrupted.
+Each verb is a module with SUMMARY, add_arguments(parser) and run(args); none of them imports torch
+or hydra before it must.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from gbench import __version__
+from gbench.cli import completion, data, doctor, evaluate, leaderboard, listing, resume, show, train
+from gbench.errors import UserError, unknown
+
+VERBS = {
+    "train": train,
+    "eval": evaluate,
+    "resume": resume,
+    "show": show,
+    "list": listing,
+    "data": data,
+    "leaderboard": leaderboard,
+    "doctor": doctor,
+    "completion": completion,
+}
+
+EXAMPLES = """\
+examples:
+  gbench train                                   GIN on the embedded digits, about a minute
+  gbench train model=gin data=ogbg-molhiv        official split, metric and evaluator
+  gbench train model=gcn data=cora seed=3 model.hidden_dim=64 trainer.max_epochs=50
+  gbench leaderboard data=cora --format md
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviated options, whose errors are one line and exit code 2."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            **options, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and one line."""
+        extra = message.partition("unrecognized arguments: ")[2].split(" ")[0]
+        if extra:
+            message = f"unknown option '{extra}': {self.prog} --help lists what there is"
+        self.exit(2, f"gbench: {message}\n")
+
+
+def overview() -> str:
+    """What `gbench --help` prints."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:{width}}  {module.SUMMARY}" for name, module in VERBS.items())
+    return f"""\
+usage: gbench VERB ...     (gbench VERB --help tells more; gbench --version)
+
+Train graph neural networks to the paper's protocol and compare the runs.
+
+{verbs}
+
+{EXAMPLES}"""
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one verb; options and settings may stand in any order."""
+    verb = words[0]
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS)
+    module = VERBS[verb]
+    parser = Parser(prog=f"gbench {verb}", description=module.__doc__)
+    module.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show stack traces and warnings")
+    return parser.parse_intermixed_args(words[1:])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview(), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"gbench {__version__}")
+        return 0
+    debug = "--debug" in words
+    try:
+        args = parse(words)
+        code: int = VERBS[words[0]].run(args)
+        sys.stdout.flush()
+    except UserError as error:
+        if debug:
+            raise
+        return _say(str(error), 2)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _say(
+            f"this is a defect of gbench: {type(error).__name__}: {error}\n"
+            "Run the same command with --debug for the stack trace, and report it.",
+            1,
+        )
+    finally:
+        # Python's last collection would walk all that torch and Lightning made: 0.9 s of nothing.
+        gc.freeze()
+    return code
+
+
+def _say(message: str, code: int) -> int:
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    name = "\033[1;31mgbench:\033[0m" if colour else "gbench:"
+    print(f"{name} {message}", file=sys.stderr)
+    return code

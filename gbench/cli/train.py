@@ -1,0 +1,109 @@
+"""Train a model on a dataset and leave a record in the run's folder.
+
+Settings are Hydra overrides: model=NAME and data=NAME choose, a.b=VALUE changes a setting,
++a.b=VALUE adds one, ~a.b removes one. `gbench list` shows the names, `gbench show` the settings.
+The same command again shows the finished run, or continues it where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gbench.config import Config
+    from gbench.results.record import RunRecord
+
+SUMMARY = "train a model on a dataset"
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every verb that composes a config."""
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as seed=3")
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a folder of your own: model/ and data/ YAML files and the Python files they name",
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_overrides(parser)
+    parser.add_argument("--force", action="store_true", help="run again although it has finished")
+    parser.add_argument("--json", action="store_true", help="print the record to stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    from gbench.config import compose
+    from gbench.results.identity import run_name
+    from gbench.runfolder import RECORD, put_aside
+
+    config = compose(args.overrides, args.config_dir)
+    folder = Path(config["runs_dir"]) / run_name(config)
+    if args.force and folder.exists():
+        put_aside(folder)
+    if (folder / RECORD).exists():
+        return finished_before(folder, args.json)
+    return carry_out(config, folder, args)
+
+
+def finished_before(folder: Path, as_json: bool) -> int:
+    """Show the record of a run that is already there."""
+    from rich.console import Console
+
+    from gbench.results import record
+    from gbench.runfolder import RECORD
+
+    console = Console(stderr=True, highlight=False)
+    console.print("This run has finished before; --force runs it again.", style="yellow")
+    _show(record.read(folder / RECORD), folder, console, as_json)
+    return 0
+
+
+def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
+    """Train in `folder`, show progress on stderr and the summary, or the record with --json."""
+    from rich.console import Console
+
+    from gbench.errors import UserError
+    from gbench.runfolder import LAST
+
+    console = Console(stderr=True, highlight=False)
+    going_on = " (continuing after an interruption)" if (folder / LAST).exists() else ""
+    console.print(f"[bold]{folder.name}[/]{going_on}")
+
+    from gbench.quiet import silence
+
+    if not args.debug:
+        silence()
+    import torch
+
+    from gbench.run import train
+    from gbench.train.interrupt import Interrupted
+
+    try:
+        record = train(config, folder, console)
+    except Interrupted as interrupted:
+        console.print(f"Interrupted. Go on with: [bold]gbench resume {folder}[/]")
+        return interrupted.exit_code
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"out of memory on the GPU ({str(error).splitlines()[0]}): try a smaller "
+            "optim.batch_size or model.hidden_dim, or trainer.precision=bf16-mixed"
+        ) from error
+    if record is not None:
+        _show(record, folder, console, args.json)
+    return 0
+
+
+def _show(record: RunRecord, folder: Path, console: Console, as_json: bool) -> None:
+    from gbench.results.summary import summarise
+
+    summarise(record, folder, console)
+    if as_json:
+        print(record.to_json())

@@ -1,0 +1,229 @@
+"""From the command line's overrides to one plain, checked config.
+
+Hydra composes `gbench/conf` and the user's `--config-dir`; everything that can be wrong with the
+result (an unknown choice, key, type or value, a model on data it cannot do) is told here, before
+torch is imported.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gbench.choices import GROUPS, choices, default_choice, read_yaml
+from gbench.data.spec import DataCard
+from gbench.errors import UserError, unknown
+from gbench.limits import check_limits
+
+Config = dict[str, Any]
+
+# Sections whose settings go by name to a model, a loader or Lightning's Trainer, which check them.
+EXTENSIBLE = ("model", "data", "trainer")
+
+# What a dataset states and no command line may change: everything on its card but the fold.
+FACTS = {f.name for f in fields(DataCard)} - {"fold", "options"}
+
+# Arguments that Lightning's Trainer checks itself: several types are legal ("auto", 2, [0, 1]).
+LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "deterministic")
+
+
+def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Config:
+    """The config of one run, with `name` filled in for model, data and experiment.
+
+    Raises UserError for anything that the user has to mend.
+    """
+    own_code = find_own_code(config_dirs)
+    picks = _picks(overrides, config_dirs)
+    picks |= _experiment_of_pair(picks, config_dirs)
+    words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]
+    values = [word for word in overrides if word.split("=", 1)[0] not in GROUPS]
+
+    base = _hydra_compose(words, config_dirs)
+    _check_keys(values, base)
+    config = _hydra_compose([*words, *values], config_dirs) if values else base
+    check_values(config, base)
+    return {**config, "config_dirs": own_code}
+
+
+def find_own_code(config_dirs: Sequence[Path]) -> list[str]:
+    """Let Python find the classes that the YAML files in the user's folders name."""
+    for folder in config_dirs:
+        if not folder.is_dir():
+            raise UserError(f"--config-dir {folder}: there is no such folder")
+    paths = [str(folder.absolute()) for folder in config_dirs]
+    sys.path[:0] = paths
+    return paths
+
+
+def load(path: Path) -> Config:
+    """The config that a run left in its folder."""
+    try:
+        config = read_yaml(path)
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} is no run's folder: it has no {path.name}") from None
+    sys.path[:0] = config["config_dirs"]
+    return config
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting under its dotted name, as it is typed on the command line."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _picks(overrides: Sequence[str], config_dirs: Sequence[Path]) -> dict[str, str]:
+    """The chosen file of each group that the user named, each checked to exist."""
+    picks = {}
+    for word in overrides:
+        group, equals, choice = word.partition("=")
+        if group.lstrip("~+") in GROUPS and group[0] in "~+":
+            raise UserError(f"{word}: choose a {group[1:]} with {group[1:]}=NAME")
+        if not equals and not word.startswith("~"):
+            raise UserError(
+                f"'{word}' is not a setting: type key=value, such as model=gin or seed=3"
+            )
+        if group in GROUPS:
+            available = choices(group, config_dirs)
+            if "," in choice:
+                raise UserError(
+                    f"{word} names several runs; gbench train does one: give one {group}"
+                )
+            if choice not in available and (group, choice) != ("experiment", "null"):
+                raise unknown("dataset" if group == "data" else group, choice, available)
+            picks[group] = choice
+    return picks
+
+
+def _experiment_of_pair(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> dict[str, str]:
+    """The published setting of the model on this data, if there is one and no other was named."""
+    if "experiment" in picks:
+        return {}
+    model, data = (picks.get(group, default_choice(group)) for group in ("model", "data"))
+    pair = f"{model}-{data}"
+    return {"experiment": pair} if pair in choices("experiment", config_dirs) else {}
+
+
+def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
+    """Hydra's composition as plain values; its errors as one sentence for the user."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_module
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    folders = ",".join(f"'file://{folder.absolute()}'" for folder in config_dirs)
+    search = [f"hydra.searchpath=[{folders}]"] if folders else []
+    try:
+        with initialize_config_module("gbench.conf", version_base="1.3"):
+            composed = hydra_compose("train", [*overrides, *search], return_hydra_config=True)
+        chosen = composed.hydra.runtime.choices
+        config: Config = OmegaConf.to_container(
+            OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]),
+            resolve=True,
+        )  # type: ignore[assignment]
+    except OverrideParseException as error:
+        word = error.override.split("=", 1)[0]
+        reason = (
+            "one value, please" if "Ambiguous" in str(error) else "quote it, as in 'key=\"a b\"'?"
+        )
+        raise UserError(f"{error.override}: not a value that {word} can take; {reason}") from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(_first_sentence(error)) from error
+    for group in ("model", "data"):
+        config[group] = {"name": chosen[group], **config[group]}
+    return config
+
+
+def _first_sentence(error: BaseException) -> str:
+    """What Hydra said, without its hints at environment variables and stack traces."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    kept = [
+        line for line in lines if not re.match(r"(full_key|object_type|reference_type|See )", line)
+    ]
+    return " ".join(kept[:2]) or type(error).__name__
+
+
+def _check_keys(values: Sequence[str], base: Config) -> None:
+    """`a.b=c` and `~a.b` name a setting that exists; `+a.b=c` adds one where something reads it."""
+    known = {key: value for key, value in flatten(base) if not key.endswith((".name", "._target_"))}
+    sections = [key for key, value in base.items() if isinstance(value, dict)]
+    for word in values:
+        key = word.split("=", 1)[0].lstrip("+~")
+        section = key.rpartition(".")[0]
+        if key in sections:
+            raise UserError(
+                f"{word}: {key} is a group of settings; change one, as in {key}.KEY=VALUE"
+            )
+        if word.startswith("+") and section.split(".")[0] in EXTENSIBLE:
+            continue
+        if word.startswith("~") and key in known and section.split(".")[0] not in EXTENSIBLE:
+            raise UserError(f"{word}: gbench needs {key}; it can be changed but not removed")
+        if section == "data" and key.rpartition(".")[2] in FACTS:
+            raise UserError(
+                f"{word}: {base['data']['name']} owns its {key.rpartition('.')[2]}, so that its "
+                "results compare; for another protocol make a dataset of your own (see README)"
+            )
+        if key not in known:
+            siblings = [k for k in known if k.rpartition(".")[0] == section]
+            if not siblings:
+                raise unknown("group of settings", section.split(".")[0], sections)
+            hint = f"To give the {section} a new one: +{word}" if section in EXTENSIBLE else ""
+            raise unknown("setting", key, siblings if section else [*siblings, *GROUPS], hint)
+
+
+def check_values(config: Config, base: Config) -> None:
+    """Types as in the YAML files, values within their limits, and a model that fits the data."""
+    flat, default = dict(flatten(config)), dict(flatten(base))
+    for key, value in flat.items():
+        expected = default.get(key)
+        if expected is None or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
+            continue
+        if not _same_type(value, expected):
+            raise UserError(
+                f"{key}={value}: expected {_TYPE_NAMES[type(expected)]}, such as {expected}"
+            )
+        if isinstance(expected, float):
+            _set(config, key, float(value))
+    check_limits(flat)
+    model, data = config["model"], config["data"]
+    if data["fold"] >= data["num_folds"]:
+        last = data["num_folds"] - 1
+        raise UserError(f"data.fold={data['fold']}: {data['name']} has folds 0 to {last}")
+    if data["level"] not in model.get("levels", ("node", "graph")):
+        raise UserError(
+            f"{model['name']} works on {' and '.join(model['levels'])}-level datasets, and "
+            f"{data['name']} is {data['level']}-level: see gbench list models"
+        )
+
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+def _same_type(value: object, expected: object) -> bool:
+    if isinstance(expected, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(expected, dict):
+        return isinstance(value, dict)
+    return type(value) is type(expected)
+
+
+def _set(config: Config, key: str, value: object) -> None:
+    *path, leaf = key.split(".")
+    for part in path:
+        config = config[part]
+    config[leaf] = value

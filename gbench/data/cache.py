@@ -1,0 +1,78 @@
+"""Where prepared datasets lie, when they are still good, and who may write them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gbench.data.spec import DataCard
+from gbench.errors import UserError
+
+FORMAT = 2  # of the packed tensors; raise it when store.py or load.py lay them out differently
+
+
+def path_of(card: DataCard, cache_dir: Path) -> Path:
+    """The file of this dataset with these options, made by this version of its loader's code."""
+    facts = {
+        "format": FORMAT,
+        "loader": card._target_,
+        "code": _source_hash(card._target_),
+        "level": card.level,
+        "loss": card.loss,
+        "num_folds": card.num_folds,
+        "normalize_features": card.normalize_features,
+        "folder": card.folder,
+        "options": card.options,
+    }
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return folder_of(card.name, cache_dir) / f"{key[:16]}.pt"
+
+
+def folder_of(name: str, cache_dir: Path) -> Path:
+    """Everything derived from one dataset lies here."""
+    return cache_dir / "data" / name
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time prepare `path`; the others wait and then find it made.
+
+    Raises UserError when the folder cannot be written.
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock").open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a disk that is full, read-only or not there into one message."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder} ({error.strerror}): "
+            "choose another folder with cache_dir= or GBENCH_CACHE"
+        ) from error
+
+
+def _source_hash(target: str) -> str:
+    """Hash the module that holds the loader: a loader that changes prepares its data again."""
+    try:
+        spec = importlib.util.find_spec(target.rpartition(".")[0])
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"there is no module for the loader '{target}': _target_ must name a function, "
+            "as in my_module.load, and the module must be importable"
+        )
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()

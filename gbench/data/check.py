@@ -1,0 +1,107 @@
+"""Check what a loader returned before it is packed: wrong data must not train silently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gbench.data.source import Graph, Source, Split
+from gbench.data.spec import DataCard
+from gbench.errors import UserError
+
+
+def check_source(card: DataCard, source: Source) -> None:
+    """Raise UserError at the first graph, label or split that does not fit the card."""
+    if card.level == "node" and len(source.graphs) != 1:
+        raise _fault(card, f"has {len(source.graphs)} graphs, but a node-level dataset has one")
+    if not source.graphs:
+        raise _fault(card, "has no graphs")
+    for i, graph in enumerate(source.graphs):
+        problem = _graph_problem(card, graph, source)
+        if problem:
+            raise _fault(card, f"graph {i}: {problem}")
+    if len(source.splits) != card.num_folds:
+        raise _fault(card, f"has {len(source.splits)} splits, but num_folds is {card.num_folds}")
+    size = source.graphs[0].x.size(0) if card.level == "node" else len(source.graphs)
+    for fold, split in enumerate(source.splits):
+        problem = _split_problem(split, size)
+        if problem:
+            raise _fault(card, f"fold {fold}: {problem}")
+
+
+def check_statistics(card: DataCard, measured: Mapping[str, int]) -> None:
+    """Raise UserError unless the dataset has the sizes that its card declares."""
+    for key, declared in card.statistics.items():
+        if measured.get(key) != declared:
+            raise UserError(
+                f"dataset '{card.name}' should have {key} = {declared}, but the raw files give "
+                f"{measured.get(key, 'no such number')}: they are not the published ones"
+                + (f"; delete them and run `gbench data get {card.name}`" if card.download else "")
+            )
+
+
+def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
+    for name in ("x", "edge_index", "y"):
+        if not isinstance(getattr(graph, name, None), Tensor):
+            return f"{name} is missing"
+    x, edge_index, y, edge_attr = graph.x, graph.edge_index, graph.y, graph.edge_attr
+    nodes, edges = x.size(0), edge_index.size(-1)
+    if x.dim() != 2 or x.size(1) != source.graphs[0].x.size(1):
+        return f"x has shape {tuple(x.shape)}, expected (nodes, features), the same in all graphs"
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+        return f"edge_index has shape {tuple(edge_index.shape)}, expected (2, edges) of integers"
+    if edges and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < nodes):
+        return f"edge_index names nodes outside 0..{nodes - 1}"
+    if (source.edge_categories is None) != (edge_attr is None):
+        return "edge_attr and edge_categories must both be given or both be missing"
+    if source.node_categories is None:
+        if not x.is_floating_point():
+            return "x holds integers: give node_categories, or make x float"
+        if not bool(torch.isfinite(x).all()):
+            return "x has values that are not finite"
+    elif not _fits(x, source.node_categories):
+        return f"x is outside the categories {source.node_categories}"
+    if edge_attr is not None and source.edge_categories is not None:
+        if edge_attr.size(0) != edges:
+            return f"edge_attr has {edge_attr.size(0)} rows for {edges} edges"
+        if not _fits(edge_attr, source.edge_categories):
+            return f"edge_attr is outside the categories {source.edge_categories}"
+    return _label_problem(card, y, nodes, source.num_outputs)
+
+
+def _label_problem(card: DataCard, y: Tensor, nodes: int, num_outputs: int) -> str:
+    rows = nodes if card.level == "node" else 1
+    if card.loss == "cross-entropy":
+        if y.shape != (rows,) or y.is_floating_point():
+            return f"y has shape {tuple(y.shape)}, expected ({rows},) of integers"
+        if not (int(y.min()) >= 0 and int(y.max()) < num_outputs):
+            return f"y has labels outside 0..{num_outputs - 1}"
+    elif y.shape != (rows, num_outputs) or not y.is_floating_point():
+        return f"y has shape {tuple(y.shape)}, expected ({rows}, {num_outputs}) of floats"
+    return ""
+
+
+def _split_problem(split: Split, size: int) -> str:
+    seen = torch.zeros(size, dtype=torch.bool)
+    for part, ids in zip(Split._fields, split, strict=True):
+        if ids.numel() == 0:
+            return f"the {part} part is empty"
+        if not (int(ids.min()) >= 0 and int(ids.max()) < size):
+            return f"the {part} part names items outside 0..{size - 1}"
+        if torch.unique(ids).numel() != ids.numel() or bool(seen[ids].any()):
+            return f"the {part} part repeats an item or shares one with another part"
+        seen[ids] = True
+    return ""
+
+
+def _fits(codes: Tensor, sizes: Sequence[int]) -> bool:
+    if codes.is_floating_point() or codes.dim() != 2 or codes.size(1) != len(sizes):
+        return False
+    inside = (codes >= 0) & (codes < torch.tensor(sizes))
+    return bool(inside.all())
+
+
+def _fault(card: DataCard, problem: str) -> UserError:
+    return UserError(f"dataset '{card.name}' {problem} (its loader is {card._target_})")

@@ -1,0 +1,166 @@
+"""From a card to a dataset: the prepared file if it is good, else prepare it once."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gbench.data import cache, raw
+from gbench.data.check import check_source, check_statistics
+from gbench.data.source import Source, Split
+from gbench.data.spec import DataCard, DataSpec
+from gbench.data.store import GraphStore, pack
+from gbench.errors import UserError
+from gbench.folders import written_whole
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset ready to train on."""
+
+    card: DataCard
+    spec: DataSpec
+    store: GraphStore
+    split: Split  # of card.fold
+    fingerprint: str  # sha256 of all packed tensors and of the splits of all folds
+    statistics: dict[str, int]  # as loaded
+
+    def to(self, device: torch.device) -> Dataset:
+        """The dataset on a device, whole: batches are cut there, by graph ids from the CPU."""
+        split = self.split
+        if self.spec.level == "node":  # node ids select rows of what the model computed
+            split = Split(*(part.to(device) for part in split))
+        return replace(self, store=self.store.to(device), split=split)
+
+
+def load(card: DataCard, data_dir: Path, cache_dir: Path) -> Dataset:
+    """Load a dataset, preparing (and downloading) it first where that is not done yet.
+
+    Raises UserError when raw files cannot be had, are not the published ones, or a folder cannot be
+    written.
+    """
+    path = cache.path_of(card, cache_dir)
+    prepared = _read(path, raw.state(card, data_dir))
+    if prepared is None:
+        with cache.locked(path):
+            # another process may have made it while this one waited for the lock
+            prepared = _read(path, raw.state(card, data_dir)) or _prepare(card, data_dir, path)
+    check_statistics(card, prepared["statistics"])
+    sizes = prepared["split_sizes"]
+    start = sum(map(sum, sizes[: card.fold]))
+    parts = prepared["splits"][start : start + sum(sizes[card.fold])].split(sizes[card.fold])
+    return Dataset(
+        card,
+        DataSpec(**prepared["spec"]),
+        GraphStore(card.level, **prepared["tensors"]),
+        Split(*parts),
+        prepared["fingerprint"],
+        prepared["statistics"],
+    )
+
+
+def _read(path: Path, state: raw.State | None) -> dict[str, Any] | None:
+    """The prepared file, or None when there is none, it is damaged, or its raw files changed."""
+    if not path.exists():
+        return None
+    try:
+        prepared: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
+        whole = prepared["checksum"] == _checksum(prepared["tensors"], prepared["splits"])
+    except Exception:  # a damaged file raises whatever its bytes happen to say; it is remade
+        return None
+    # Raw files that are no longer there cannot have changed: what was prepared from them serves.
+    return prepared if whole and state in (None, prepared["raw"]) else None
+
+
+def _prepare(card: DataCard, data_dir: Path, path: Path) -> dict[str, Any]:
+    folder = raw.obtain(card, data_dir)
+    state = raw.state(card, data_dir)
+    source = _source(card, folder)
+    check_source(card, source)
+    store = pack(source.graphs, card.level)
+    if card.normalize_features:
+        # a row of zeros stays zero; x is this function's own, so that it may be divided in place
+        store.x.div_(store.x.sum(dim=1, keepdim=True).clamp(min=1e-12))
+    statistics = _statistics(card, source, store)
+    check_statistics(card, statistics)
+    tensors, splits = (
+        store.tensors(),
+        torch.cat([part for split in source.splits for part in split]),
+    )
+    sizes = [[part.numel() for part in split] for split in source.splits]
+    spec = DataSpec(
+        card.level,
+        source.num_outputs,
+        store.x.size(1),
+        source.node_categories,
+        source.edge_categories,
+    )
+    prepared = {
+        "spec": asdict(spec),
+        "tensors": tensors,
+        "splits": splits,
+        "split_sizes": sizes,
+        "statistics": statistics,
+        "fingerprint": _fingerprint(tensors, splits, sizes),
+        "raw": state,
+        "checksum": _checksum(tensors, splits),
+    }
+    with cache.writing(path.parent), written_whole(path) as file:
+        torch.save(prepared, file)
+    return prepared
+
+
+def _source(card: DataCard, folder: Path) -> Source:
+    module, _, name = card._target_.rpartition(".")
+    function: Callable[..., Source] | None = getattr(importlib.import_module(module), name, None)
+    if function is None:
+        raise UserError(f"dataset '{card.name}': {module} has no function '{name}' (its _target_)")
+    try:
+        inspect.signature(function).bind(folder, **card.options)
+    except TypeError as error:
+        raise UserError(f"dataset '{card.name}': the loader {card._target_}: {error}") from error
+    return function(folder, **card.options)
+
+
+def _statistics(card: DataCard, source: Source, store: GraphStore) -> dict[str, int]:
+    """Sizes as papers state them; edges count each direction, the split is that of fold 0."""
+    train, valid, test = (part.numel() for part in source.splits[0])
+    outputs = "num_classes" if card.loss == "cross-entropy" else "num_tasks"
+    return {
+        "num_graphs": store.num_graphs,
+        "num_nodes": store.num_nodes,
+        "num_edges": store.num_edges,
+        "num_features": store.x.size(1),
+        outputs: source.num_outputs,
+        "num_train": train,
+        "num_valid": valid,
+        "num_test": test,
+    }
+
+
+def _fingerprint(tensors: dict[str, Tensor], splits: Tensor, sizes: list[list[int]]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted({**tensors, "splits": splits}.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(bytes(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+    digest.update(str(sizes).encode())
+    return digest.hexdigest()
+
+
+def _checksum(tensors: dict[str, Tensor], splits: Tensor) -> list[int]:
+    """The sum of each tensor's bytes as 64-bit words: 10 GB/s, and no flipped bit escapes it."""
+    return [_word_sum(tensor) for tensor in (*tensors.values(), splits)]
+
+
+def _word_sum(tensor: Tensor) -> int:
+    data = tensor.contiguous().view(-1).view(torch.uint8)
+    words = data.numel() // 8 * 8
+    return int(data[:words].view(torch.int64).sum()) + int(data[words:].long().sum())

@@ -1,0 +1,40 @@
+"""What a loader returns: graphs and the splits of every fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Graph(NamedTuple):
+    """One graph, as a loader reads it; PyG's `Data` has the same names and serves as well.
+
+    Shapes: x (N, F) float or (N, K) integer categories; edge_index (2, E) integer, sources above
+    and targets below; y (N,) int64 for node tasks, (1,) int64 (cross-entropy) or (1, T) float with
+    NaN for missing labels for graph tasks; edge_attr (E, K) integer categories or None.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    y: Tensor
+    edge_attr: Tensor | None = None
+
+
+class Split(NamedTuple):
+    """One fold: indices of nodes (one-graph datasets) or of graphs, int64."""
+
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+
+
+class Source(NamedTuple):
+    """A dataset as its loader read it, before it is checked and packed."""
+
+    graphs: Sequence[Graph]  # exactly one for a node-level dataset
+    splits: Sequence[Split]  # one per fold
+    num_outputs: int  # classes (cross-entropy) or tasks (bce, l1)
+    node_categories: tuple[int, ...] | None = None  # sizes of the columns of x, if categories
+    edge_categories: tuple[int, ...] | None = None  # sizes of the columns of edge_attr

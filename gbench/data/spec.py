@@ -1,0 +1,84 @@
+"""What a dataset says of itself: its card (the YAML) and the sizes that a model is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from gbench.errors import UserError
+
+Level = Literal["node", "graph"]
+Loss = Literal["cross-entropy", "bce", "l1"]
+Direction = Literal["max", "min"]
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """The facts in `conf/data/<name>.yaml`. A dataset alone owns its task, split and metric.
+
+    Every other key of the YAML is an option of its loader and is passed to it by name.
+    """
+
+    name: str
+    _target_: str  # the loader: a function of (raw: Path, **options) that returns a Source
+    level: Level
+    loss: Loss
+    metric: str  # accuracy, rocauc, ...: see gbench/train/metrics.py
+    direction: Direction
+    split: str  # the split's name, as papers call it
+    num_folds: int
+    fold: int
+    source: str
+    licence: str
+    citation: str
+    evaluator: str = ""  # the name of OGB's own evaluator, where there is one
+    normalize_features: bool = False  # divide each feature row by its sum; zero rows stay zero
+    statistics: Mapping[str, int] = field(default_factory=dict)  # verified at every load
+    folder: str = ""  # where the raw files belong below data_dir; empty: nothing on disk is needed
+    download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/raw.py
+    options: Mapping[str, Any] = field(default_factory=dict)  # what is left: the loader's own
+
+    @property
+    def task(self) -> str:
+        """node-classification, graph-classification or graph-regression."""
+        return f"{self.level}-{'regression' if self.loss == 'l1' else 'classification'}"
+
+    @staticmethod
+    def from_config(data: Mapping[str, Any]) -> DataCard:
+        """Read the keys of one dataset's YAML and its `name`.
+
+        Raises UserError when a fact is missing or is none of the values that are allowed.
+        """
+        known = {f.name: f for f in fields(DataCard) if f.name != "options"}
+        name = f"dataset '{data.get('name', '?')}'"
+        needed = [
+            key
+            for key, f in known.items()
+            if f.default is MISSING and f.default_factory is MISSING and key not in data
+        ]
+        if needed:
+            raise UserError(f"{name} does not say its {', '.join(needed)}: add them to its YAML")
+        for key, kind in (("level", Level), ("loss", Loss), ("direction", Direction)):
+            if data[key] not in get_args(kind):
+                allowed = ", ".join(get_args(kind))
+                raise UserError(f"{name}: {key} is '{data[key]}', allowed are {allowed}")
+        num_folds, fold = data["num_folds"], data["fold"]
+        if not (isinstance(fold, int) and 0 <= fold < num_folds):
+            raise UserError(
+                f"{name} has folds 0..{num_folds - 1}, but fold is {fold}: set data.fold="
+            )
+        facts = {key: value for key, value in data.items() if key in known}
+        rest = {key: value for key, value in data.items() if key not in known}
+        return DataCard(**facts, options=rest)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model must know to be built."""
+
+    level: Level
+    num_outputs: int  # classes (cross-entropy) or tasks (bce, l1)
+    num_features: int  # width of dense node features, or number of categorical columns
+    node_categories: tuple[int, ...] | None = None  # sizes of categorical node features, or None
+    edge_categories: tuple[int, ...] | None = None  # sizes of categorical edge features, or None

@@ -1,0 +1,23 @@
+"""Errors that are the user's to mend: shown as one message with exit code 2, no stack trace."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What was given, what is allowed, what to type instead."""
+
+
+def unknown(kind: str, given: str, available: Iterable[str], hint: str = "") -> UserError:
+    """The error for a name that does not exist, with the nearest one that does.
+
+    `unknown("model", "ginn", ["gcn", "gin"])` reads
+    "unknown model 'ginn': did you mean 'gin'? available: gcn, gin".
+    """
+    names = sorted(available)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    guess = f": did you mean '{near[0]}'?" if near else "."
+    listing = f" available: {', '.join(names)}" if names else ""
+    return UserError(f"unknown {kind} '{given}'{guess}{listing}{f'. {hint}' if hint else ''}")

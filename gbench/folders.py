@@ -1,0 +1,50 @@
+"""Where raw and derived files live, and how a file is written so that none is seen half done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+def data_dir(configured: str | None = None) -> Path:
+    """Raw datasets: the config's `data_dir`, else $GBENCH_DATA, else the user's cache folder."""
+    return _folder(configured, "GBENCH_DATA", "data")
+
+
+def cache_dir(configured: str | None = None) -> Path:
+    """Derived files: the config's `cache_dir`, else $GBENCH_CACHE, else the user's cache folder."""
+    return _folder(configured, "GBENCH_CACHE", "derived")
+
+
+def _folder(configured: str | None, variable: str, name: str) -> Path:
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    chosen = configured or os.environ.get(variable) or user_cache / "gbench" / name
+    return Path(chosen).expanduser().absolute()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at `path` complete or not at all, whatever interrupts it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""The legal values of settings whose type alone does not say enough.
+
+A name means the same in every config (`dropout` is a probability wherever it stands), so each is
+stated once, here, and holds for a user's own models and datasets as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from gbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Numbers from `low` to `high`; an open end excludes the bound itself."""
+
+    low: float
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below and math.isfinite(value)
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.low_open else 'at least'} {self.low:.12g}"
+        if self.high == math.inf:
+            return f"a number {low}"
+        return f"a number {low} and {'below' if self.high_open else 'at most'} {self.high:.12g}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A closed list of words."""
+
+    words: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.words
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.words)}"
+
+
+LIMITS: dict[str, Interval | OneOf] = {
+    "model.hidden_dim": Interval(1),
+    "model.num_layers": Interval(1),
+    "model.mlp_ratio": Interval(1),
+    "model.hops": Interval(0),
+    "model.dropout": Interval(0, 1, high_open=True),
+    "model.input_dropout": Interval(0, 1, high_open=True),
+    "model.jk": OneOf(("last", "layerwise")),
+    "model.readout": OneOf(("mean", "sum", "max")),
+    "model.norm": OneOf(("none", "batch")),
+    "data.level": OneOf(("node", "graph")),
+    "data.loss": OneOf(("cross-entropy", "bce", "l1")),
+    "data.direction": OneOf(("max", "min")),
+    "data.fold": Interval(0),
+    "data.num_folds": Interval(1),
+    "optim.lr": Interval(0, low_open=True),
+    "optim.weight_decay": Interval(0),
+    "optim.batch_size": Interval(1),
+    "trainer.max_epochs": Interval(1),
+    "trainer.patience": Interval(0),
+    "trainer.select": OneOf(("best", "last")),
+    "trainer.limit_batches": Interval(0),
+    "trainer.gradient_clip_val": Interval(0),
+    "seed": Interval(0, 2**32 - 1),
+}
+
+
+def check_limits(flat: dict[str, Any]) -> None:
+    """Raise UserError for the first setting (by its dotted name) outside its legal values."""
+    for key, allowed in LIMITS.items():
+        if key in flat and flat[key] not in allowed:
+            raise UserError(f"{key}={flat[key]}: allowed is {allowed}")

@@ -1,0 +1,131 @@
+"""GCN: Kipf & Welling, "Semi-Supervised Classification with Graph Convolutional Networks", 2017.
+
+On data with categorical edge features the layer is the one that OGB (Hu et al., NeurIPS 2020) runs
+on molecules.
+
+Legend: N nodes, B graphs, F features, D hidden_dim, C outputs.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gbench.data.batch import Batch
+from gbench.data.spec import DataSpec
+from gbench.kernels import gcn_bond_aggregate, gcn_propagate
+from gbench.limits import check_limits
+from gbench.models.encoders import Embeddings, node_encoder
+from gbench.models.norm_act import NormAct
+from gbench.models.readout import Readout
+
+
+class GCNLayer(nn.Module):
+    """S x W + b with S = D^-1/2 (A + I) D^-1/2 and D_i = in-degree of i + 1.
+
+    Shapes: x (N, in_dim) → (N, out_dim).
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, *, bias: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_dim, out_dim, bias=False)
+        nn.init.xavier_uniform_(self.linear.weight)
+        self.bias = nn.Parameter(torch.zeros(out_dim)) if bias else None
+
+    def forward(self, batch: Batch, x: Tensor) -> Tensor:
+        x = gcn_propagate(batch.graph, self.linear(x))
+        return x if self.bias is None else x + self.bias
+
+
+class BondGCNLayer(nn.Module):
+    """OGB's GCN layer: messages carry the embedding of their bond.
+
+    With x' = x W + b, r learned and deg_i = out-degree of i + 1,
+    out_i = Σ_{j→i} (deg_i deg_j)^-1/2 relu(x'_j + e_ij) + relu(x'_i + r) / deg_i.
+
+    Shapes: x (N, in_dim) → (N, out_dim).
+    """
+
+    def __init__(
+        self, in_dim: int, out_dim: int, *, bias: bool, edge_categories: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_dim, out_dim, bias=bias)
+        self.root = nn.Parameter(torch.randn(out_dim))  # N(0, 1): OGB's is a default nn.Embedding
+        self.bonds = Embeddings(edge_categories, out_dim)
+
+    def forward(self, batch: Batch, x: Tensor) -> Tensor:
+        assert batch.edge_code is not None and batch.edge_combos is not None
+        table = self.bonds(batch.edge_combos)
+        return gcn_bond_aggregate(batch.graph, self.linear(x), table, batch.edge_code, self.root)
+
+
+class GCN(nn.Module):
+    """num_layers convolutions, each but the last followed by (batch norm,) ReLU and dropout.
+
+    Node level (Kipf): Z = S drop(relu(S drop(X) W_0)) W_1, the last convolution ends in the C
+    classes. Graph level (OGB): the last convolution keeps D, is normalised and dropped like the
+    others but has no ReLU, then readout and one linear layer. Categorical node features are
+    embedded first, dense ones enter the first convolution as they are.
+
+    Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
+    Raises UserError for values outside gbench/limits.py.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        hidden_dim: int,
+        num_layers: int,
+        bias: bool,
+        norm: str,
+        input_dropout: float,
+        dropout: float,
+        readout: str,
+    ) -> None:
+        super().__init__()
+        check_limits(
+            {
+                "model.hidden_dim": hidden_dim,
+                "model.num_layers": num_layers,
+                "model.norm": norm,
+                "model.input_dropout": input_dropout,
+                "model.dropout": dropout,
+            }
+        )
+        self.input_dropout = input_dropout
+        has_norm = norm == "batch"
+        in_dim, self.encoder = hidden_dim, node_encoder(spec, hidden_dim)
+        if spec.node_categories is None:
+            in_dim, self.encoder = spec.num_features, nn.Identity()
+        out_dim = spec.num_outputs if spec.level == "node" else hidden_dim
+        widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
+        # `layers.0.` is the prefix of everything that Kipf's weight decay may touch
+        self.layers = nn.ModuleList(
+            GCNLayer(a, b, bias=bias)
+            if spec.edge_categories is None
+            else BondGCNLayer(a, b, bias=bias, edge_categories=spec.edge_categories)
+            for a, b in itertools.pairwise(widths)
+        )
+        self.norm_acts = nn.ModuleList(
+            NormAct(hidden_dim, norm=has_norm, relu=True, dropout=dropout)
+            for _ in range(num_layers - 1)
+        )
+        self.readout = Readout(spec, readout)
+        if spec.level == "node":
+            self.norm_acts.append(nn.Identity())
+            self.head: nn.Module = nn.Identity()
+        else:
+            self.norm_acts.append(NormAct(hidden_dim, norm=has_norm, relu=False, dropout=dropout))
+            self.head = nn.Linear(hidden_dim, spec.num_outputs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        x = F.dropout(self.encoder(batch.x), self.input_dropout, self.training)
+        for layer, norm_act in zip(self.layers, self.norm_acts, strict=True):
+            x = norm_act(layer(batch, x))
+        out: Tensor = self.head(self.readout(batch, x))
+        return out

@@ -1,0 +1,184 @@
+"""GIN: Xu et al., "How Powerful are Graph Neural Networks?", ICLR 2019, and OGB's GINE.
+
+Legend: N nodes, B graphs, F features, D hidden_dim, C outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gbench.data.batch import Batch
+from gbench.data.spec import DataSpec
+from gbench.errors import UserError
+from gbench.kernels import gine_aggregate, segment_reduce, spmm
+from gbench.limits import check_limits
+from gbench.models.encoders import Embeddings, node_encoder
+from gbench.models.norm_act import NormAct
+from gbench.models.readout import Readout
+
+
+class GINLayer(nn.Module):
+    """MLP((1 + ε) x_i + Σ_{j→i} x_j), or Σ relu(x_j + e_ij) (GINE) where edges have categories.
+
+    MLP = linear, batch norm, ReLU, linear; e_ij is this layer's own sum of bond embeddings.
+
+    Shapes: x (N, in_dim) → (N, mlp_ratio · out_dim) → (N, out_dim).
+    """
+
+    eps: Tensor
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        mlp_ratio: int,
+        learn_eps: bool,
+        edge_categories: tuple[int, ...] | None,
+    ) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(in_dim, mlp_ratio * out_dim),
+            NormAct(mlp_ratio * out_dim, norm=True, relu=True, dropout=0.0),
+            nn.Linear(mlp_ratio * out_dim, out_dim),
+        )
+        if learn_eps:
+            self.eps = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("eps", torch.zeros(()), persistent=False)
+        self.bonds = None if edge_categories is None else Embeddings(edge_categories, in_dim)
+
+    def forward(self, batch: Batch, x: Tensor) -> Tensor:
+        if self.bonds is None:
+            x = (1 + self.eps) * x + spmm(batch.graph, x)
+        else:
+            assert batch.edge_code is not None and batch.edge_combos is not None
+            table = self.bonds(batch.edge_combos)
+            x = gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
+        out: Tensor = self.mlp(x)
+        return out
+
+
+class VirtualNode(nn.Module):
+    """One more node per graph, joined to all others: v ← dropout(MLP(Σ_{i in graph} x_i + v)).
+
+    MLP = linear, batch norm, ReLU, linear, batch norm, ReLU, with 2 D inner units.
+
+    Shapes: x (N, D), v (B, D) → (B, D).
+    """
+
+    def __init__(self, dim: int, *, dropout: float) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, 2 * dim),
+            NormAct(2 * dim, norm=True, relu=True, dropout=0.0),
+            nn.Linear(2 * dim, dim),
+            NormAct(dim, norm=True, relu=True, dropout=dropout),
+        )
+
+    def forward(self, batch: Batch, x: Tensor, v: Tensor) -> Tensor:
+        out: Tensor = self.mlp(segment_reduce(batch.node_ptr, x, "sum") + v)
+        return out
+
+
+class GIN(nn.Module):
+    """GIN layers, each with batch norm and ReLU after it, arranged as by OGB or as in the paper.
+
+    jk=last (OGB): features are encoded to D first; dropout after every layer; no ReLU after the
+    last; logits = linear(readout(h_L)). With virtual_node, h ← h + v before each layer, where v
+    starts at zero, is learned, and is updated after every layer but the last.
+
+    jk=layerwise (the paper): dense features enter as they are (h_0); ReLU after every layer;
+    logits = Σ_l dropout(linear_l(readout(h_l))), l = 0..L, and no other dropout.
+
+    Shapes: x (N, F) → h_l (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
+    Raises UserError for values outside gbench/limits.py and for a virtual node at node level (its
+    batch norm needs several graphs) or with jk=layerwise.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        hidden_dim: int,
+        num_layers: int,
+        mlp_ratio: int,
+        learn_eps: bool,
+        virtual_node: bool,
+        jk: str,
+        readout: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        check_limits(
+            {
+                "model.hidden_dim": hidden_dim,
+                "model.num_layers": num_layers,
+                "model.mlp_ratio": mlp_ratio,
+                "model.jk": jk,
+                "model.dropout": dropout,
+            }
+        )
+        self.dropout = dropout
+        self.is_layerwise = jk == "layerwise"
+        if virtual_node and (self.is_layerwise or spec.level == "node"):
+            raise UserError(
+                "model.virtual_node=true needs graph-level data and model.jk=last: "
+                f"this is {spec.level}-level data with model.jk={jk}"
+            )
+
+        in_dim, self.encoder = hidden_dim, node_encoder(spec, hidden_dim)
+        if self.is_layerwise and spec.node_categories is None:
+            in_dim, self.encoder = spec.num_features, nn.Identity()
+        widths = [in_dim, *[hidden_dim] * num_layers]
+        self.layers = nn.ModuleList(
+            GINLayer(
+                width,
+                hidden_dim,
+                mlp_ratio=mlp_ratio,
+                learn_eps=learn_eps,
+                edge_categories=spec.edge_categories,
+            )
+            for width in widths[:-1]
+        )
+        self.norm_acts = nn.ModuleList(
+            NormAct(
+                hidden_dim,
+                norm=True,
+                relu=self.is_layerwise or layer < num_layers - 1,
+                dropout=0.0 if self.is_layerwise else dropout,
+            )
+            for layer in range(num_layers)
+        )
+        self.readout = Readout(spec, readout)
+        self.heads = nn.ModuleList(
+            nn.Linear(width, spec.num_outputs)
+            for width in (widths if self.is_layerwise else widths[-1:])
+        )
+        self.virtual_start = nn.Parameter(torch.zeros(hidden_dim)) if virtual_node else None
+        self.virtual_nodes = nn.ModuleList(
+            VirtualNode(hidden_dim, dropout=dropout) for _ in range(num_layers - 1) if virtual_node
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        x: Tensor = self.encoder(batch.x)
+        if self.is_layerwise:
+            return self._layerwise(batch, x)
+        v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
+        for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
+            if v is not None:
+                x = x + v.index_select(0, batch.batch)
+                if index < len(self.virtual_nodes):
+                    v = self.virtual_nodes[index](batch, x, v)
+            x = norm_act(layer(batch, x))
+        out: Tensor = self.heads[0](self.readout(batch, x))
+        return out
+
+    def _layerwise(self, batch: Batch, x: Tensor) -> Tensor:
+        logits = [self.heads[0](self.readout(batch, x))]
+        for layer, norm_act, head in zip(self.layers, self.norm_acts, self.heads[1:], strict=True):
+            x = norm_act(layer(batch, x))
+            logits.append(head(self.readout(batch, x)))
+        return torch.stack([F.dropout(z, self.dropout, self.training) for z in logits]).sum(0)

@@ -1,0 +1,29 @@
+"""From node vectors to one vector for each thing that is classified."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gbench.data.batch import Batch
+from gbench.data.spec import DataSpec
+from gbench.kernels import segment_reduce
+from gbench.limits import check_limits
+
+
+class Readout(nn.Module):
+    """Sum, mean or maximum of each graph's nodes; on node-level data the nodes themselves.
+
+    Shapes: x (N, F) → (B, F), or (N, F) on node-level data.
+    Raises UserError for an unknown reduction.
+    """
+
+    def __init__(self, spec: DataSpec, reduce: str) -> None:
+        super().__init__()
+        self.level = spec.level
+        check_limits({"model.readout": reduce})
+        self.reduce = reduce
+
+    def forward(self, batch: Batch, x: Tensor) -> Tensor:
+        if self.level == "node":
+            return x
+        return segment_reduce(batch.node_ptr, x, self.reduce)

@@ -1,0 +1,99 @@
+"""One run, from a checked config to a record: `train` reads from top to bottom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from gbench import environment
+from gbench.build import build_task
+from gbench.config import Config
+from gbench.folders import written_whole
+from gbench.results import record as records
+from gbench.results.identity import identity
+from gbench.runfolder import BEST, CONFIG, LAST, claimed
+from gbench.train.checkpoint import save_weights
+from gbench.train.epochs import Epochs
+from gbench.train.interrupt import stoppable
+from gbench.train.loggers import finished, make_loggers
+from gbench.train.progress import Display
+from gbench.train.trainer import make_trainer
+
+
+def train(config: Config, folder: Path, console: Console) -> records.RunRecord | None:
+    """Train, choose weights by validation, test once, and leave a record in the run's folder.
+
+    Continues from the folder's last checkpoint if an earlier attempt was interrupted. Returns None
+    in the helping processes of a multi-device run. Raises UserError for what the user can mend and
+    Interrupted when told to stop.
+    """
+    started = datetime.now(UTC)
+    settings = config["trainer"]
+    task = build_task(config)
+    card = task.dataset.card
+
+    with claimed(folder), finished(config) as mirror:
+        with written_whole(folder / CONFIG) as file:
+            file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+        display = Display(
+            console, f"{config['model']['name']} · {card.name}", card, settings["max_epochs"]
+        )
+        epochs = Epochs(
+            max_epochs=settings["max_epochs"],
+            patience=settings["patience"],
+            last_checkpoint=folder / LAST,
+            display=display,
+        )
+        trainer = make_trainer(settings, [epochs], make_loggers(config, folder))
+        last = folder / LAST
+        with display, stoppable():
+            trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+        if trainer.global_rank != 0:
+            return None
+
+        best = settings["select"] == "best" and epochs.best_weights
+        if best:
+            task.model.load_state_dict(epochs.best_weights)
+        task.to(trainer.strategy.root_device)
+        test = task.evaluate("test", trainer.precision_plugin.val_step_context())
+        tested = epochs.best_epoch if best else len(epochs.curve) - 1
+        assert task.batches is not None
+        record = records.RunRecord(
+            run=folder.name,
+            identity=identity(config),
+            seed=config["seed"],
+            fold=card.fold,
+            num_folds=card.num_folds,
+            data=card.name,
+            model=config["model"]["name"],
+            task=card.task,
+            split=card.split,
+            selection="best-validation" if best else "last-epoch",
+            metric=card.metric,
+            direction=card.direction,
+            valid=epochs.curve[tested]["valid"],
+            test=test,
+            best_epoch=tested + 1,
+            epochs=len(epochs.curve),
+            num_parameters=sum(p.numel() for p in task.model.parameters()),
+            seconds_per_epoch=epochs.seconds_per_epoch,
+            seconds_total=sum(row["seconds"] for row in epochs.curve),
+            items_per_second=task.batches.items_per_epoch / epochs.train_seconds_per_epoch,
+            item="nodes" if card.level == "node" else "graphs",
+            peak_memory_mib=environment.peak_memory_mib(task.device),
+            device=environment.device_name(task.device),
+            versions=environment.versions(),
+            git=environment.git_state(),
+            fingerprint=task.dataset.fingerprint,
+            started=started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            config=config,
+        )
+        save_weights(task.model.state_dict(), folder / BEST)
+        mirror.update({"valid": record.valid, "test": test, "best_epoch": record.best_epoch})
+        records.write(record, folder)  # last: a run is finished when its record is there
+        last.unlink(missing_ok=True)
+    return record

@@ -1,0 +1,118 @@
+"""One calm line that says where a run is, on stderr: live in a terminal, now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from gbench.data.spec import DataCard
+
+REFRESH_SECONDS = 0.2  # a terminal is redrawn at most so often
+LINE_SECONDS = 10.0  # a log file gets a line at least so often, and one per tenth of the run
+
+
+def percent(metric: str, value: float) -> str:
+    """A metric as papers print it: shares in percent, errors as they are."""
+    return f"{value:.4f}" if metric in ("mae", "mse", "rmse") else f"{100 * value:.2f}"
+
+
+class Display:
+    """Epoch, loss, validation metric, best so far, seconds per epoch, time left."""
+
+    def __init__(self, console: Console, title: str, card: DataCard, max_epochs: int) -> None:
+        self.console = console
+        self.title = title
+        self.metric = card.metric
+        self.max_epochs = max_epochs
+        self.live: Live | None = None
+        self.started = self.shown = 0.0
+        self.first_epoch = 0
+        self.done = 0.0  # epochs, with the fraction of the current one
+        self.text = ""
+
+    def start(self, first_epoch: int = 0) -> None:
+        """Begin to show; `first_epoch` is where a resumed run goes on."""
+        self.started = self.shown = time.perf_counter()
+        self.first_epoch, self.done = first_epoch, float(first_epoch)
+        self.text = "starting"
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, auto_refresh=False, transient=True)
+            self.live.start()
+            self._draw()
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def batch(self, epoch: int, fraction: float) -> None:
+        """Part of an epoch is done."""
+        if self.live is not None and time.perf_counter() - self.shown > REFRESH_SECONDS:
+            self.done = epoch + fraction
+            self._draw()
+
+    def epoch(self, row: Mapping[str, float], best: float | None, best_epoch: int) -> None:
+        """An epoch is over; `row` holds its loss, validation metric and seconds."""
+        epoch = int(row["epoch"]) + 1
+        now = time.perf_counter()
+        tenth = self.live is None and epoch % max(self.max_epochs // 10, 1) == 0
+        due = now - self.shown > (REFRESH_SECONDS if self.live else LINE_SECONDS)
+        if not (tenth or due or epoch == self.max_epochs):
+            return
+        self.done = float(epoch)
+        best_text = "-" if best is None else percent(self.metric, best)
+        self.text = (
+            f"loss {row['train_loss']:.4f}"
+            f"  valid {self.metric} {percent(self.metric, row['valid'])}"
+            f"  best {best_text} @{best_epoch + 1}  {_duration(row['seconds'])}/epoch"
+        )
+        if self.live is not None:
+            self._draw()
+        else:
+            self.shown = now
+            self.console.print(
+                f"epoch {epoch}/{self.max_epochs}  {self.text}  left {self._left()}",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+    def _draw(self) -> None:
+        assert self.live is not None
+        self.shown = time.perf_counter()
+        line = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            line.add_column(no_wrap=True)
+        bar = ProgressBar(total=self.max_epochs, completed=self.done, width=16)
+        count = f"[bold]{self.title}[/]  {int(self.done)}/{self.max_epochs}"
+        line.add_row(count, bar, f"[dim]left[/] {self._left()}")
+        block = Table.grid()
+        block.add_row(line)
+        block.add_row(self.text)
+        self.live.update(block, refresh=True)
+
+    def _left(self) -> str:
+        advanced = self.done - self.first_epoch
+        if advanced <= 0:
+            return "?"
+        spent = time.perf_counter() - self.started
+        return _clock(spent / advanced * (self.max_epochs - self.done))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"

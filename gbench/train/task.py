@@ -1,0 +1,132 @@
+"""The LightningModule: a model, its dataset's loss, its optimizer, and one way to evaluate both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from gbench.errors import UserError
+from gbench.train.loader import TrainingBatches, split_batches
+from gbench.train.metrics import loss_of, score
+
+if TYPE_CHECKING:
+    from gbench.data.batch import Batch
+    from gbench.data.load import Dataset
+
+# Evaluation keeps no activations, so larger batches than in training fit and are faster.
+EVALUATION_BATCH = 512
+
+
+class Task(LightningModule):  # type: ignore[misc]
+    """One model on one dataset."""
+
+    def __init__(
+        self, model: nn.Module, dataset: Dataset, optim: Mapping[str, Any], *, seed: int, limit: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.dataset = dataset
+        self.optim = optim
+        self.seed = seed
+        self.limit = limit
+        self.epoch = 0  # epochs completed
+        self.max_epochs = 0
+        self.batches: TrainingBatches | None = None
+
+    def train_dataloader(self) -> TrainingBatches:
+        """The training batches, on this module's device."""
+        self.dataset = self.dataset.to(self.device)
+        world_size = self.trainer.world_size
+        if world_size > 1 and self.dataset.spec.level == "node":
+            raise UserError(
+                f"{self.dataset.card.name} is one graph and is trained as one batch: "
+                "several devices have nothing to share. Use trainer=auto"
+            )
+        self.batches = TrainingBatches(
+            self.dataset,
+            batch_size=self.optim["batch_size"],
+            seed=self.seed,
+            limit=self.limit,
+            rank=self.trainer.global_rank,
+            world_size=world_size,
+            next_epoch=lambda: self.epoch,
+            max_epochs=self.max_epochs,
+        )
+        return self.batches
+
+    def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
+        """Nothing to move: batches are cut on the device."""
+        return batch
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        return self.loss(self.model(batch), batch)
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        y = batch.y
+        if batch.targets is not None:
+            logits, y = logits[batch.targets], y[batch.targets]
+        return loss_of(self.dataset.card, logits, y)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam; `decay_only` limits weight decay to the parameters whose name begins so."""
+        prefix, weight_decay = self.optim["decay_only"], self.optim["weight_decay"]
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            decay = weight_decay if name.startswith(prefix) else 0.0
+            groups.setdefault(decay, []).append(parameter)
+        if prefix and weight_decay and weight_decay not in groups:
+            names = ", ".join(sorted({n.split(".")[0] for n, _ in self.model.named_parameters()}))
+            raise UserError(
+                f"optim.decay_only={prefix}: no parameter begins so; they are in {names}"
+            )
+        # Lightning clips under a float16 scaler only if the optimizer does not unscale by itself.
+        fused = not str(self.trainer.precision).startswith("16")
+        return torch.optim.Adam(
+            [{"params": group, "weight_decay": decay} for decay, group in groups.items()],
+            lr=self.optim["lr"],
+            fused=fused,
+        )
+
+    @torch.no_grad()
+    def evaluate(self, split: str, context: AbstractContextManager[Any] | None = None) -> float:
+        """The dataset's metric on "train", "valid" or "test", in evaluation mode, whole split.
+
+        Under several processes each does its share and all get the metric of all predictions.
+        """
+        ids: Tensor = getattr(self.dataset.split, split)
+        rank, world_size = _process()
+        was_training = self.model.training
+        self.model.eval()
+        outputs, labels = [], []
+        with context or nullcontext():
+            for batch in split_batches(
+                self.dataset, ids[rank::world_size], EVALUATION_BATCH, self.limit
+            ):
+                logits = self.model(batch)
+                rows = slice(None) if batch.targets is None else batch.targets
+                outputs.append(logits[rows])
+                labels.append(batch.y[rows])
+        self.model.train(was_training)
+        prediction, target = _gather(torch.cat(outputs), torch.cat(labels), world_size)
+        return score(self.dataset.card, prediction, target)
+
+
+def _process() -> tuple[int, int]:
+    """Rank and number of the processes that train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def _gather(prediction: Tensor, target: Tensor, world_size: int) -> tuple[Tensor, Tensor]:
+    """Every process's rows, in every process. Metrics do not depend on their order."""
+    if world_size == 1:
+        return prediction, target
+    parts: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(parts, (prediction.cpu(), target.cpu()))
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])

@@ -1,0 +1,25 @@
+"""Fused aggregation for graph neural networks: see each operation's file."""
+
+from gbench.kernels.csr import CSR
+from gbench.kernels.edge_softmax import edge_softmax
+from gbench.kernels.embedding_sum import embedding_sum
+from gbench.kernels.gcn_bond_aggregate import gcn_bond_aggregate
+from gbench.kernels.gcn_propagate import gcn_propagate
+from gbench.kernels.gine_aggregate import gine_aggregate
+from gbench.kernels.norm_act import norm_act
+from gbench.kernels.segment_reduce import segment_reduce
+from gbench.kernels.sheaf_laplacian import sheaf_laplacian
+from gbench.kernels.spmm import spmm
+
+__all__ = [
+    "CSR",
+    "edge_softmax",
+    "embedding_sum",
+    "gcn_bond_aggregate",
+    "gcn_propagate",
+    "gine_aggregate",
+    "norm_act",
+    "segment_reduce",
+    "sheaf_laplacian",
+    "spmm",
+]

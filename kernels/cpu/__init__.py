@@ -1,0 +1,1 @@
+"""CPU implementations, in files named as the operations; imported when first used."""

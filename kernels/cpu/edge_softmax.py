@@ -1,0 +1,178 @@
+"""CPU, numba: two walks over a row's scores forward; a row walk and a column walk backward."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from numba import uint64
+from torch import Tensor
+
+from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
+
+
+def edge_softmax(
+    rowptr: Tensor,
+    col: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    perm_t: Tensor,
+    score: Tensor,
+    x: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The forward of gbench/kernels/edge_softmax.py."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    _, heads, width = x.shape
+    out = torch.empty(rowptr.numel() - 1, heads, width, dtype=wide)
+    log_sum = torch.empty(rowptr.numel() - 1, heads, dtype=wide)
+    run(
+        _forward,
+        count_chunks(col.numel() * heads * (width + 8)),  # an exponential costs about 8 features
+        array(rowptr),
+        array(col),
+        array(score.to(wide)),
+        array(x.to(wide)),
+        array(out),
+        array(log_sum),
+    )
+    return out.to(x.dtype), log_sum
+
+
+def edge_softmax_backward(
+    grad: Tensor,
+    rowptr: Tensor,
+    col: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    perm_t: Tensor,
+    score: Tensor,
+    x: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of gbench/kernels/edge_softmax.py."""
+    wide = log_sum.dtype
+    _, heads, width = x.shape
+    chunks = count_chunks(col.numel() * heads * (width + 8))
+    scores, grads, sums = array(score.to(wide)), array(grad.to(wide)), array(log_sum)
+    grad_score = torch.empty(score.shape, dtype=wide)
+    grad_x = torch.empty(x.shape, dtype=wide)
+    run(
+        _grad_score,
+        chunks,
+        array(rowptr),
+        array(col),
+        scores,
+        array(x.to(wide)),
+        array(out.to(wide)),
+        sums,
+        grads,
+        array(grad_score),
+    )
+    run(
+        _grad_x,
+        chunks,
+        array(rowptr_t),
+        array(col_t),
+        array(perm_t),
+        scores,
+        sums,
+        grads,
+        array(grad_x),
+    )
+    return grad_score.to(score.dtype), grad_x.to(x.dtype)
+
+
+@compiled
+def _forward(
+    first: int,
+    last: int,
+    num_chunks: int,
+    rowptr: Any,
+    col: Any,
+    score: Any,
+    x: Any,
+    out: Any,
+    log_sum: Any,
+) -> int:
+    _, heads, width = x.shape
+    for i in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
+        begin, end = rowptr[i], rowptr[i + 1]
+        for h in range(heads):
+            for f in range(width):
+                out[i, h, f] = 0
+            top, total = -math.inf, 0.0
+            for e in range(begin, end):
+                value = score[e, h]
+                top = value if (value > top) | (value != value) else top
+            for e in range(begin, end):
+                weight = math.exp(score[e, h] - top)
+                total += weight
+                share, j = x.dtype.type(weight), uint64(col[e])
+                for f in range(width):
+                    out[i, h, f] += share * x[j, h, f]
+            if begin < end:
+                share = x.dtype.type(1 / total)
+                for f in range(width):
+                    out[i, h, f] *= share
+            log_sum[i, h] = top + math.log(total)
+    return 0
+
+
+@compiled
+def _grad_score(
+    first: int,
+    last: int,
+    num_chunks: int,
+    rowptr: Any,
+    col: Any,
+    score: Any,
+    x: Any,
+    out: Any,
+    log_sum: Any,
+    grad: Any,
+    grad_score: Any,
+) -> int:
+    _, heads, width = x.shape
+    zero = x.dtype.type(0)
+    for i in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
+        for h in range(heads):
+            own = zero
+            for f in range(width):
+                own += grad[i, h, f] * out[i, h, f]
+            for e in range(rowptr[i], rowptr[i + 1]):
+                j = uint64(col[e])
+                dot = zero
+                for f in range(width):
+                    dot += grad[i, h, f] * x[j, h, f]
+                grad_score[e, h] = math.exp(score[e, h] - log_sum[i, h]) * (dot - own)
+    return 0
+
+
+@compiled
+def _grad_x(
+    first: int,
+    last: int,
+    num_chunks: int,
+    rowptr_t: Any,
+    col_t: Any,
+    perm_t: Any,
+    score: Any,
+    log_sum: Any,
+    grad: Any,
+    grad_x: Any,
+) -> int:
+    _, heads, width = grad_x.shape
+    for j in range(
+        chunk_start(rowptr_t, first, num_chunks), chunk_start(rowptr_t, last, num_chunks)
+    ):
+        for h in range(heads):
+            for f in range(width):
+                grad_x[j, h, f] = 0
+            for t in range(rowptr_t[j], rowptr_t[j + 1]):
+                i = uint64(col_t[t])
+                share = grad.dtype.type(math.exp(score[perm_t[t], h] - log_sum[i, h]))
+                for f in range(width):
+                    grad_x[j, h, f] += share * grad[i, h, f]
+    return 0

@@ -1,0 +1,1 @@
+"""CUDA implementations, in files named as the operations; imported when first used."""

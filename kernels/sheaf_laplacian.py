@@ -1,0 +1,119 @@
+"""The normalised Laplacian of a cellular sheaf, applied to a signal.
+
+    y = D^-1/2 L D^-1/2 x,   (L x)_v = Σ_{e∋v} F_veᵀ (F_ve x_v - F_ue x_u),   D_v = I + Σ F_veᵀ F_ve
+
+(Bodnar et al., NeurIPS 2022, whose code adds the I). Each edge {v, u} is two entries of the graph;
+the entry in row v holds F_ve, the one in row u holds F_ue. Maps are diagonal (E, d) or full
+(E, d, d); orthogonal maps are full ones. D^-1/2 is elementwise or `inverse_sqrt`.
+
+Gradients of L, which is symmetric, with z̄ the output's: x̄ = L z̄ and
+    F̄_ve = F_ve (z̄_v x_vᵀ + x_v z̄_vᵀ) - F_ue (x_u z̄_vᵀ + z̄_u x_vᵀ)
+one d × d matrix per entry. Nothing of size E × d × F is stored.
+
+Bytes moved by L, float32: E·d·F·4 gathered + 2·N·d·F·4 + E·d²·8; its backward twice as much.
+
+Legend: N nodes, E entries, d stalk dimension (S in shapes), F features.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gbench.kernels import check, library
+from gbench.kernels.csr import CSR
+from gbench.kernels.inverse_sqrt import inverse_sqrt
+from gbench.kernels.segment_reduce import segment_reduce
+
+
+def reference(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
+    """The specification, for full maps: the dense matrix of each entry, gathered and scattered."""
+    other_ESS = maps[graph.perm_t.long()]
+    blocks_NSS = maps.new_zeros(graph.num_rows, *maps.shape[1:])
+    blocks_NSS = blocks_NSS.index_add(0, graph.row, maps.mT @ maps)
+    value, vector = torch.linalg.eigh(blocks_NSS + torch.eye(maps.size(1)).to(maps))
+    root_NSS = vector @ (value.rsqrt()[:, :, None] * vector.mT)
+    x = root_NSS @ x
+    sent_ESF = maps.mT @ (other_ESS @ x[graph.col])
+    return root_NSS @ (blocks_NSS @ x).index_add(0, graph.row, sent_ESF, alpha=-1)
+
+
+def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
+    """Apply the normalised sheaf Laplacian of the restriction maps to x.
+
+    Shapes: maps (E, S) diagonal or (E, S, S), in the order of graph.col; x (N, S, F) → (N, S, F).
+    Raises ValueError or TypeError on a wrong shape, device or dtype, and on a graph that has an
+    edge in one direction only.
+    """
+    check.square(graph)
+    if x.dim() != 3:
+        raise ValueError(f"x has shape {tuple(x.shape)}: it should be ({graph.num_rows}, S, F)")
+    check.features("x", x.flatten(1), graph.num_rows, graph.device)
+    if maps.dim() not in (2, 3):
+        raise ValueError(f"maps has shape {tuple(maps.shape)}: pass (E, S) or (E, S, S)")
+    maps = check.beside("maps", maps, (graph.num_entries, *(x.size(1),) * (maps.dim() - 1)), x)
+    if x.dtype == torch.bfloat16:
+        raise TypeError("x is torch.bfloat16: the roots need float32 or float64")
+    if not x.is_cuda and not torch.compiler.is_compiling():
+        _check_symmetric(graph)
+    if maps.dim() == 2:
+        root = (1 + segment_reduce(graph.rowptr, maps * maps)).rsqrt()[:, :, None]
+        return root * _laplacian(graph, maps, root * x)
+    blocks = segment_reduce(graph.rowptr, (maps.mT @ maps).flatten(1)).view(-1, *maps.shape[1:])
+    root = inverse_sqrt(blocks + torch.eye(maps.size(1), dtype=x.dtype, device=x.device))
+    return root @ _laplacian(graph, maps, root @ x)
+
+
+def _check_symmetric(graph: CSR) -> None:
+    """Rows and columns hold the same lists exactly when every edge runs both ways."""
+    if not (torch.equal(graph.rowptr, graph.rowptr_t) and torch.equal(graph.col, graph.col_t)):
+        raise ValueError("a sheaf needs an undirected graph: give every edge in both directions")
+
+
+def _laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
+    """L x, unnormalised."""
+    if x.is_cuda and not library.has_cuda("sheaf_laplacian"):
+        full = maps if maps.dim() == 3 else maps.diag_embed()
+        apart = full @ x[graph.row] - full[graph.perm_t.long()] @ x[graph.col]
+        return torch.zeros_like(x).index_add(0, graph.row, full.mT @ apart)
+    out: Tensor = _LAPLACIAN(graph.rowptr, graph.col, graph.perm_t, maps, x)
+    return out
+
+
+def _fake(rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+_LAPLACIAN = library.define(
+    "sheaf_laplacian(Tensor rowptr, Tensor col, Tensor reverse, Tensor maps, Tensor x) -> Tensor",
+    _fake,
+)
+
+
+def _fake_backward(
+    grad: Tensor, rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
+) -> Tensor:
+    return torch.empty_like(maps, memory_format=torch.contiguous_format)
+
+
+_BACKWARD = library.define(
+    "sheaf_laplacian_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor reverse, Tensor maps, "
+    "Tensor x) -> Tensor",
+    _fake_backward,
+)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    graph_and_maps, needs = ctx.saved_tensors[:4], ctx.needs_input_grad
+    grad_maps = _BACKWARD(grad, *ctx.saved_tensors) if needs[3] else None
+    grad_x = _LAPLACIAN(*graph_and_maps, grad) if needs[4] else None
+    return None, None, None, grad_maps, grad_x
+
+
+library.differentiate("sheaf_laplacian", _save, _backward)

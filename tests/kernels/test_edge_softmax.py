@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch_geometric.nn import GATConv
+from torch_geometric.utils import softmax
+
+from gbench.kernels import edge_softmax
+from gbench.kernels.edge_softmax import reference
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_agrees_with_the_reference(graph, width, dtype, heads, assert_agrees) -> None:
+    assert_agrees(
+        lambda score, x: edge_softmax(graph, score, x),
+        lambda score, x: reference(graph, score, x),
+        (3 * torch.randn(graph.num_entries, heads)).to(dtype),
+        torch.randn(graph.num_cols, heads, width).to(dtype),
+        roundings=2,
+    )
+
+
+def test_the_weights_are_pygs_softmax(random_graph) -> None:
+    score = torch.randn(120, 1)
+    weights = edge_softmax(random_graph, score, torch.eye(40)[:, None, :])[:, 0]
+    expected = torch.zeros(40, 40).index_put_(
+        (random_graph.row, random_graph.col.long()),
+        softmax(score[:, 0], random_graph.row, num_nodes=40),
+        accumulate=True,
+    )
+    torch.testing.assert_close(weights, expected)
+
+
+def test_is_pygs_graph_attention(random_graph) -> None:
+    conv = GATConv(6, 5, heads=3, add_self_loops=False, bias=False)
+    x = torch.randn(40, 6)
+    hidden = conv.lin(x).view(40, 3, 5)
+    source, target = ((hidden * a).sum(-1) for a in (conv.att_src, conv.att_dst))
+    score = (source[random_graph.col] + target[random_graph.row]).relu() - 0.2 * (
+        -source[random_graph.col] - target[random_graph.row]
+    ).relu()
+    torch.testing.assert_close(
+        edge_softmax(random_graph, score, hidden).flatten(1), conv(x, random_graph.edge_index)
+    )
+
+
+def test_scores_too_large_for_exp_and_equal_shifts(random_graph) -> None:
+    score, x = torch.randn(120, 2, dtype=torch.float64), torch.randn(40, 2, 3, dtype=torch.float64)
+    shifted = edge_softmax(random_graph, score + 5000, x)
+    torch.testing.assert_close(shifted, edge_softmax(random_graph, score, x))
+
+
+def test_wrong_arguments_are_named(random_graph) -> None:
+    score, x = torch.randn(120, 2), torch.randn(40, 2, 3)
+    with pytest.raises(ValueError, match="x has shape"):
+        edge_softmax(random_graph, score, x[:, 0])
+    with pytest.raises(ValueError, match="score has shape"):
+        edge_softmax(random_graph, score[:, :1], x)
+    with pytest.raises(TypeError, match=r"score is torch\.float64"):
+        edge_softmax(random_graph, score.double(), x)

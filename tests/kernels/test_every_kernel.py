@@ -1,0 +1,220 @@
+"""What every kernel promises, whatever it computes: each test runs over all of them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+import gbench.kernels as kernels
+from gbench.kernels import CSR
+
+OFFSETS = torch.tensor([0, 3, 5])
+
+
+class Case(NamedTuple):
+    """A kernel as a function of its differentiable inputs, on one random graph."""
+
+    function: Callable[..., Tensor]
+    inputs: tuple[Tensor, ...]
+
+
+def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed: int = 0) -> Case:
+    torch.manual_seed(seed)
+    graph, _ = CSR.from_edge_index(torch.randint(0, nodes - 2, (2, edges)), nodes)
+    code = torch.randint(0, 4, (edges,), dtype=torch.uint8)
+    codes = torch.randint(0, 2, (nodes, 3))
+    ptr = torch.tensor([0, nodes // 3, nodes // 3, nodes], dtype=torch.int32)
+    x, table = torch.randn(nodes, width, dtype=dtype), torch.randn(4, width, dtype=dtype)
+    weight, small = torch.randn(edges, dtype=dtype), torch.randn(8, width, dtype=dtype)
+    root, eps = torch.randn(width, dtype=dtype), torch.tensor(0.2, dtype=dtype)
+    both, _ = CSR.from_edge_index(torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1), nodes)
+    norm = torch.nn.BatchNorm1d(width, dtype=dtype)
+    return {
+        "spmm-sum": Case(lambda x: kernels.spmm(graph, x), (x,)),
+        "spmm-mean": Case(lambda x: kernels.spmm(graph, x, reduce="mean"), (x,)),
+        "spmm-max": Case(lambda x: kernels.spmm(graph, x, reduce="max"), (x,)),
+        "spmm-weighted": Case(lambda x, w: kernels.spmm(graph, x, w), (x, weight)),
+        "gcn_propagate": Case(lambda x: kernels.gcn_propagate(graph, x, 3), (x,)),
+        "segment_reduce-sum": Case(lambda x: kernels.segment_reduce(ptr, x), (x,)),
+        "segment_reduce-mean": Case(lambda x: kernels.segment_reduce(ptr, x, "mean"), (x,)),
+        "segment_reduce-max": Case(lambda x: kernels.segment_reduce(ptr, x, "max"), (x,)),
+        "embedding_sum": Case(lambda t: kernels.embedding_sum(codes, t, OFFSETS), (small,)),
+        "gine_aggregate": Case(
+            lambda x, t, e: kernels.gine_aggregate(graph, x, t, code, e), (x, table, eps)
+        ),
+        "gcn_bond_aggregate": Case(
+            lambda x, t, r: kernels.gcn_bond_aggregate(graph, x, t, code, r), (x, table, root)
+        ),
+        "edge_softmax": Case(
+            lambda s, x: kernels.edge_softmax(graph, s, x.view(nodes, 3, -1)),
+            (torch.randn(edges, 3, dtype=dtype), x),
+        ),
+        "sheaf_laplacian": Case(
+            lambda m, x: kernels.sheaf_laplacian(both, m, x.view(nodes, 3, -1)),
+            (torch.randn(both.num_entries, 3, 3, dtype=dtype), x),
+        ),
+        "norm_act": Case(lambda x, r: kernels.norm_act(x, norm, residual=r), (x, x.flip(0))),
+    }[name]
+
+
+NAMES = ["spmm-sum", "spmm-mean", "spmm-max", "spmm-weighted", "gcn_propagate"]
+NAMES += [f"segment_reduce-{reduce}" for reduce in ("sum", "mean", "max")]
+NAMES += [
+    "embedding_sum",
+    "gine_aggregate",
+    "gcn_bond_aggregate",
+    "edge_softmax",
+    "sheaf_laplacian",
+    "norm_act",
+]
+every_kernel = pytest.mark.parametrize("name", NAMES)
+
+
+def run(case: Case) -> list[Tensor]:
+    """The output and the gradients, with a fixed gradient of the output."""
+    inputs = [x.detach().requires_grad_() for x in case.inputs]
+    out = case.function(*inputs)
+    grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(5)).to(out.dtype)
+    return [out.detach(), *torch.autograd.grad(out, inputs, grad)]
+
+
+@every_kernel
+def test_gradcheck(name: str) -> None:
+    case = make(name, 12, 30, 3, torch.float64)
+    inputs = [x.requires_grad_() for x in case.inputs]
+    assert torch.autograd.gradcheck(case.function, inputs)
+
+
+@every_kernel
+@pytest.mark.parametrize("threads", [1, 3])
+def test_bitwise_the_same_again_and_at_any_number_of_threads(name: str, threads: int) -> None:
+    case = make(name, 4000, 12000, 300, torch.float32)  # enough work for several chunks
+    first = run(case)
+    torch.set_num_threads(threads)
+    for _ in range(2):
+        assert all(torch.equal(a, b) for a, b in zip(first, run(case), strict=True))
+
+
+@every_kernel
+def test_strided_inputs_and_gradients(name: str) -> None:
+    case = make(name, 12, 30, 6, torch.float32)
+    strided = [x.T.contiguous().T if x.dim() == 2 else x for x in case.inputs]
+    sparse = [torch.stack([x, x], -1)[..., 0] for x in case.inputs]
+    expected = run(case)
+    for inputs in (strided, sparse):
+        found = run(Case(case.function, tuple(inputs)))
+        assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    leaves = [x.detach().requires_grad_() for x in case.inputs]
+    case.function(*leaves).sum().backward()  # its gradient is one number, expanded
+    ones = torch.ones_like(expected[0])
+    again = [x.detach().requires_grad_() for x in case.inputs]
+    grads = torch.autograd.grad(case.function(*again), again, ones)
+    assert all(torch.equal(x.grad, g) for x, g in zip(leaves, grads, strict=True))
+
+
+@every_kernel
+def test_only_the_gradients_that_are_wanted(name: str) -> None:
+    case = make(name, 12, 30, 3, torch.float64)
+    _, *expected = run(case)
+    for position, wanted in enumerate(expected):
+        inputs = [x.detach() for x in case.inputs]
+        inputs[position].requires_grad_()
+        out = case.function(*inputs)
+        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(5)).to(out.dtype)
+        (found,) = torch.autograd.grad(out, [inputs[position]], grad)
+        assert torch.equal(found, wanted)
+    with torch.no_grad():
+        assert not case.function(*[x.requires_grad_() for x in case.inputs]).requires_grad
+
+
+@every_kernel
+def test_compiles_in_one_graph(name: str) -> None:
+    case = make(name, 12, 30, 3, torch.float32)
+    expected = run(case)
+    torch.compiler.reset()
+    compiled = torch.compile(case.function, fullgraph=True, backend="aot_eager")
+    found = run(Case(compiled, case.inputs))
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@every_kernel
+def test_opcheck(name: str) -> None:
+    """Schema, fake shapes, autograd registration and AOT of the operations that a call makes."""
+    calls: list[tuple[object, tuple[object, ...]]] = []
+
+    class Record(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            if op.namespace == "gbench":
+                calls.append((op, args))
+            return op(*args, **(kwargs or {}))
+
+    case = make(name, 12, 30, 3, torch.float64)
+    with Record():
+        run(case)
+    assert any(op.name().endswith("_backward") for op, _ in calls) or name == "gcn_propagate"
+    for op, args in calls:
+        is_forward = not op.name().endswith("_backward")
+        detached = [
+            a.detach().requires_grad_(is_forward and a.is_floating_point())
+            if isinstance(a, Tensor)
+            else a
+            for a in args
+        ]
+        torch.library.opcheck(op, tuple(detached))
+
+
+@pytest.mark.parametrize("name", ["spmm-sum", "spmm-mean", "spmm-max", "gcn_propagate"])
+def test_relabelled_nodes_give_relabelled_rows(name: str) -> None:
+    torch.manual_seed(3)
+    edges, x = torch.randint(0, 20, (2, 70)), torch.randn(20, 5, dtype=torch.float64)
+    label = torch.randperm(20)
+
+    def at(edges: Tensor) -> Callable[[Tensor], Tensor]:
+        graph, _ = CSR.from_edge_index(edges, 20)
+        if name == "gcn_propagate":
+            return lambda x: kernels.gcn_propagate(graph, x, 2)
+        return lambda x: kernels.spmm(graph, x, reduce=name.removeprefix("spmm-"))
+
+    moved = torch.empty_like(x)
+    moved[label] = x
+    torch.testing.assert_close(at(label[edges])(moved)[label], at(edges)(x))
+
+
+@pytest.mark.parametrize("name", ["gine_aggregate", "gcn_bond_aggregate", "spmm"])
+def test_shuffled_edges_change_nothing(name: str) -> None:
+    torch.manual_seed(3)
+    edges, x = torch.randint(0, 20, (2, 70)), torch.randn(20, 5, dtype=torch.float64)
+    table, code = torch.randn(6, 5).double(), torch.randint(0, 6, (70,))
+
+    def at(shuffle: Tensor) -> Tensor:
+        graph, order = CSR.from_edge_index(edges[:, shuffle], 20)
+        codes = code[shuffle][order]
+        if name == "gine_aggregate":
+            return kernels.gine_aggregate(graph, x, table, codes, torch.tensor(0.1).double())
+        if name == "gcn_bond_aggregate":
+            return kernels.gcn_bond_aggregate(graph, x, table, codes, table[0])
+        return kernels.spmm(graph, x, codes.double())
+
+    torch.testing.assert_close(at(torch.randperm(70)), at(torch.arange(70)))
+
+
+def test_plain_sums_import_no_compiler() -> None:
+    """spmm, gcn_propagate and segment_reduce start without numba, dynamo and sympy."""
+    script = """
+import sys, torch
+import gbench.kernels as kernels
+assert not {"numba", "triton"} & set(sys.modules)
+graph, _ = kernels.CSR.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2)
+x = torch.ones(2, 3, requires_grad=True)
+ptr = torch.tensor([0, 2], dtype=torch.int32)
+hidden = kernels.gcn_propagate(graph, kernels.spmm(graph, x, reduce="mean"), 2)
+kernels.segment_reduce(ptr, hidden, "mean").sum().backward()
+heavy = {"numba", "triton", "torch._dynamo", "sympy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,68 @@
+import pytest
+import torch
+from torch_geometric.nn import GCNConv, SGConv
+
+from gbench.kernels import CSR, gcn_propagate
+from gbench.kernels.gcn_propagate import reference
+
+
+@pytest.mark.parametrize("hops", [1, 2, 5])
+def test_agrees_with_the_reference(graph, width, dtype, hops, assert_agrees) -> None:
+    assert_agrees(
+        lambda x: gcn_propagate(graph, x, hops),
+        lambda x: reference(graph, x, hops),
+        torch.randn(graph.num_rows, width).to(dtype),
+        roundings=hops,
+    )
+
+
+def simple_graph() -> CSR:
+    """No self-loops and no repeated edges, where PyG's conventions and ours are the same."""
+    edges = torch.randint(0, 30, (2, 90), generator=torch.Generator().manual_seed(2))
+    edges = edges[:, edges[0] != edges[1]].unique(dim=1)
+    return CSR.from_edge_index(edges, 30)[0]
+
+
+def test_one_hop_is_pygs_gcn_conv() -> None:
+    graph, x = simple_graph(), torch.randn(30, 8)
+    conv = GCNConv(8, 8, bias=False)
+    torch.nn.init.eye_(conv.lin.weight)
+    torch.testing.assert_close(gcn_propagate(graph, x), conv(x, graph.edge_index))
+
+
+def test_many_hops_are_pygs_sg_conv() -> None:
+    graph, x = simple_graph(), torch.randn(30, 8)
+    conv = SGConv(8, 8, K=4, bias=False)
+    torch.nn.init.eye_(conv.lin.weight)
+    torch.testing.assert_close(gcn_propagate(graph, x, 4), conv(x, graph.edge_index))
+
+
+def test_the_square_root_of_degrees_is_the_eigenvector_of_one() -> None:
+    edges = simple_graph().edge_index
+    graph, _ = CSR.from_edge_index(torch.cat([edges, edges.flip(0)], 1).unique(dim=1), 30)
+    root = (graph.in_degree + 1).double().sqrt()[:, None]
+    torch.testing.assert_close(gcn_propagate(graph, root, 7), root)
+
+
+def test_backward_of_a_directed_graph_is_the_transposed_matrix() -> None:
+    graph = simple_graph()
+    matrix = gcn_propagate(graph, torch.eye(30, dtype=torch.float64), 2)
+    x = torch.randn(30, 30, dtype=torch.float64, requires_grad=True)
+    (grad,) = torch.autograd.grad(gcn_propagate(graph, x, 2), x, torch.eye(30, dtype=torch.float64))
+    assert not torch.allclose(matrix, matrix.T)
+    torch.testing.assert_close(grad, matrix.T)
+
+
+def test_no_hop_changes_nothing(random_graph) -> None:
+    x = torch.randn(40, 3)
+    assert torch.equal(gcn_propagate(random_graph, x, 0), x)
+
+
+def test_wrong_arguments_are_named(random_graph) -> None:
+    with pytest.raises(ValueError, match="hops=-1"):
+        gcn_propagate(random_graph, torch.randn(40, 3), -1)
+    with pytest.raises(ValueError, match="x has shape"):
+        gcn_propagate(random_graph, torch.randn(41, 3))
+    wide, _ = CSR.from_edge_index(torch.tensor([[4], [0]]), 2, 5)
+    with pytest.raises(ValueError, match="2 rows and 5 columns"):
+        gcn_propagate(wide, torch.randn(2, 3))

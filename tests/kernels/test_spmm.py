@@ -1,0 +1,104 @@
+import pytest
+import torch
+from torch_geometric.nn import GraphConv, SimpleConv
+from torch_geometric.utils import scatter
+
+from gbench.kernels import CSR, spmm
+from gbench.kernels.spmm import reference
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_agrees_with_the_reference(graph, width, dtype, reduce, assert_agrees) -> None:
+    x = torch.randn(graph.num_cols, width)
+    x = (x * 2).round() if reduce == "max" else x  # ties: their gradient is shared
+    assert_agrees(
+        lambda x: spmm(graph, x, reduce=reduce),
+        lambda x: reference(graph, x, reduce=reduce),
+        x.to(dtype),
+    )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+def test_weighted_agrees_with_the_reference(graph, width, dtype, reduce, assert_agrees) -> None:
+    assert_agrees(
+        lambda x, weight: spmm(graph, x, weight, reduce),
+        lambda x, weight: reference(graph, x, weight, reduce),
+        torch.randn(graph.num_cols, width).to(dtype),
+        torch.randn(graph.num_entries).to(dtype),
+    )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_agrees_with_pyg(random_graph, reduce) -> None:
+    x = torch.randn(random_graph.num_cols, 9)
+    expected = SimpleConv(aggr=reduce)(x, random_graph.edge_index)
+    torch.testing.assert_close(spmm(random_graph, x, reduce=reduce), expected)
+    row = random_graph.row
+    scattered = scatter(x[random_graph.col], row, 0, random_graph.num_rows, reduce=reduce)
+    torch.testing.assert_close(spmm(random_graph, x, reduce=reduce), scattered)
+
+
+def test_weighted_sum_is_pygs_graph_conv(random_graph) -> None:
+    x, weight = torch.randn(random_graph.num_cols, 9), torch.rand(random_graph.num_entries)
+    conv = GraphConv(9, 9, bias=False)
+    torch.nn.init.eye_(conv.lin_rel.weight)
+    torch.nn.init.zeros_(conv.lin_root.weight)
+    torch.testing.assert_close(
+        spmm(random_graph, x, weight), conv(x, random_graph.edge_index, weight)
+    )
+
+
+def test_rectangular_pattern_is_a_dense_product() -> None:
+    dense = torch.randn(6, 11).relu().double()
+    row, col = dense.nonzero(as_tuple=True)
+    graph, order = CSR.from_edge_index(torch.stack([col, row]), 6, 11)
+    weight, x = dense[row, col][order], torch.randn(11, 4, dtype=torch.float64)
+    torch.testing.assert_close(spmm(graph, x, weight), dense @ x)
+
+
+def test_a_bfloat16_hub_sums_in_float32() -> None:
+    sources = torch.arange(4097)  # bfloat16 sums of ones stop at 256
+    graph, _ = CSR.from_edge_index(torch.stack([sources, torch.zeros_like(sources)]), 4097)
+    ones = torch.ones(4097, 5, dtype=torch.bfloat16)
+    assert spmm(graph, ones)[0].tolist() == [4096.0] * 5  # 4097 rounded to bfloat16
+    assert spmm(graph, ones, reduce="mean")[0].tolist() == [1.0] * 5
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_a_nan_reaches_exactly_the_rows_that_read_it(random_graph, reduce) -> None:
+    x = torch.randn(random_graph.num_cols, 3)
+    x[7, 1] = torch.nan
+    reads_it = torch.zeros(random_graph.num_rows, dtype=torch.bool)
+    reads_it[random_graph.row[random_graph.col == 7]] = True
+    found = spmm(random_graph, x, reduce=reduce).isnan()
+    assert torch.equal(found[:, 1], reads_it)
+    assert not found[:, [0, 2]].any()
+
+
+def test_a_sum_keeps_no_features_alive(random_graph) -> None:
+    x = torch.randn(random_graph.num_cols, 9, requires_grad=True)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        spmm(random_graph, x)
+    assert saved
+    assert not any(t.is_floating_point() for t in saved)
+
+
+def test_wrong_arguments_are_named(random_graph) -> None:
+    x = torch.randn(40, 3)
+    with pytest.raises(ValueError, match="reduce='min': pass one of sum, mean, max"):
+        spmm(random_graph, x, reduce="min")
+    with pytest.raises(ValueError, match=r"x has shape \(39, 3\): it should be \(40, any width\)"):
+        spmm(random_graph, x[:39])
+    with pytest.raises(ValueError, match="x has shape"):
+        spmm(random_graph, x[:, 0])
+    with pytest.raises(TypeError, match=r"x is torch\.int64"):
+        spmm(random_graph, x.long())
+    with pytest.raises(TypeError, match=r"weight is torch\.float64"):
+        spmm(random_graph, x, torch.ones(120, dtype=torch.float64))
+    with pytest.raises(ValueError, match="weight has shape"):
+        spmm(random_graph, x, torch.ones(119))
+    with pytest.raises(ValueError, match="max' takes no weight"):
+        spmm(random_graph, x, torch.ones(120), "max")
+    with pytest.raises(ValueError, match="x is on meta"):
+        spmm(random_graph, x.to("meta"))

@@ -1,0 +1,93 @@
+"""Small graphs and batches of them, in float64, for comparisons with dense mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from gbench.data.batch import Batch
+from gbench.kernels.csr import CSR
+
+ATOMS, BONDS = (5, 3, 4), (4, 3)
+
+
+class Example(NamedTuple):
+    x: Tensor
+    edge_index: Tensor
+    edge_attr: Tensor | None = None
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_seed():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Batch]:
+    """Lay graphs side by side; the edges come in any order and leave sorted, codes with them."""
+
+    def make(examples: Sequence[Example]) -> Batch:
+        sizes = [example.x.size(0) for example in examples]
+        starts = torch.tensor([0, *sizes]).cumsum(0)
+        edge_index = torch.cat(
+            [e.edge_index + start for e, start in zip(examples, starts.tolist(), strict=False)], 1
+        )
+        graph, order = CSR.from_edge_index(edge_index, sum(sizes))
+        code = combos = None
+        if examples[0].edge_attr is not None:
+            attributes = torch.cat([e.edge_attr for e in examples])
+            combos, code = attributes.unique(dim=0, return_inverse=True)
+            code = code[order]
+        y = torch.zeros(len(examples), dtype=torch.int64)
+        return Batch(graph, torch.cat([e.x for e in examples]), y, starts.int(), code, combos)
+
+    return make
+
+
+@pytest.fixture
+def random_graph() -> Callable[..., Example]:
+    """A connected-ish undirected graph with float64 features or with categories."""
+
+    def make(num_nodes: int, num_features: int | None = 4, *, directed: bool = False) -> Example:
+        dense = torch.rand(num_nodes, num_nodes) < 0.4
+        dense.fill_diagonal_(False)
+        if not directed:
+            dense = dense.triu()
+            dense = dense | dense.T
+        edge_index = dense.nonzero().T[:, torch.randperm(int(dense.sum()))]
+        if num_features is not None:
+            x = torch.randn(num_nodes, num_features, dtype=torch.float64)
+            return Example(x, edge_index)
+        x = torch.stack([torch.randint(size, (num_nodes,)) for size in ATOMS], 1)
+        low, high = edge_index.min(0).values, edge_index.max(0).values
+        both_ways_alike = (low * 7 + high * 3) % 5
+        columns = [(both_ways_alike + k) % size for k, size in enumerate(BONDS)]
+        return Example(x, edge_index, torch.stack(columns, 1))
+
+    return make
+
+
+@pytest.fixture
+def same_outputs_and_gradients() -> Callable[[Tensor, Tensor, dict[str, Tensor]], None]:
+    """Compare two outputs that were computed from the same parameters, and all gradients."""
+
+    def check(ours: Tensor, theirs: Tensor, parameters: dict[str, Tensor]) -> None:
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+        weight = torch.randn_like(ours)
+        values = list(parameters.values())
+        got = torch.autograd.grad((ours * weight).sum(), values)
+        want = torch.autograd.grad((theirs * weight).sum(), values)
+        for name, a, b in zip(parameters, got, want, strict=True):
+            assert b.abs().sum() > 0, f"{name} has no influence on this example"
+            about = f"gradient of {name}: {{}}".format
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8, msg=about)
+
+    return check

@@ -1,0 +1,85 @@
+"""SGC against powers of the dense matrix and PyG's layer; S^K X is kept, and never a stale one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch_geometric.nn import SGConv
+
+from gbench.data.spec import DataSpec
+from gbench.errors import UserError
+from gbench.models import sgc as module
+from gbench.models.sgc import SGC
+
+SPEC = DataSpec("node", 3, 4)
+
+
+def s_power_x(example, hops):
+    a = torch.eye(len(example.x), dtype=torch.float64)
+    for j, i in example.edge_index.T.tolist():
+        a[i, j] += 1
+    s = torch.diag(a.sum(1) ** -0.5) @ a @ torch.diag(a.sum(1) ** -0.5)
+    return torch.linalg.matrix_power(s, hops) @ example.x
+
+
+@pytest.mark.parametrize("hops", [0, 1, 2, 7])
+def test_equals_powers_of_the_dense_matrix(
+    hops, make_batch, random_graph, same_outputs_and_gradients
+):
+    example = random_graph(10, directed=hops == 1)
+    model = SGC(SPEC, hops=hops).double()
+    expected = s_power_x(example, hops) @ model.linear.weight.T + model.linear.bias
+    parameters = dict(model.named_parameters())
+    same_outputs_and_gradients(model(make_batch([example])), expected, parameters)
+
+
+def test_equals_pyg(make_batch, random_graph):
+    example = random_graph(10)
+    model = SGC(SPEC, hops=2).double()
+    conv = SGConv(4, 3, K=2).double()
+    conv.lin = model.linear
+    torch.testing.assert_close(model(make_batch([example])), conv(example.x, example.edge_index))
+
+
+def test_propagates_once_per_graph_features_and_hops(make_batch, random_graph, monkeypatch):
+    calls = []
+    propagate = module.gcn_propagate
+    monkeypatch.setattr(
+        module, "gcn_propagate", lambda *a, **k: calls.append(k["hops"]) or propagate(*a, **k)
+    )
+    example = random_graph(10)
+    batch = make_batch([example])
+    two, three = SGC(SPEC, hops=2).double(), SGC(SPEC, hops=3).double()
+    first = two(batch)
+    for targets in (torch.arange(3), torch.arange(3, 9)):
+        assert torch.equal(two(batch.with_targets(targets)), first)
+    assert calls == [2]
+    assert not torch.equal(two.linear(s_power_x(example, 3)), first)
+    torch.testing.assert_close(three(batch), three.linear(s_power_x(example, 3)))
+    assert calls == [2, 3]
+
+    other_x = random_graph(10)._replace(edge_index=example.edge_index)
+    torch.testing.assert_close(two(replace(batch, x=other_x.x)), two.linear(s_power_x(other_x, 2)))
+    two(batch)  # the memo now holds what belongs to the first graph
+    other_graph = random_graph(10)._replace(x=example.x)
+    changed = replace(batch, graph=make_batch([other_graph]).graph)
+    torch.testing.assert_close(two(changed), two.linear(s_power_x(other_graph, 2)))
+
+
+def test_what_inference_left_can_be_trained_on(make_batch, random_graph):
+    batch = make_batch([random_graph(10)])
+    model = SGC(SPEC, hops=2).double()
+    with torch.inference_mode():
+        model(batch)
+    model(batch).sum().backward()
+    assert model.linear.weight.grad.any()
+
+
+@pytest.mark.parametrize(
+    "spec", [DataSpec("graph", 3, 4), DataSpec("node", 3, 2, (5, 3))], ids=["graph", "categories"]
+)
+def test_other_data_is_refused_with_a_way_out(spec):
+    with pytest.raises(UserError, match="model=gcn"):
+        SGC(spec, hops=2)

@@ -1,0 +1,175 @@
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gbench.cli import leaderboard
+from gbench.errors import UserError
+
+
+def parse(*words):
+    parser = argparse.ArgumentParser()
+    leaderboard.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.fixture
+def runs(make_record, save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    folder = tmp_path / "runs"
+    save(make_record(run="a"), folder)
+    save(make_record(run="b", data="texas", identity="b"), folder)
+    save(make_record(run="c", model="sgc", identity="c", test=0.5), folder)
+    return folder
+
+
+def test_the_default_folder_is_runs_and_all_goes_to_stdout(runs, capsys):
+    assert leaderboard.run(parse()) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("cora: accuracy")
+    assert "\ntexas: accuracy" in captured.out
+    assert captured.err == ""
+    assert "\x1b" not in captured.out
+
+
+def test_filters_choose_tables_and_rows(runs, capsys):
+    def models(*words):
+        leaderboard.run(parse(*words, "--format", "json"))
+        tables = json.loads(capsys.readouterr().out)["tables"]
+        return {table["data"]: [row["model"] for row in table["rows"]] for table in tables}
+
+    assert models("data=texas") == {"texas": ["gcn"]}
+    assert models("data=texas,cora") == {"cora": ["gcn", "sgc"], "texas": ["gcn"]}
+    assert models("data=texas", "data=cora", "model=sgc") == {"cora": ["sgc"]}
+    assert models("runs", "model=gcn", "./runs/") == {"cora": ["gcn"], "texas": ["gcn"]}
+
+
+def test_a_filter_that_matches_nothing_lists_what_there_is(runs):
+    with pytest.raises(UserError, match=r"dataset 'corra': did you mean 'cora'\? .*: cora, texas"):
+        leaderboard.run(parse("data=corra"))
+    with pytest.raises(UserError, match=r"model 'sgc'.*available: gcn\."):
+        leaderboard.run(parse("data=texas", "model=sgc"))
+    with pytest.raises(UserError, match=r"filter 'dat': did you mean 'data'\?"):
+        leaderboard.run(parse("dat=cora"))
+    with pytest.raises(UserError, match="'data=' names nothing: type data=NAME"):
+        leaderboard.run(parse("data="))
+
+
+def test_a_folder_with_an_equals_sign_is_a_folder(runs, capsys):
+    runs.rename("lr=0.1")
+    assert leaderboard.run(parse("./lr=0.1")) == 0
+    assert "cora" in capsys.readouterr().out
+
+
+def test_empty_and_missing_folders_say_what_to_type(runs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no finished run in empty: type `gbench train`"):
+        leaderboard.run(parse("empty"))
+    with pytest.raises(UserError, match=r"'missing'.*`gbench train`"):
+        leaderboard.run(parse("runs", "missing"))
+
+
+def test_what_was_left_out_is_counted_on_stderr(runs, make_record, save, capsys):
+    bad = runs / "bad" / "record.json"
+    bad.parent.mkdir()
+    bad.write_text('{"schema": 2}')
+    leaderboard.run(parse("--format", "csv"))
+    captured = capsys.readouterr()
+    reason = "schema 2 is newer than this gbench reads (1): upgrade gbench"
+    assert captured.err == f"1 record left out: runs/bad/record.json: {reason}\n"
+    assert captured.out.count("\n") == 4
+    for number in range(7):
+        (runs / f"bad{number}").mkdir()
+        (runs / f"bad{number}" / "record.json").write_text("{")
+    save(make_record(run="a-again"), runs)
+    leaderboard.run(parse())
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "8 records left out:"
+    assert lines[6] == "  … and 3 more"
+    assert lines[7].startswith("1 record left out: the same setting, seed and fold")
+    assert len(lines) == 8
+
+
+def fresh(code, *words, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=True,
+        **options,
+    )
+
+
+IMPORTS = """
+import importlib, pkgutil, sys
+import gbench.results
+for module in pkgutil.iter_modules(gbench.results.__path__):
+    importlib.import_module(f"gbench.results.{module.name}")
+import gbench.cli.leaderboard
+heavy = {"torch", "hydra", "omegaconf", "lightning", "numpy", "pandas", "scipy", "rich", "yaml"}
+print(sorted(heavy & set(sys.modules)), "gbench.results.store" in sys.modules)
+"""
+
+MAIN = """
+import argparse, sys
+from gbench.cli import leaderboard
+parser = argparse.ArgumentParser()
+leaderboard.add_arguments(parser)
+sys.exit(leaderboard.run(parser.parse_args()))
+"""
+
+
+def test_nothing_heavy_is_imported():
+    assert fresh(IMPORTS).stdout == "[] True\n"
+
+
+def test_a_file_gets_no_colours_and_120_columns(runs):
+    def out(**columns):
+        environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+        return fresh(MAIN, runs, env=environment | columns).stdout
+
+    assert "\x1b" not in out()
+    assert out() == out(COLUMNS="120") != out(COLUMNS="80")
+
+
+def test_ten_thousand_records(make_record, tmp_path):
+    """Whole command against its floor in the same minutes: opening and parsing the files."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    files = {f"ind.cora.{number}": "0" * 64 for number in range(7)}
+    for number in range(10_000):
+        setting, seed = divmod(number, 10)
+        record = make_record(
+            {"model.hidden_dim": 16 + setting, "seed": seed, "data.download": files},
+            run=f"r{number}",
+            identity=f"{setting:010x}",
+            data=f"data{setting % 10}",
+            seed=seed,
+            test=number / 10_000,
+        )
+        (runs / record.run).mkdir()
+        (runs / record.run / "record.json").write_text(record.to_json())
+    assert 2200 < len(record.to_json()) < 3500
+
+    floor = "import glob, json, sys\nfor p in glob.glob(sys.argv[1] + '/*/record.json'):\n"
+    floor += "    with open(p) as file: json.load(file)"
+
+    def seconds(code):
+        start = time.perf_counter()
+        out = fresh(code, runs).stdout
+        return time.perf_counter() - start, out
+
+    bare, parsing, whole = [], [], []
+    for _ in range(3):
+        bare.append(seconds("pass")[0])
+        parsing.append(seconds(floor)[0])
+        elapsed, out = seconds(MAIN)
+        whole.append(elapsed)
+    assert out.count(" ± ") == 2 * 1000
+    print(f"pass {min(bare):.3f} s, json.load {min(parsing):.3f} s, table {min(whole):.3f} s")
+    assert min(whole) - min(bare) < 2.5 * (min(parsing) - min(bare)) + 0.3

@@ -1,0 +1,161 @@
+"""Composition: what is chosen, what is refused, and what a refusal says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gbench.choices import GROUPS, choices, description
+from gbench.config import compose
+from gbench.errors import UserError
+
+MODELS, DATASETS = choices("model"), choices("data")
+
+
+def refused(*overrides: str) -> str:
+    with pytest.raises(UserError) as error:
+        compose(overrides)
+    return str(error.value)
+
+
+def test_default_is_gin_on_digits() -> None:
+    config = compose([])
+    assert (config["model"]["name"], config["data"]["name"], config["seed"]) == ("gin", "digits", 0)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_choice_says_in_one_line_what_it_is(group: str) -> None:
+    assert choices(group)
+    for name, path in choices(group).items():
+        assert 10 < len(description(path)) < 120, name
+
+
+@pytest.mark.parametrize("data", DATASETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_composes_with_every_dataset_or_says_why_not(model: str, data: str) -> None:
+    levels = yaml.safe_load(MODELS[model].read_text())["model"]["levels"]
+    level = yaml.safe_load(DATASETS[data].read_text())["level"]
+    if level in levels:
+        config = compose([f"model={model}", f"data={data}"])
+        assert (config["model"]["name"], config["data"]["name"]) == (model, data)
+    else:
+        message = refused(f"model={model}", f"data={data}")
+        assert f"{model} works on" in message
+        assert f"{data} is {level}-level" in message
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_an_experiment_is_what_its_pair_gets_by_itself(name: str) -> None:
+    by_name = compose([f"experiment={name}"])
+    model, data = by_name["model"]["name"], by_name["data"]["name"]
+    assert name == f"{model}-{data}"
+    assert by_name == compose([f"model={model}", f"data={data}"])
+    assert by_name != compose([f"model={model}", f"data={data}", "experiment=null"])
+
+
+@pytest.mark.parametrize("group", ["trainer", "logger"])
+def test_every_trainer_and_logger_composes(group: str) -> None:
+    for name in choices(group):
+        assert compose([f"{group}={name}"])[group]
+
+
+def test_command_line_wins_over_experiment_and_model() -> None:
+    config = compose(["model=gcn", "data=cora", "model.hidden_dim=64", "trainer.max_epochs=7"])
+    assert config["model"]["hidden_dim"] == 64
+    assert config["trainer"]["max_epochs"] == 7
+
+
+def test_a_debug_trainer_wins_over_an_experiment() -> None:
+    config = compose(["model=gcn", "data=cora", "trainer=debug"])
+    assert config["trainer"]["max_epochs"] == 2
+
+
+def test_an_integer_for_a_number_becomes_that_number() -> None:
+    rate = compose(["optim.lr=1"])["optim"]["lr"]
+    assert rate == 1.0
+    assert isinstance(rate, float)
+
+
+def test_scientific_notation_is_a_number() -> None:
+    assert compose(["optim.lr=1e-3"])["optim"]["lr"] == 0.001
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model=ginn", "unknown model 'ginn': did you mean 'gin'? available: gcn, gin"),
+        ("data=corra", "unknown dataset 'corra': did you mean 'cora'?"),
+        ("logger=wandbb", "did you mean 'wandb'?"),
+        ("trainer=gpuu", "did you mean 'gpu'?"),
+        ("experiment=gcn-corra", "did you mean 'gcn-cora'?"),
+        ("model=", "unknown model ''"),
+        ("model", "'model' is not a setting: type key=value"),
+        ("~model", "choose a model with model=NAME"),
+        ("model=gcn,gin", "names several runs"),
+        ("model.hiden_dim=3", "did you mean 'model.hidden_dim'?"),
+        ("moddel.hidden_dim=3", "did you mean 'model'?"),
+        ("sed=3", "did you mean 'seed'?"),
+        ("optim.lrr=1", "did you mean 'optim.lr'?"),
+        ("+optim.momentum=1", "unknown setting 'optim.momentum'"),
+        ("~optim.lr", "can be changed but not removed"),
+        ("optim=3", "optim is a group of settings"),
+        ("optim.lr=fast", "expected a number, such as"),
+        ("optim.lr=true", "expected a number, such as"),
+        ("seed=1.5", "expected a whole number"),
+        ("seed=-1", "at least 0"),
+        ("model.learn_eps=1", "expected true or false"),
+        ("model.hidden_dim=null", "expected a whole number"),
+        ("model.hidden_dim=0", "at least 1"),
+        ("model.dropout=1", "at least 0 and below 1"),
+        ("model.readout=median", "one of mean, sum, max"),
+        ("optim.lr=nan", "above 0"),
+        ("optim.lr=[", "not a value that optim.lr can take"),
+        ("trainer.max_epochs=1,2", "trainer.max_epochs"),
+        ("trainer.select=test", "one of best, last"),
+        ("data.fold=1", "digits has folds 0 to 0"),
+        ("data.metric=rocauc", "owns its metric"),
+        ("data.num_folds=99", "owns its num_folds"),
+        ("runs_dir=${nowhere}", "nowhere"),
+    ],
+)
+def test_a_wrong_override_is_refused_and_says_what_to_type(override: str, says: str) -> None:
+    assert says in refused(override)
+
+
+def test_composing_and_refusing_import_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from gbench.config import compose\n"
+        "from gbench.errors import UserError\n"
+        "compose(['model=gcn', 'data=cora'])\n"
+        "try: compose(['model=ginn'])\n"
+        "except UserError: pass\n"
+        "print([m for m in ('torch', 'lightning', 'torch_geometric', 'ogb') if m in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
+
+
+def test_a_user_folder_adds_choices(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    text = "# @package _global_\n# mine\nmodel:\n  _target_: my.M\n  levels: [node]\n  width: 3\n"
+    (tmp_path / "model" / "mine.yaml").write_text(text)
+    config = compose(["model=mine", "data=csbm", "model.width=4"], [tmp_path])
+    expected = {"name": "mine", "_target_": "my.M", "levels": ["node"], "width": 4}
+    assert config["model"] == expected
+    with pytest.raises(UserError, match="did you mean 'mine'"):
+        compose(["model=mien"], [tmp_path])
+    (tmp_path / "model" / "gin.yaml").write_text(text)
+    with pytest.raises(UserError, match="there is a model 'gin' already"):
+        compose([], [tmp_path])
+
+
+def test_a_missing_config_dir_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        compose([], [tmp_path / "absent"])

@@ -1,0 +1,81 @@
+"""What the README shows is run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gbench.cli.main import VERBS, parse
+from gbench.config import compose
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+GBENCH = Path(sys.executable).parent / "gbench"
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"^```\n(.*?)^```", README, re.M | re.S)
+    for line in block.splitlines()
+    if line.startswith("gbench ") and "--config-dir" not in line
+]
+
+
+def block(language: str, after: str) -> str:
+    """The first code block of a language behind a file's name."""
+    text = README[README.index(f"`{after}`") :]
+    found = re.search(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+    assert found
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with the README's model and dataset in it."""
+    folder = tmp_path_factory.mktemp("user")
+    for name in ("mymodel.py", "model/mymodel.yaml", "rings.py", "data/rings.yaml"):
+        path = folder / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = block("yaml" if name.endswith("yaml") else "python", f"mine/{name}")
+        assert len(text.splitlines()) <= 15
+        path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        ("gbench train --config-dir mine model=mymodel", ["trainer.max_epochs=1"]),
+        ("gbench train --config-dir mine data=rings model=gin", []),
+    ],
+)
+def test_a_model_and_a_dataset_of_ones_own(mine: Path, command: str, extra: list[str]) -> None:
+    (line,) = [line for line in README.splitlines() if line.startswith(command)]
+    answer = subprocess.run(
+        [GBENCH, *shlex.split(line)[1:], *extra, "--json"], cwd=mine, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    record = json.loads(answer.stdout)
+    again = subprocess.run(
+        [GBENCH, "eval", record["run"], "--json"], cwd=mine, capture_output=True, text=True
+    )
+    assert json.loads(again.stdout)["test"] == pytest.approx(record["test"]), again.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_one_that_gbench_understands(command: str) -> None:
+    words = shlex.split(command.replace("[", "").replace("]", "").replace("...", ""))[1:]
+    words = [word.split("|")[0] for word in words]
+    assert words[0] in VERBS
+    args = parse(words)
+    if words[0] in ("train", "show"):
+        compose(args.overrides)
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (Path(__file__).resolve().parent.parent / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.M), target

@@ -1,0 +1,41 @@
+"""Small real runs, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from gbench.config import compose
+from gbench.quiet import silence
+from gbench.results.identity import run_name
+from gbench.results.record import RunRecord
+from gbench.run import train
+
+Run = Callable[..., tuple[RunRecord, Path]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+    silence()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Train with these overrides below this test's folder; the record and the run's folder."""
+
+    def start(*overrides: str, **replaced: Any) -> tuple[RunRecord, Path]:
+        config = compose([f"runs_dir={tmp_path / 'runs'}", "trainer=cpu", *overrides])
+        for section, values in replaced.items():
+            config[section].update(values)
+        folder = Path(config["runs_dir"]) / run_name(config)
+        record = train(config, folder, Console(quiet=True))
+        assert record is not None
+        return record, folder
+
+    return start

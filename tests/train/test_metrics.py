@@ -1,0 +1,98 @@
+"""Losses and metrics against scikit-learn, OGB's evaluator and closed forms."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from gbench.data.spec import DataCard
+from gbench.errors import UserError
+from gbench.train.metrics import is_better, loss_of, score
+
+
+def card(**facts: str) -> DataCard:
+    values = {"loss": "cross-entropy", "metric": "accuracy", "direction": "max", "evaluator": ""}
+    return DataCard(
+        name="made-up", _target_="", level="graph", split="", num_folds=1, fold=0,
+        source="", licence="", citation="", **(values | facts),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_accuracy_counts_the_largest_logit() -> None:
+    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 4.0], [1.0, 0.0]])
+    assert score(card(), logits, torch.tensor([0, 1, 0, 1])) == 0.5
+
+
+def test_rocauc_ignores_missing_labels_and_tasks_of_one_class() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(60, 3, generator=generator)
+    y = torch.randint(0, 2, (60, 3), generator=generator).float()
+    y[:, 2] = 1.0
+    y[::4, 0] = math.nan
+    known = ~y[:, 0].isnan()
+    expected = (
+        roc_auc_score(y[known, 0], logits[known, 0]) + roc_auc_score(y[:, 1], logits[:, 1])
+    ) / 2
+    assert score(card(metric="rocauc"), logits, y) == pytest.approx(expected)
+
+
+def test_ogb_evaluator_judges_molhiv_and_does_not_phone_home() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(200, 1, generator=generator)
+    y = torch.randint(0, 2, (200, 1), generator=generator).float()
+    value = score(card(metric="rocauc", evaluator="ogbg-molhiv"), logits, y)
+    assert value == pytest.approx(roc_auc_score(y, logits))
+    assert value == pytest.approx(score(card(metric="rocauc"), logits, y))
+    assert sys.modules["outdated"] is None  # what ogb's version check would need
+
+
+def test_bce_averages_over_labelled_entries_alone() -> None:
+    logits = torch.tensor([[0.3, -1.0], [2.0, 0.5]])
+    y = torch.tensor([[1.0, math.nan], [0.0, 1.0]])
+    terms = [
+        -math.log(1 / (1 + math.exp(-0.3))),
+        -math.log(1 - 1 / (1 + math.exp(-2.0))),
+        -math.log(1 / (1 + math.exp(-0.5))),
+    ]
+    assert loss_of(card(loss="bce"), logits, y).item() == pytest.approx(sum(terms) / 3)
+
+
+def test_a_missing_label_has_no_gradient() -> None:
+    logits = torch.zeros(2, 2, requires_grad=True)
+    loss_of(card(loss="bce"), logits, torch.tensor([[1.0, math.nan], [0.0, 1.0]])).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 1] == 0
+    assert (logits.grad.flatten()[[0, 2, 3]] != 0).all()
+
+
+def test_cross_entropy_and_l1_closed_forms() -> None:
+    logits = torch.tensor([[0.0, 0.0, 0.0]])
+    assert loss_of(card(), logits, torch.tensor([2])).item() == pytest.approx(math.log(3))
+    error = loss_of(card(loss="l1"), torch.tensor([[1.0], [4.0]]), torch.tensor([[2.0], [2.0]]))
+    assert error.item() == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("direction", "value", "best", "better"),
+    [
+        ("max", 0.5, None, True),
+        ("max", 0.6, 0.5, True),
+        ("max", 0.5, 0.5, False),
+        ("max", math.nan, None, False),
+        ("min", 0.4, 0.5, True),
+        ("min", 0.6, 0.5, False),
+    ],
+)
+def test_better_follows_the_direction_and_a_tie_keeps_the_earlier(
+    direction: str, value: float, best: float | None, better: bool
+) -> None:
+    assert is_better(card(direction=direction), value, best) is better
+
+
+def test_an_unknown_metric_is_told() -> None:
+    with pytest.raises(UserError, match="unknown metric 'acuracy': did you mean 'accuracy'"):
+        score(card(metric="acuracy"), torch.zeros(1, 2), torch.zeros(1, dtype=torch.long))

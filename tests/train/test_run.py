@@ -1,0 +1,217 @@
+"""A run as a whole: what it records, what it may see, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gbench import build
+from gbench.data.load import Dataset
+from gbench.errors import UserError
+from gbench.results import record as records
+from gbench.train import loader
+from gbench.train.epochs import Epochs
+from gbench.train.interrupt import Interrupted
+from gbench.train.task import Task
+
+NODE = ("model=gcn", "data=csbm", "trainer.max_epochs=12")
+GRAPH = (
+    "model=gin",
+    "data=csl",
+    "experiment=null",
+    "model.hidden_dim=8",
+    "model.num_layers=2",
+    "trainer.max_epochs=6",
+)
+
+
+def curve(folder: Path) -> list[tuple[int, float, float]]:
+    """Epoch, training loss and validation metric from metrics.csv: what a run computed, untimed."""
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [(int(row["step"]), float(row["train_loss"]), float(row["valid"])) for row in rows]
+
+
+@pytest.mark.parametrize("settings", [NODE, GRAPH], ids=["node", "graph"])
+def test_an_interrupted_run_continues_as_if_it_had_not_been(
+    settings: tuple[str, ...], run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)  # a checkpoint after every epoch
+    whole, folder = run(*settings)
+    expected = curve(folder)
+    folder.rename(tmp_path / "whole")
+
+    end_epoch = Epochs._end_epoch
+
+    def cut(self: Epochs, trainer: Any, task: Task) -> None:
+        if task.epoch == 4:  # the fifth epoch is trained but lost
+            raise Interrupted(2)
+        end_epoch(self, trainer, task)
+
+    monkeypatch.setattr(Epochs, "_end_epoch", cut)
+    with pytest.raises(Interrupted):
+        run(*settings)
+    assert (folder / "last.ckpt").exists()
+    assert not (folder / "record.json").exists()
+
+    monkeypatch.setattr(Epochs, "_end_epoch", end_epoch)
+    again, folder = run(*settings)
+    assert curve(folder) == expected
+    assert (again.test, again.valid, again.best_epoch) == (
+        whole.test,
+        whole.valid,
+        whole.best_epoch,
+    )
+    assert not (folder / "last.ckpt").exists()
+
+
+def test_checkpoints_hold_tensors_and_plain_types_only(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)
+    seen = []
+    after = Epochs.on_train_epoch_end
+
+    def keep(self: Epochs, trainer: Any, task: Task) -> None:
+        after(self, trainer, task)
+        seen.append(torch.load(self.last_checkpoint, weights_only=True))
+
+    monkeypatch.setattr(Epochs, "on_train_epoch_end", keep)
+    _, folder = run(*NODE)
+    assert len(seen) == 12
+    assert set(torch.load(folder / "best.ckpt", weights_only=True)) == set(
+        build.build_task(
+            json.loads((folder / "record.json").read_text())["config"]
+        ).model.state_dict()
+    )
+
+
+load = build.load
+
+
+def test_validation_and_test_labels_do_not_reach_training(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the labels of both splits replaced by noise, training computes the very same losses."""
+    for settings in (NODE, GRAPH):
+        _, folder = run(*settings)
+        expected = [(epoch, loss) for epoch, loss, _ in curve(folder)]
+        folder.rename(tmp_path / f"before-{settings[0]}")
+
+        def spoiled(*arguments: Any) -> Dataset:
+            dataset = load(*arguments)
+            unseen = torch.cat([dataset.split.valid, dataset.split.test])
+            dataset.store.y[unseen] = 1 - dataset.store.y[unseen].clamp(max=1)
+            return dataset
+
+        monkeypatch.setattr(build, "load", spoiled)
+        record, folder = run(*settings)
+        assert [(epoch, loss) for epoch, loss, _ in curve(folder)] == expected
+        assert record.valid != pytest.approx(1.0)
+        monkeypatch.setattr(build, "load", load)
+
+
+def test_test_is_evaluated_once_with_the_best_validation_weights(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    evaluate = Task.evaluate
+
+    def counted(self: Task, split: str, context: Any = None) -> float:
+        asked.append(split)
+        return evaluate(self, split, context)
+
+    monkeypatch.setattr(Task, "evaluate", counted)
+    record, folder = run(*NODE, "trainer.select=best")
+    assert asked == ["valid"] * 12 + ["test"]
+    rows = curve(folder)
+    best = max(rows, key=lambda row: (row[2], -row[0]))  # the earliest of equals
+    assert (record.best_epoch, record.valid) == (best[0] + 1, pytest.approx(best[2]))
+    assert record.selection == "best-validation"
+
+    task = build.build_task(record.config)
+    task.model.load_state_dict(torch.load(folder / "best.ckpt", weights_only=True))
+    assert task.evaluate("valid") == pytest.approx(record.valid)
+    assert task.evaluate("test") == pytest.approx(record.test)
+
+
+def test_select_last_tests_the_weights_that_training_ends_with(run: Any) -> None:
+    record, folder = run(*NODE, "trainer.select=last")
+    assert record.selection == "last-epoch"
+    assert record.best_epoch == record.epochs == 12
+    assert record.valid == pytest.approx(curve(folder)[-1][2])
+
+
+def test_patience_stops_that_many_epochs_after_the_best(run: Any) -> None:
+    record, folder = run(*NODE, "trainer.max_epochs=400", "trainer.patience=5", "optim.lr=0.05")
+    rows = curve(folder)
+    assert len(rows) == record.epochs < 400
+    assert record.epochs == record.best_epoch + 5
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(
+    run: Any, tmp_path: Path
+) -> None:
+    _, folder = run(*GRAPH)
+    first = curve(folder)
+    folder.rename(tmp_path / "first")
+    _, folder = run(*GRAPH)
+    assert curve(folder) == first
+    _, folder = run(*GRAPH, "seed=1")
+    assert curve(folder) != first
+
+
+def test_a_diverging_run_ends_with_advice(run: Any) -> None:
+    with pytest.raises(UserError, match=r"loss became nan.*smaller optim\.lr"):
+        run(*NODE, "optim.lr=1e30", "trainer.max_epochs=50")
+
+
+def test_the_record_says_what_ran(run: Any) -> None:
+    record, folder = run(*NODE, "seed=5", "data.fold=3", "trainer.select=best")
+    assert records.read(folder / "record.json") == record
+    assert folder.name == record.run
+    assert folder.name.endswith("-s5-f3")
+    assert (record.model, record.data, record.seed, record.fold) == ("gcn", "csbm", 5, 3)
+    assert (record.metric, record.task) == ("accuracy", "node-classification")
+    weights = torch.load(folder / "best.ckpt", weights_only=True)
+    assert record.num_parameters == sum(tensor.numel() for tensor in weights.values())
+    assert record.epochs == 12
+    assert 0 < record.seconds_per_epoch < record.seconds_total
+    assert record.peak_memory_mib > 50
+    assert record.versions["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
+    assert len(record.fingerprint) >= 16
+    assert record.started <= record.finished
+
+
+def test_a_trainer_argument_of_lightning_is_passed_by_name_and_an_unknown_one_refused(
+    run: Any,
+) -> None:
+    run(*NODE, "+trainer.accumulate_grad_batches=2")
+    with pytest.raises(UserError, match="unknown argument of Lightning's Trainer 'acumulate'"):
+        run(*NODE, "+trainer.acumulate=2")
+    with pytest.raises(UserError, match="Lightning cannot train"):
+        run(*NODE, "trainer.accelerator=quantum")
+
+
+def test_a_setting_that_the_model_does_not_have_is_refused(run: Any) -> None:
+    with pytest.raises(UserError, match=r"unknown setting of model gcn 'hops'"):
+        run(*NODE, "+model.hops=2")
+    with pytest.raises(UserError, match=r"model gcn needs model\.dropout"):
+        run(*NODE, "~model.dropout")
+
+
+def test_weight_decay_can_be_kept_to_some_parameters() -> None:
+    from gbench.config import compose
+
+    task = build.build_task(compose(["model=gcn", "data=csbm"]))
+    names = dict(task.model.named_parameters())
+    task.trainer = type("T", (), {"precision": "32-true"})()  # type: ignore[assignment]
+    groups = task.configure_optimizers().param_groups
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == {id(p) for name, p in names.items() if name.startswith("layers.0.")}
+    assert sum(len(group["params"]) for group in groups) == len(names)
