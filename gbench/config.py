@@ -37,6 +37,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     Raises UserError for anything that the user has to mend.
     """
     own_code = find_own_code(config_dirs)
+    for group in GROUPS:
+        choices(group, config_dirs)  # refuses two of one name
     picks = _picks(overrides, config_dirs)
     picks |= _experiment_of_pair(picks, config_dirs)
     words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]

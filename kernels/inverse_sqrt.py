@@ -31,11 +31,12 @@ def reference(blocks: Tensor) -> Tensor:
     for _ in range(STEPS):
         step = (3 * eye - inverse @ root) / 2
         root, inverse = root @ step, step @ inverse
-    return inverse / size.sqrt()
+    result: Tensor = inverse / size.sqrt()
+    return result
 
 
 def inverse_sqrt(blocks: Tensor) -> Tensor:
-    """B^-1/2 of each symmetric positive definite block; the lower triangle is not read.
+    """B^-1/2 of each symmetric positive definite block, of which the lower triangle is read.
 
     Shapes: blocks (N, d, d) → (N, d, d).
     Raises ValueError or TypeError on a wrong shape or dtype.

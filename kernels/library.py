@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 LIBRARY = torch.library.Library("gbench", "DEF")
 
@@ -48,7 +49,11 @@ def differentiate(
         save(ctx, args, output)
         return output
 
-    members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    members = {
+        "forward": staticmethod(forward),
+        # A second derivative is an error and not a silent zero.
+        "backward": staticmethod(once_differentiable(backward)),
+    }
     function: Any = type(name, (torch.autograd.Function,), members)
 
     def call(*args: Any) -> Any:

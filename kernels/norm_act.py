@@ -3,9 +3,9 @@
     z = γ (x - μ) / √(σ² + ε) + β        μ, σ² over the N rows (training) or the running ones
     y = dropout(relu(z)) + residual
 
-The modules run seven passes over N × F forward and eight backward and keep three matrices and a
-mask. Here the forward reads x twice and writes y, the backward reads ȳ and x twice and writes x̄,
-and x alone is kept: the ReLU's mask is computed again from x, the dropout's from a counter.
+Bytes moved: N·F·4 times three forward (x read twice, y written) and five backward (ȳ and x read
+twice, x̄ written). x alone is kept for backward: the ReLU's mask is computed again from x, the
+dropout's from a counter.
 
 Variance: sums of x minus a mean of the first rows, so that it stays exact when the mean is large,
 where Σx² - (Σx)²/N does not; parts are merged as by Chan, Golub and LeVeque (1979).
@@ -19,6 +19,7 @@ Legend: N rows, F features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -98,13 +99,16 @@ def norm_act(
     training = norm.training and x.size(0) > 0
     if training and x.size(0) == 1:
         raise ValueError("batch norm in training needs more than one row")
-    seed = mean.new_empty((), dtype=torch.int64)
-    seed = seed.random_() if training and dropout else seed.zero_()
+    if training and dropout:
+        seed = torch.randint(2**63 - 1, (), device=x.device)
+    else:
+        seed = torch.zeros((), dtype=torch.int64, device=x.device)
     # Statistics and parameters stay float32 where the features are bfloat16, as in torch.
     wide = torch.promote_types(x.dtype, torch.float32)
     given = [value.to(wide) for value in (norm.weight, norm.bias, mean, var)]
     options = (training, norm.eps, relu, dropout if training else 0.0)
-    op = reference if x.is_cuda and not library.has_cuda("norm_act") else _NORM_ACT
+    has_op = not x.is_cuda or library.has_cuda("norm_act")
+    op: Callable[..., Any] = _NORM_ACT if has_op else reference
     out, batch_mean, batch_var = op(x, *given, residual, seed, *options)
     if training:
         with torch.no_grad():

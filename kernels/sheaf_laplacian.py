@@ -8,7 +8,8 @@ the entry in row v holds F_ve, the one in row u holds F_ue. Maps are diagonal (E
 
 Gradients of L, which is symmetric, with z̄ the output's: x̄ = L z̄ and
     F̄_ve = F_ve (z̄_v x_vᵀ + x_v z̄_vᵀ) - F_ue (x_u z̄_vᵀ + z̄_u x_vᵀ)
-one d × d matrix per entry. Nothing of size E × d × F is stored.
+The last bracket is one d × d matrix per edge, for the other end transposed. Nothing of size
+E × d × F is stored.
 
 Bytes moved by L, float32: E·d·F·4 gathered + 2·N·d·F·4 + E·d²·8; its backward twice as much.
 
@@ -26,6 +27,7 @@ from gbench.kernels import check, library
 from gbench.kernels.csr import CSR
 from gbench.kernels.inverse_sqrt import inverse_sqrt
 from gbench.kernels.segment_reduce import segment_reduce
+from gbench.kernels.sheaf_blocks import sheaf_blocks
 
 
 def reference(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
@@ -37,7 +39,8 @@ def reference(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     root_NSS = vector @ (value.rsqrt()[:, :, None] * vector.mT)
     x = root_NSS @ x
     sent_ESF = maps.mT @ (other_ESS @ x[graph.col])
-    return root_NSS @ (blocks_NSS @ x).index_add(0, graph.row, sent_ESF, alpha=-1)
+    out: Tensor = root_NSS @ (blocks_NSS @ x).index_add(0, graph.row, sent_ESF, alpha=-1)
+    return out
 
 
 def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
@@ -61,8 +64,8 @@ def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     if maps.dim() == 2:
         root = (1 + segment_reduce(graph.rowptr, maps * maps)).rsqrt()[:, :, None]
         return root * _laplacian(graph, maps, root * x)
-    blocks = segment_reduce(graph.rowptr, (maps.mT @ maps).flatten(1)).view(-1, *maps.shape[1:])
-    root = inverse_sqrt(blocks + torch.eye(maps.size(1), dtype=x.dtype, device=x.device))
+    eye = torch.eye(maps.size(1), dtype=x.dtype, device=x.device)
+    root = inverse_sqrt(sheaf_blocks(graph, maps) + eye)
     return root @ _laplacian(graph, maps, root @ x)
 
 

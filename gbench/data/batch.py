@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gbench.data.sparse import SparseFeatures
 from gbench.kernels.csr import CSR
 
 
@@ -21,7 +22,9 @@ class Batch:
     of `graph.col` (in that order), both None without categorical edge features; integers come in
     the smallest type that holds them, and torch takes a uint8 index for a mask: the kernels and
     embeddings accept any type, indexing by hand wants `.long()`;
-    targets (T,) int64: the nodes that this batch trains or is evaluated on (None: all of y).
+    targets (T,) int64: the nodes that this batch trains or is evaluated on (None: all of y); what
+    a model says of other nodes is never read;
+    is_kept: the same batch comes again in every epoch, so that what is derived from it is kept.
     """
 
     graph: CSR
@@ -32,6 +35,7 @@ class Batch:
     edge_combos: Tensor | None = None
     targets: Tensor | None = None
     memo: dict[str, Any] = field(default_factory=dict)  # constants a model derives once per batch
+    is_kept: bool = False
 
     @property
     def num_graphs(self) -> int:
@@ -59,6 +63,23 @@ class Batch:
             )
         index: Tensor = self.memo["batch"]
         return index
+
+    @property
+    def sparse_x(self) -> SparseFeatures | None:
+        """The non-zeros of x where they make products cheaper: on a kept batch of mostly zeros.
+
+        None where x has a gradient to receive or was computed in inference mode.
+        """
+        x = self.x
+        if not self.is_kept or x.requires_grad or x.is_inference():
+            return None
+        kept = self.memo.get("sparse_x")
+        if kept is None or kept[0] is not x or kept[1] != x._version:
+            # what validation leaves here is trained on: autograd refuses inference-mode tensors
+            with torch.inference_mode(False):
+                kept = self.memo["sparse_x"] = (x, x._version, SparseFeatures.of(x))
+        sparse: SparseFeatures | None = kept[2]
+        return sparse
 
     def with_targets(self, targets: Tensor) -> Batch:
         """The same graph (and the same memo) for another set of target nodes."""

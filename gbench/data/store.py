@@ -175,6 +175,7 @@ class GraphStore:
                 torch.tensor([0, self.num_nodes], dtype=torch.int32, device=self.device),
                 self.edge_code,
                 self.edge_combos,
+                is_kept=True,
             )
         return self.memo["whole"]
 

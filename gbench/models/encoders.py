@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gbench.data.spec import DataSpec
 from gbench.kernels import embedding_sum
+from gbench.models.linear import Linear
 
 
 class Embeddings(nn.Module):
@@ -37,8 +38,8 @@ class Embeddings(nn.Module):
 def node_encoder(spec: DataSpec, dim: int) -> nn.Module:
     """Embeddings for categorical node features, one linear layer for dense ones.
 
-    Shapes: x (N, F) float or (N, K) integer → (N, dim).
+    Shapes: x (N, F) float, dense or sparse, or (N, K) integer → (N, dim).
     """
     if spec.node_categories is not None:
         return Embeddings(spec.node_categories, dim)
-    return nn.Linear(spec.num_features, dim)
+    return Linear(spec.num_features, dim)

@@ -12,13 +12,15 @@ import itertools
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gbench.data.batch import Batch
+from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import gcn_bond_aggregate, gcn_propagate
 from gbench.limits import check_limits
+from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, node_encoder
+from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
 
@@ -31,13 +33,13 @@ class GCNLayer(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int, *, bias: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(in_dim, out_dim, bias=False)
+        self.linear = Linear(in_dim, out_dim, bias=False)
         nn.init.xavier_uniform_(self.linear.weight)
         self.bias = nn.Parameter(torch.zeros(out_dim)) if bias else None
 
-    def forward(self, batch: Batch, x: Tensor) -> Tensor:
-        x = gcn_propagate(batch.graph, self.linear(x))
-        return x if self.bias is None else x + self.bias
+    def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
+        out = gcn_propagate(batch.graph, self.linear(x))
+        return out if self.bias is None else out + self.bias
 
 
 class BondGCNLayer(nn.Module):
@@ -53,11 +55,11 @@ class BondGCNLayer(nn.Module):
         self, in_dim: int, out_dim: int, *, bias: bool, edge_categories: tuple[int, ...]
     ) -> None:
         super().__init__()
-        self.linear = nn.Linear(in_dim, out_dim, bias=bias)
+        self.linear = Linear(in_dim, out_dim, bias=bias)
         self.root = nn.Parameter(torch.randn(out_dim))  # N(0, 1): OGB's is a default nn.Embedding
         self.bonds = Embeddings(edge_categories, out_dim)
 
-    def forward(self, batch: Batch, x: Tensor) -> Tensor:
+    def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
         assert batch.edge_code is not None and batch.edge_combos is not None
         table = self.bonds(batch.edge_combos)
         return gcn_bond_aggregate(batch.graph, self.linear(x), table, batch.edge_code, self.root)
@@ -124,7 +126,8 @@ class GCN(nn.Module):
             self.head = nn.Linear(hidden_dim, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = F.dropout(self.encoder(batch.x), self.input_dropout, self.training)
+        x = self.encoder(batch.sparse_x or batch.x)
+        x = dropout(x, self.input_dropout, self.training)
         for layer, norm_act in zip(self.layers, self.norm_acts, strict=True):
             x = norm_act(layer(batch, x))
         out: Tensor = self.head(self.readout(batch, x))

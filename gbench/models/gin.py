@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gine_aggregate, segment_reduce, spmm
 from gbench.limits import check_limits
+from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, node_encoder
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
@@ -163,9 +163,9 @@ class GIN(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        x: Tensor = self.encoder(batch.x)
         if self.is_layerwise:
-            return self._layerwise(batch, x)
+            return self._layerwise(batch)
+        x: Tensor = self.encoder(batch.sparse_x or batch.x)
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
         for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
             if v is not None:
@@ -176,9 +176,10 @@ class GIN(nn.Module):
         out: Tensor = self.heads[0](self.readout(batch, x))
         return out
 
-    def _layerwise(self, batch: Batch, x: Tensor) -> Tensor:
+    def _layerwise(self, batch: Batch) -> Tensor:
+        x: Tensor = self.encoder(batch.x)
         logits = [self.heads[0](self.readout(batch, x))]
         for layer, norm_act, head in zip(self.layers, self.norm_acts, self.heads[1:], strict=True):
             x = norm_act(layer(batch, x))
             logits.append(head(self.readout(batch, x)))
-        return torch.stack([F.dropout(z, self.dropout, self.training) for z in logits]).sum(0)
+        return torch.stack([dropout(z, self.dropout, self.training) for z in logits]).sum(0)

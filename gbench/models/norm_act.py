@@ -5,6 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gbench.kernels import norm_act
+from gbench.models.dropout import dropout
+
 
 class NormAct(nn.Module):
     """dropout(relu(batch_norm(x))), the statistics taken over all nodes (or graphs) of the batch.
@@ -20,7 +23,5 @@ class NormAct(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.norm is not None:
-            x = self.norm(x)
-        if self.relu:
-            x = F.relu(x)
-        return F.dropout(x, self.dropout, self.training)
+            return norm_act(x, self.norm, relu=self.relu, dropout=self.dropout)
+        return dropout(F.relu(x) if self.relu else x, self.dropout, self.training)

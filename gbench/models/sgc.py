@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from gbench.data.batch import Batch
+from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gcn_propagate
 from gbench.limits import check_limits
+from gbench.models.linear import Linear
 
 
 class SGC(nn.Module):
     """Logistic regression on propagated features: S^K X W + b, S = D^-1/2 (A + I) D^-1/2.
 
-    S^K X has no parameter, so that a batch that is used again keeps it.
+    S^K X has no parameter, so that a batch that is used again keeps it; and no node depends on
+    another one's logits, so that only the batch's targets have any: the other rows are NaN.
 
     Shapes: x (N, F) → S^K X (N, F) → (N, C).
     Raises UserError for graph-level data, categorical features and a negative `hops`.
@@ -30,20 +34,34 @@ class SGC(nn.Module):
             )
         check_limits({"model.hops": hops})
         self.hops = hops
-        self.linear = nn.Linear(spec.num_features, spec.num_outputs)
+        self.linear = Linear(spec.num_features, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
-        out: Tensor = self.linear(self._propagated(batch))
-        return out
+        nodes, rows = self._rows(batch)
+        out: Tensor = self.linear(rows)
+        if nodes is None:
+            return out
+        return out.new_full((batch.num_nodes, out.size(1)), torch.nan).index_copy(0, nodes, out)
 
-    def _propagated(self, batch: Batch) -> Tensor:
-        """S^K X, from the batch's memo when it was made from these very tensors."""
+    def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures]:
+        """The batch's target nodes, each once (None: all nodes), and their rows of S^K X.
+
+        Kept in the batch's memo: S^K X as long as it is of these very features and this graph,
+        the rows as long as the tensor of targets lives.
+        """
         key = f"sgc/{self.hops}"
-        kept = batch.memo.get(key)
-        if kept is None or kept[0] is not batch.x or kept[1] is not batch.graph:
-            # what validation leaves here is trained on: autograd refuses inference-mode tensors
-            with torch.inference_mode(False), torch.no_grad():
+        # what validation leaves here is trained on: autograd refuses inference-mode tensors
+        with torch.inference_mode(False), torch.no_grad():
+            kept = batch.memo.get(key)
+            if kept is None or kept[0] is not batch.x or kept[1] is not batch.graph:
                 propagated = gcn_propagate(batch.graph, batch.x, hops=self.hops)
-            kept = batch.memo[key] = (batch.x, batch.graph, propagated)
-        result: Tensor = kept[2]
-        return result
+                kept = batch.memo[key] = batch.x, batch.graph, propagated, WeakTensorKeyDictionary()
+            _, _, propagated, rows_of = kept
+            if batch.targets is None:
+                return None, propagated
+            if batch.targets not in rows_of:
+                nodes = batch.targets.unique()
+                rows = propagated[nodes]
+                rows_of[batch.targets] = nodes, SparseFeatures.of(rows) or rows
+            result: tuple[Tensor, Tensor | SparseFeatures] = rows_of[batch.targets]
+            return result

@@ -100,13 +100,13 @@ class Task(LightningModule):  # type: ignore[misc]
         """
         ids: Tensor = getattr(self.dataset.split, split)
         rank, world_size = _process()
+        if world_size > 1:
+            ids = ids[rank::world_size]
         was_training = self.model.training
         self.model.eval()
         outputs, labels = [], []
         with context or nullcontext():
-            for batch in split_batches(
-                self.dataset, ids[rank::world_size], EVALUATION_BATCH, self.limit
-            ):
+            for batch in split_batches(self.dataset, ids, EVALUATION_BATCH, self.limit):
                 logits = self.model(batch)
                 rows = slice(None) if batch.targets is None else batch.targets
                 outputs.append(logits[rows])

@@ -54,7 +54,7 @@ def _lookups(
         for k in range(num_features):
             end = offsets[k + 1] if k + 1 < num_features else size
             if uint64(codes[i, k]) >= uint64(end - offsets[k]):  # a negative code is a huge one
-                return i * num_features + k + 1
+                return int(i * num_features + k + 1)
             lookups[i, k] = codes[i, k] + offsets[k]
     return 0
 

@@ -90,13 +90,27 @@ def test_gradcheck(name: str) -> None:
 
 
 @every_kernel
-@pytest.mark.parametrize("threads", [1, 3])
-def test_bitwise_the_same_again_and_at_any_number_of_threads(name: str, threads: int) -> None:
-    case = make(name, 4000, 12000, 300, torch.float32)  # enough work for several chunks
+def test_bitwise_the_same_again_and_at_any_number_of_threads(name, monkeypatch) -> None:
+    case = make(name, 400, 1200, 30, torch.float32)
+    whole = run(case)
+    monkeypatch.setattr("gbench.kernels.cpu.rows.CHUNK_WORK", 500)  # many chunks of little work
     first = run(case)
-    torch.set_num_threads(threads)
-    for _ in range(2):
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
         assert all(torch.equal(a, b) for a, b in zip(first, run(case), strict=True))
+    for a, b in zip(whole, first, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_an_error_in_another_thread_is_raised(monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cpu.rows.CHUNK_WORK", 500)
+    torch.set_num_threads(3)
+    graph, _ = CSR.from_edge_index(torch.randint(0, 400, (2, 1200)), 400)
+    code = torch.zeros(1200, dtype=torch.int32)
+    code[1199] = 9
+    with pytest.raises(IndexError, match=r"edge_code\[1199\] is 9"):
+        x = torch.randn(400, 30)
+        kernels.gine_aggregate(graph, x, torch.randn(4, 30), code, torch.tensor(0.0))
 
 
 @every_kernel
@@ -140,6 +154,16 @@ def test_compiles_in_one_graph(name: str) -> None:
     found = run(Case(compiled, case.inputs))
     for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@every_kernel
+def test_a_second_derivative_is_refused(name: str) -> None:
+    case = make(name, 12, 30, 3, torch.float64)
+    inputs = [x.requires_grad_() for x in case.inputs]
+    out = case.function(*inputs)
+    (grad,) = torch.autograd.grad((out * out).sum(), inputs[0], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
 
 
 @every_kernel

@@ -47,7 +47,7 @@ def test_agrees_with_the_reference(num_rows, width, dtype, rate) -> None:
     norm = trained_norm(width, torch.promote_types(dtype, torch.float32))
     x, residual, grad = torch.randn(3, num_rows, width).to(dtype).unbind()
     torch.manual_seed(7)
-    seed = torch.empty((), dtype=torch.int64).random_()
+    seed = torch.randint(2**63 - 1, ())
     inputs = [value.detach().requires_grad_() for value in (x, residual)]
     torch.manual_seed(7)
     out = norm_act(inputs[0], norm, dropout=rate, residual=inputs[1])
@@ -119,11 +119,23 @@ def test_masks_follow_torchs_seed_and_differ_from_call_to_call() -> None:
     assert not torch.equal(first, second)
 
 
+def test_compiled_it_still_draws_a_new_mask_each_time() -> None:
+    x, norm = torch.randn(50, 20), nn.BatchNorm1d(20)
+    step = torch.compile(
+        lambda x: norm_act(x, norm, relu=False, dropout=0.5), fullgraph=True, backend="aot_eager"
+    )
+    first, second = step(x), step(x)
+    assert not torch.equal(first == 0, second == 0)
+    assert 0.3 < (first == 0).float().mean() < 0.7
+    assert int(norm.num_batches_tracked) == 2
+
+
 def test_evaluation_drops_nothing_and_updates_nothing() -> None:
     x, norm = torch.randn(50, 20), trained_norm(20).eval()
-    before = copy_of(norm).state_dict()
+    before, generator = copy_of(norm).state_dict(), torch.get_rng_state()
     torch.testing.assert_close(norm_act(x, norm, dropout=0.5), copy_of(norm)(x).relu())
     torch.testing.assert_close(dict(norm.state_dict()), dict(before), rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), generator)
     one = norm_act(x[:1], norm)  # a single row is no difficulty here
     torch.testing.assert_close(one, copy_of(norm)(x[:1]).relu())
     assert norm_act(x[:0], norm.train()).shape == (0, 20)

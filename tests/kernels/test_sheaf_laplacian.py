@@ -91,6 +91,16 @@ def test_it_is_symmetric_positive_semidefinite_and_below_two() -> None:
     assert values.max() < 2
 
 
+def test_self_loops_cancel_and_repeated_edges_pair_up() -> None:
+    edges = torch.tensor([[0, 1, 0, 1, 2, 2, 1], [1, 0, 1, 0, 2, 1, 2]])
+    graph, _ = CSR.from_edge_index(edges, 3)
+    maps = torch.randn(graph.num_entries, 3, 3, dtype=torch.float64)
+    x = torch.randn(3, 3, 4, dtype=torch.float64)
+    torch.testing.assert_close(sheaf_laplacian(graph, maps, x), reference(graph, maps, x))
+    maps.requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: sheaf_laplacian(graph, m, x), (maps,))
+
+
 def test_orthogonal_maps_from_a_global_frame_vanish_on_it() -> None:
     # F_ve = Q_vᵀ at both ends: x_v = √(d_v + 1) Q_v c is a global section, so L D^-1/2 x = 0
     graph = undirected(20, 40)

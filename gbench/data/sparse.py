@@ -1,0 +1,35 @@
+"""Node features that are mostly zeros, stored by their non-zeros.
+
+A bag of words has few words of a large vocabulary: 1.3 % of Cora's features are not zero, 0.9 % of
+CiteSeer's. The rows of such a matrix are sums of few rows of whatever it is multiplied by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gbench.kernels.csr import CSR
+
+# Forward and backward on Cora's shape and one core, dense time / sparse time: at 1 % of non-zeros
+# 11 to 15 for 7 to 256 outputs, at 5 % 3 to 8, at 10 % 1.8 to 3, at 20 % 0.7 to 1.5.
+MAX_DENSITY = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class SparseFeatures:
+    """An N × F matrix: `values` (E,) stand in the places that `pattern` (N × F) names."""
+
+    pattern: CSR
+    values: Tensor
+
+    @staticmethod
+    def of(x: Tensor) -> SparseFeatures | None:
+        """The non-zeros of x (N, F), or None where there are too many of them for that to pay."""
+        if not x.is_floating_point() or torch.count_nonzero(x) > MAX_DENSITY * x.numel():
+            return None
+        row, col = x.nonzero(as_tuple=True)  # sorted as CSR sorts
+        pattern, _ = CSR.from_edge_index(torch.stack([col, row]), *x.shape)
+        return SparseFeatures(pattern, x[row, col])

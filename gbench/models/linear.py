@@ -1,0 +1,23 @@
+"""A linear layer for features that may be stored by their non-zeros."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gbench.data.sparse import SparseFeatures
+from gbench.kernels import spmm
+
+
+class Linear(nn.Linear):
+    """x Wᵀ + b, where zeros of a sparse x cost nothing, forward or backward.
+
+    A model gives its first layer `batch.sparse_x or batch.x`; `batch.x` is always the dense matrix.
+
+    Shapes: x (N, in_features) → (N, out_features).
+    """
+
+    def forward(self, x: Tensor | SparseFeatures) -> Tensor:
+        if isinstance(x, Tensor):
+            return super().forward(x)
+        out = spmm(x.pattern, self.weight.t(), x.values)
+        return out if self.bias is None else out + self.bias

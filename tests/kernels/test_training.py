@@ -1,0 +1,72 @@
+"""Fifty steps of a small model with each kernel and with its reference end at the same loss."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gbench.kernels as kernels
+from gbench.kernels import CSR
+
+NODES, WIDTH = 60, 8
+OFFSETS = torch.tensor([0, 4, 7])
+
+
+def layer(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operation in the place of a model's aggregation: (x, parameter (12, WIDTH)) → (N, D)."""
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.randint(0, NODES, (2, 200), generator=generator)
+    edges = edges[:, edges[0] != edges[1]]
+    graph, _ = CSR.from_edge_index(torch.cat([edges, edges.flip(0)], 1), NODES)
+    code = torch.randint(0, 12, (graph.num_entries,), generator=generator)
+    codes = torch.randint(0, 3, (NODES, 3), generator=generator)
+    ptr = torch.arange(0, NODES + 1, 3, dtype=torch.int32)
+    back = torch.arange(NODES) // 3
+    norm = nn.BatchNorm1d(WIDTH)
+    return {
+        "spmm": lambda x, p: function(graph, x, p[code, 0]),
+        "gcn_propagate": lambda x, p: function(graph, x * p[0], 2),
+        "segment_reduce": lambda x, p: x - function(ptr, x * p[0], "max")[back],
+        "embedding_sum": lambda x, p: x + function(codes, p, OFFSETS),
+        "gine_aggregate": lambda x, p: function(graph, x, p, code, p[0, 0]),
+        "gcn_bond_aggregate": lambda x, p: function(graph, x, p, code, p[0]),
+        "edge_softmax": lambda x, p: function(graph, p[code, :2], x.view(-1, 2, 4)).flatten(1),
+        "sheaf_laplacian": lambda x, p: (
+            x - function(graph, p[code, :4].view(-1, 2, 2), x.view(-1, 2, 4)).flatten(1)
+        ),
+        "norm_act": lambda x, p: (
+            function(x * p[0], norm)
+            if function is kernels.norm_act
+            else nn.functional.batch_norm(
+                x * p[0], None, None, norm.weight, norm.bias, training=True
+            ).relu()
+        ),
+    }[name]
+
+
+def train(name: str, function: Callable[..., Tensor]) -> list[float]:
+    torch.manual_seed(1)
+    x, y = torch.randn(NODES, 5), torch.randint(0, 3, (NODES,))
+    first, last = nn.Linear(5, WIDTH), nn.Linear(WIDTH, 3)
+    parameter = nn.Parameter(torch.randn(12, WIDTH))
+    aggregate = layer(name, function)
+    optimizer = torch.optim.Adam([*first.parameters(), *last.parameters(), parameter], lr=0.01)
+    losses = []
+    for _ in range(50):
+        loss = nn.functional.cross_entropy(last(aggregate(first(x), parameter)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("name", [name for name in kernels.__all__ if name != "CSR"])
+def test_fifty_steps_end_at_the_references_loss(name: str) -> None:
+    reference = sys.modules[f"gbench.kernels.{name}"].reference
+    losses = train(name, getattr(kernels, name))
+    expected = train(name, reference)
+    torch.testing.assert_close(losses, expected, rtol=1e-3, atol=1e-4)
+    assert losses[-1] < 0.95 * losses[0]
