@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo check test test-gpu clean
+.PHONY: help setup demo check test test-gpu table bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,14 @@ test: setup  ## the whole test suite on the CPU (GBENCH_DATA=FOLDER adds the tes
 
 test-gpu: setup  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+table: setup  ## the README's table of results: 20 runs, two minutes (downloads Cora and CiteSeer)
+	PATH="$(abspath $(BIN)):$$PATH" scripts/table.sh
+
+bench: setup  ## the README's timings: training loop, start-up, kernels
+	$(BIN)/python scripts/bench_start.py
+	$(BIN)/python scripts/bench_loop.py
+	$(BIN)/gbench bench kernels
 
 clean:  ## remove the virtual environment and what tools left behind (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -48,6 +48,11 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     _check_keys(values, base)
     config = _hydra_compose([*words, *values], config_dirs) if values else base
     check_values(config, base)
+    before, after = dict(flatten(base["data"])), dict(flatten(config["data"]))
+    changed = {key for key in before | after if before.get(key) != after.get(key)} - {"fold"}
+    variant = " ".join(f"{key}={after.get(key)}" for key in sorted(changed))
+    if variant:
+        config["data"]["variant"] = variant
     return {**config, "config_dirs": own_code}
 
 

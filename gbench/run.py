@@ -39,7 +39,7 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
         with written_whole(folder / CONFIG) as file:
             file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
         display = Display(
-            console, f"{config['model']['name']} · {card.name}", card, settings["max_epochs"]
+            console, f"{config['model']['name']} · {card.title}", card, settings["max_epochs"]
         )
         epochs = Epochs(
             max_epochs=settings["max_epochs"],
@@ -51,14 +51,14 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
         last = folder / LAST
         with display, stoppable():
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
-        if trainer.global_rank != 0:
-            return None
 
         best = settings["select"] == "best" and epochs.best_weights
         if best:
             task.model.load_state_dict(epochs.best_weights)
         task.to(trainer.strategy.root_device)
         test = task.evaluate("test", trainer.precision_plugin.val_step_context())
+        if trainer.global_rank != 0:
+            return None
         tested = epochs.best_epoch if best else len(epochs.curve) - 1
         assert task.batches is not None
         record = records.RunRecord(
@@ -67,7 +67,7 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
             seed=config["seed"],
             fold=card.fold,
             num_folds=card.num_folds,
-            data=card.name,
+            data=card.title,
             model=config["model"]["name"],
             task=card.task,
             split=card.split,

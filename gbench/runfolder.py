@@ -17,10 +17,15 @@ BEST = "best.ckpt"  # the weights that were tested
 LAST = "last.ckpt"  # what an interrupted run continues from; gone once it has finished
 
 
+def helps_another_process() -> bool:
+    """Whether this is not the first of the processes that train one run on several devices."""
+    return int(os.environ.get("LOCAL_RANK", 0)) > 0
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Hold the folder against other processes; UserError if one is training there now."""
-    if "LOCAL_RANK" in os.environ:  # a helping process of the run that holds the folder
+    if helps_another_process():
         yield
         return
     try:

@@ -11,6 +11,7 @@ import yaml
 
 from gbench.choices import GROUPS, choices, description
 from gbench.config import compose
+from gbench.data.spec import DataCard
 from gbench.errors import UserError
 
 MODELS, DATASETS = choices("model"), choices("data")
@@ -159,3 +160,11 @@ def test_a_user_folder_adds_choices(tmp_path: Path) -> None:
 def test_a_missing_config_dir_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         compose([], [tmp_path / "absent"])
+
+
+def test_a_changed_loader_option_makes_another_dataset() -> None:
+    def title(*overrides: str) -> str:
+        return DataCard.from_config(compose(["model=gcn", "data=csbm", *overrides])["data"]).title
+
+    assert title("data.fold=3") == "csbm"
+    assert title("data.signal=1.0", "data.homophily=0.2") == "csbm homophily=0.2 signal=1.0"

@@ -88,8 +88,9 @@ def _split(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def _only(records: list[RunRecord], key: str, names: list[str]) -> list[RunRecord]:
-    kept = [record for record in records if getattr(record, key) in names]
-    found = {getattr(record, key) for record in kept}
+    # "csbm" also names its variants, "csbm homophily=0.2"
+    kept = [r for r in records if {getattr(r, key), getattr(r, key).split(" ")[0]} & {*names}]
+    found = {name for r in kept for name in (getattr(r, key), getattr(r, key).split(" ")[0])}
     for name in names:
         if name not in found:
             raise unknown(

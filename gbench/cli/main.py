@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from gbench import __version__
 from gbench.cli import completion, data, doctor, evaluate, leaderboard, listing, resume, show, train
 from gbench.errors import UserError, unknown
+from gbench.runfolder import helps_another_process
 
 VERBS = {
     "train": train,
@@ -121,5 +122,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say(message: str, code: int) -> int:
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     name = "\033[1;31mgbench:\033[0m" if colour else "gbench:"
-    print(f"{name} {message}", file=sys.stderr)
+    if not helps_another_process():
+        print(f"{name} {message}", file=sys.stderr)
     return code

@@ -71,9 +71,9 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from gbench.errors import UserError
-    from gbench.runfolder import LAST
+    from gbench.runfolder import LAST, helps_another_process
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, quiet=helps_another_process())
     going_on = " (continuing after an interruption)" if (folder / LAST).exists() else ""
     console.print(f"[bold]{folder.name}[/]{going_on}")
 

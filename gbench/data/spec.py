@@ -37,7 +37,13 @@ class DataCard:
     statistics: Mapping[str, int] = field(default_factory=dict)  # verified at every load
     folder: str = ""  # where the raw files belong below data_dir; empty: nothing on disk is needed
     download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/raw.py
+    variant: str = ""  # loader options that the command line changed: another dataset by that
     options: Mapping[str, Any] = field(default_factory=dict)  # what is left: the loader's own
+
+    @property
+    def title(self) -> str:
+        """The name that results stand under: csbm, or csbm homophily=0.2 where that was changed."""
+        return f"{self.name} {self.variant}".rstrip()
 
     @property
     def task(self) -> str:

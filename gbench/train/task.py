@@ -102,6 +102,8 @@ class Task(LightningModule):  # type: ignore[misc]
         rank, world_size = _process()
         if world_size > 1:
             ids = ids[rank::world_size]
+            for buffer in self.model.buffers():  # batch norm's statistics: those of one process
+                torch.distributed.broadcast(buffer, src=0)
         was_training = self.model.training
         self.model.eval()
         outputs, labels = [], []

@@ -3,7 +3,7 @@
 A kernel is a plain function kernel(first, last, num_chunks, ...) over the chunks first..last - 1.
 The number of chunks depends on the work alone and never on the number of threads, so results are
 bitwise the same at any torch.set_num_threads. The threads are Python's: a compiled kernel holds no
-GIL, one compilation serves both one thread and many, and a kernel on one thread pays for none of it.
+GIL, one compilation serves one thread and many, and a kernel on one thread pays for none of it.
 (numba's own default threading layer aborts when two Python threads enter it at once.)
 """
 

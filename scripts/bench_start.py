@@ -1,0 +1,71 @@
+"""What starting costs: light verbs, 10,000 records, and a one-epoch run beside `import lightning`.
+
+All commands take turns with a bare interpreter, as whole processes, wall time.
+    GBENCH_DATA=FOLDER python scripts/bench_start.py [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+GBENCH = str(Path(sys.executable).parent / "gbench")
+RUN = [GBENCH, "train", "model=gcn", "data=cora", "trainer.max_epochs=1"]
+RECORDS = 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seconds([*RUN], folder)  # prepares the dataset and compiles what is compiled once
+        copy_records(folder)
+        commands = {
+            "python -c pass": [sys.executable, "-c", "pass"],
+            "gbench --help": [GBENCH, "--help"],
+            "gbench list": [GBENCH, "list"],
+            f"gbench leaderboard ({RECORDS:,} records)": [GBENCH, "leaderboard", "many"],
+            "python -c 'import lightning'": [sys.executable, "-c", "import lightning"],
+            "gbench train, GCN on Cora, 1 epoch": [*RUN, "--force"],
+        }
+        taken: dict[str, list[float]] = {title: [] for title in commands}
+        for _ in range(args.rounds):
+            for title, command in commands.items():
+                taken[title].append(seconds(command, folder))
+    for title, values in taken.items():
+        print(f"{title:42} {median(values):6.3f} s   ({min(values):.3f} to {max(values):.3f})")
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def copy_records(folder: Path) -> None:
+    """Ten thousand records made from a real one: 500 settings of 20 seeds."""
+    (path,) = (folder / "runs").glob("*/record.json")
+    record = json.loads(path.read_text())
+    for number in range(RECORDS):
+        setting, seed = divmod(number, 20)
+        record |= {"run": f"r{number}", "identity": f"{setting:010x}", "seed": seed}
+        record["config"]["model"]["hidden_dim"] = setting
+        record["test"] = 0.5 + setting / 2000 + seed / 10**5
+        copy = folder / "many" / f"r{number}"
+        copy.mkdir(parents=True)
+        (copy / "record.json").write_text(json.dumps(record))
+    shutil.rmtree(folder / "runs")
+    seconds([*RUN], folder)
+
+
+if __name__ == "__main__":
+    main()
