@@ -34,21 +34,20 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
     settings = config["trainer"]
     task = build_task(config)
     card = task.dataset.card
+    last = folder / LAST
+    title = f"{config['model']['name']} · {card.title}"
+    display = Display(console, title, card, settings["max_epochs"])
+    epochs = Epochs(
+        max_epochs=settings["max_epochs"],
+        patience=settings["patience"],
+        last_checkpoint=last,
+        display=display,
+    )
+    trainer = make_trainer(settings, [epochs], make_loggers(config, folder))
 
-    with claimed(folder), finished(config) as mirror:
+    with claimed(folder), finished() as mirror:
         with written_whole(folder / CONFIG) as file:
             file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
-        display = Display(
-            console, f"{config['model']['name']} · {card.title}", card, settings["max_epochs"]
-        )
-        epochs = Epochs(
-            max_epochs=settings["max_epochs"],
-            patience=settings["patience"],
-            last_checkpoint=folder / LAST,
-            display=display,
-        )
-        trainer = make_trainer(settings, [epochs], make_loggers(config, folder))
-        last = folder / LAST
         with display, stoppable():
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
 

@@ -49,6 +49,7 @@ class Epochs(Callback):  # type: ignore[misc]
         for row in self.curve:
             self._log(trainer, row)
         self.display.start(first_epoch=task.epoch)
+        trainer.should_stop = self._is_over(task)  # cut between its last epoch and its record
         self._begin_epoch(task)
 
     def _begin_epoch(self, task: Task) -> None:
@@ -93,9 +94,12 @@ class Epochs(Callback):  # type: ignore[misc]
         task.epoch += 1
         self._log(trainer, row)
         self.display.epoch(row, self.best, self.best_epoch)
-        waited = task.epoch - 1 - self.best_epoch
-        if task.epoch >= self.max_epochs or (self.patience and waited >= self.patience):
+        if self._is_over(task):
             trainer.should_stop = True
+
+    def _is_over(self, task: Task) -> bool:
+        waited = task.epoch - 1 - self.best_epoch
+        return task.epoch >= self.max_epochs or 0 < self.patience <= waited
 
     def _log(self, trainer: Trainer, row: dict[str, float]) -> None:
         metrics = {key: value for key, value in row.items() if key != "epoch"}

@@ -81,7 +81,7 @@ def _logged_in() -> bool:
 
 
 @contextmanager
-def finished(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def finished() -> Iterator[dict[str, Any]]:
     """End the wandb run, if there is one, with the summary that the block fills and its state."""
     summary: dict[str, Any] = {}
     exit_code = 1

@@ -43,7 +43,7 @@ def make_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
         sentence = str(error).split("\n")[0]
         raise UserError(
             f"Lightning cannot train with these trainer settings: {sentence}"

@@ -58,7 +58,8 @@ def test_ogb_does_not_ask_the_package_index_for_a_newer_version() -> None:
         "socket.socket.connect = refuse\n"
         "before = threading.active_count()\n"
         "from gbench.train.metrics import _ogb_score\n"
-        "print(_ogb_score('ogbg-molhiv', torch.tensor([[0.2], [0.7]]), torch.tensor([[0.0], [1.0]])))\n"
+        "x, y = torch.tensor([[0.2], [0.7]]), torch.tensor([[0.0], [1.0]])\n"
+        "print(_ogb_score('ogbg-molhiv', x, y))\n"
         "assert threading.active_count() == before"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

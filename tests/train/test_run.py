@@ -215,3 +215,26 @@ def test_weight_decay_can_be_kept_to_some_parameters() -> None:
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     assert decayed == {id(p) for name, p in names.items() if name.startswith("layers.0.")}
     assert sum(len(group["params"]) for group in groups) == len(names)
+
+
+@pytest.mark.parametrize("patience", ["trainer.patience=0", "trainer.patience=2"])
+def test_a_run_cut_between_its_last_epoch_and_its_record_finishes_as_it_would_have(
+    patience: str, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = (*NODE, "optim.lr=0.2", "trainer.max_epochs=30", patience)
+    whole, folder = run(*settings)
+    expected = curve(folder)
+    folder.rename(tmp_path / "whole")
+
+    def cut(*_: Any) -> None:
+        raise Interrupted(15)
+
+    write = records.write
+    monkeypatch.setattr(records, "write", cut)
+    with pytest.raises(Interrupted):
+        run(*settings)
+    monkeypatch.setattr(records, "write", write)
+    again, folder = run(*settings)
+    assert curve(folder) == expected
+    assert (again.test, again.epochs) == (whole.test, whole.epochs)
+    assert again.items_per_second > 0

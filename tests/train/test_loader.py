@@ -1,0 +1,88 @@
+"""Training batches: each graph once an epoch, in a new order each time, shared without overlap."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gbench.build import build_task
+from gbench.config import compose
+from gbench.train import loader
+from gbench.train.loader import TrainingBatches, split_batches
+from gbench.train.task import Task
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return build_task(compose(["model=gin", "data=csl"]))
+
+
+def epochs(
+    task: Task, count: int, *, seed: int = 0, rank: int = 0, world_size: int = 1, size: int = 16
+) -> list[list[int]]:
+    """The graphs of each epoch, in order, told apart by where their edges are."""
+    store = task.dataset.store
+    names = {_name(store.batch(torch.tensor([i]))): i for i in range(store.num_graphs)}
+    assert len(names) == store.num_graphs
+    batches = TrainingBatches(
+        task.dataset, batch_size=size, seed=seed, limit=0, rank=rank, world_size=world_size,
+        next_epoch=lambda: 0, max_epochs=count,
+    )  # fmt: skip
+    seen: list[list[int]] = []
+    for number, batch in enumerate(batches):
+        if number % batches.batches_per_epoch == 0:
+            seen.append([])
+        for graph in range(batch.num_graphs):
+            first, last = batch.node_ptr[graph : graph + 2].tolist()
+            col = batch.graph.col[batch.graph.rowptr[first] : batch.graph.rowptr[last]] - first
+            seen[-1].append(names[bytes(col.int().numpy())])
+    return seen
+
+
+def _name(batch: object) -> bytes:
+    return bytes(batch.graph.col.int().numpy())  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def one_long_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "ROUND_SECONDS", 1e9)
+
+
+def test_every_epoch_has_every_training_graph_once_in_another_order(task: Task) -> None:
+    first, second, third = epochs(task, 3)
+    train = task.dataset.split.train.tolist()
+    for epoch in (first, second, third):
+        assert sorted(epoch) == sorted(train)
+    assert len({tuple(first), tuple(second), tuple(third), tuple(train)}) == 4
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(task: Task) -> None:
+    assert epochs(task, 2, seed=1) == epochs(task, 2, seed=1)
+    assert epochs(task, 2, seed=1) != epochs(task, 2, seed=2)
+
+
+def test_two_devices_share_each_batch_without_overlap(task: Task) -> None:
+    (whole,) = epochs(task, 1)
+    (even,) = epochs(task, 1, rank=0, world_size=2)
+    (odd,) = epochs(task, 1, rank=1, world_size=2)
+    assert sorted(even + odd) == sorted(whole)
+    assert sorted(even[:8] + odd[:8]) == sorted(whole[:16])  # the first batch of 16
+
+
+def test_a_last_batch_of_one_graph_is_left_out(task: Task) -> None:
+    (epoch,) = epochs(task, 1, size=89)  # 90 training graphs
+    assert len(epoch) == 89
+
+
+def test_a_round_that_is_out_of_time_ends_with_its_epoch(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = epochs(task, 3)
+    monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)
+    assert epochs(task, 3) == expected[:1]
+
+
+def test_evaluation_goes_through_a_split_in_order(task: Task) -> None:
+    ids = task.dataset.split.valid
+    labels = torch.cat([batch.y for batch in split_batches(task.dataset, ids, 7)])
+    assert torch.equal(labels, task.dataset.store.y[ids])
