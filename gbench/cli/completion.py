@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.line is not None:
         words = args.line.split(" ")
-        for candidate in candidates(words[1:]):
+        for candidate in candidates(words[1:], args.verbs):
             print(candidate)
         return 0
     if args.shell not in SCRIPTS:
@@ -57,18 +57,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def candidates(words: Sequence[str]) -> list[str]:
+def candidates(words: Sequence[str], verbs: Sequence[str]) -> list[str]:
     """What the last of `words` (all that follows `gbench`) could become."""
     *before, word = words or [""]
-    return sorted({candidate for candidate in _offers(before, word) if candidate.startswith(word)})
+    offers = _offers(before, word) if before else verbs
+    return sorted({candidate for candidate in offers if candidate.startswith(word)})
 
 
 def _offers(before: Sequence[str], word: str) -> Iterator[str]:
-    if not before:
-        from gbench.cli.main import VERBS
-
-        yield from VERBS
-    elif before[0] in ("train", "show"):
+    if before[0] in ("train", "show"):
         yield from _settings(before, word)
     elif before[0] in ("eval", "resume"):
         yield from (path.parent.name for path in Path("runs").glob("*/config.yaml"))

@@ -79,6 +79,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog=f"gbench {verb}", description=module.__doc__)
     module.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show stack traces and warnings")
+    parser.set_defaults(verbs=tuple(VERBS))
     return parser.parse_intermixed_args(words[1:])
 
 
