@@ -33,7 +33,7 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
     started = datetime.now(UTC)
     settings = config["trainer"]
     task = build_task(config)
-    card = task.dataset.card
+    card, limit = task.dataset.card, settings["limit_batches"]
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"
     display = Display(console, title, card, settings["max_epochs"])
@@ -69,7 +69,7 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
             data=card.title,
             model=config["model"]["name"],
             task=card.task,
-            split=card.split,
+            split=card.split if not limit else f"{card.split}, {limit} batches of each part",
             selection="best-validation" if best else "last-epoch",
             metric=card.metric,
             direction=card.direction,

@@ -185,6 +185,8 @@ def _value(value: object) -> str:
     """As Hydra's command line takes it: 0.01, true, null, [1,2], gat."""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if value == "":
+        return "''"
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 

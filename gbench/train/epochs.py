@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from gbench.errors import UserError
@@ -46,8 +47,10 @@ class Epochs(Callback):  # type: ignore[misc]
             torch.set_rng_state(self.random_state["cpu"].cpu())
             if "cuda" in self.random_state and task.device.type == "cuda":
                 torch.cuda.set_rng_state(self.random_state["cuda"].cpu(), task.device)
-        for row in self.curve:
-            self._log(trainer, row)
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):  # it begins its file anew; wandb goes on
+                for row in self.curve:
+                    _log(logger, row)
         self.display.start(first_epoch=task.epoch)
         trainer.should_stop = self._is_over(task)  # cut between its last epoch and its record
         self._begin_epoch(task)
@@ -92,7 +95,8 @@ class Epochs(Callback):  # type: ignore[misc]
         }
         self.curve.append(row)
         task.epoch += 1
-        self._log(trainer, row)
+        for logger in trainer.loggers:
+            _log(logger, row)
         self.display.epoch(row, self.best, self.best_epoch)
         if self._is_over(task):
             trainer.should_stop = True
@@ -100,11 +104,6 @@ class Epochs(Callback):  # type: ignore[misc]
     def _is_over(self, task: Task) -> bool:
         waited = task.epoch - 1 - self.best_epoch
         return task.epoch >= self.max_epochs or 0 < self.patience <= waited
-
-    def _log(self, trainer: Trainer, row: dict[str, float]) -> None:
-        metrics = {key: value for key, value in row.items() if key != "epoch"}
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=int(row["epoch"]))
 
     def on_train_epoch_end(self, trainer: Trainer, task: Task) -> None:
         """A round is over: leave a checkpoint to resume from."""
@@ -143,3 +142,8 @@ class Epochs(Callback):  # type: ignore[misc]
     def train_seconds_per_epoch(self) -> float:
         """Median over the epochs, training alone."""
         return median(row["train_seconds"] for row in self.curve)
+
+
+def _log(logger: Logger, row: dict[str, float]) -> None:
+    metrics = {key: value for key, value in row.items() if key != "epoch"}
+    logger.log_metrics(metrics, step=int(row["epoch"]))
