@@ -169,15 +169,17 @@ def _check_keys(values: Sequence[str], base: Config) -> None:
             raise UserError(
                 f"{word}: {key} is a group of settings; change one, as in {key}.KEY=VALUE"
             )
+        if key.startswith("data.") and key.split(".")[1] in FACTS:
+            raise UserError(
+                f"{word}: {base['data']['name']} owns its {key.split('.')[1]}, so that its "
+                "results compare; for another protocol make a dataset of your own (see README)"
+            )
+        if key.endswith("._target_"):
+            raise UserError(f"{word}: a name stands for one class; make a {section} of your own")
         if word.startswith("+") and section.split(".")[0] in EXTENSIBLE:
             continue
         if word.startswith("~") and key in known and section.split(".")[0] not in EXTENSIBLE:
             raise UserError(f"{word}: gbench needs {key}; it can be changed but not removed")
-        if section == "data" and key.rpartition(".")[2] in FACTS:
-            raise UserError(
-                f"{word}: {base['data']['name']} owns its {key.rpartition('.')[2]}, so that its "
-                "results compare; for another protocol make a dataset of your own (see README)"
-            )
         if key not in known:
             siblings = [k for k in known if k.rpartition(".")[0] == section]
             if not siblings:

@@ -120,6 +120,12 @@ def test_scientific_notation_is_a_number() -> None:
         ("data.fold=1", "digits has folds 0 to 0"),
         ("data.metric=rocauc", "owns its metric"),
         ("data.num_folds=99", "owns its num_folds"),
+        ("++data.metric=mae", "owns its metric"),
+        ("+data.evaluator=ogbg-molhiv", "owns its evaluator"),
+        ("~data.statistics", "owns its statistics"),
+        ("data.statistics.num_nodes=1", "owns its statistics"),
+        ("data.name=cora", "owns its name"),
+        ("++model._target_=torch.nn.Linear", "make a model of your own"),
         ("runs_dir=${nowhere}", "nowhere"),
     ],
 )
