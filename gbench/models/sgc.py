@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -49,19 +52,26 @@ class SGC(nn.Module):
         Kept in the batch's memo: S^K X as long as it is of these very features and this graph,
         the rows as long as the tensor of targets lives.
         """
-        key = f"sgc/{self.hops}"
-        # what validation leaves here is trained on: autograd refuses inference-mode tensors
-        with torch.inference_mode(False), torch.no_grad():
-            kept = batch.memo.get(key)
-            if kept is None or kept[0] is not batch.x or kept[1] is not batch.graph:
+        key, targets = f"sgc/{self.hops}", batch.targets
+        kept = batch.memo.get(key)
+        if kept is None or kept[0] is not batch.x or kept[1] is not batch.graph:
+            with _for_training():
                 propagated = gcn_propagate(batch.graph, batch.x, hops=self.hops)
-                kept = batch.memo[key] = batch.x, batch.graph, propagated, WeakTensorKeyDictionary()
-            _, _, propagated, rows_of = kept
-            if batch.targets is None:
-                return None, propagated
-            if batch.targets not in rows_of:
-                nodes = batch.targets.unique()
+            kept = batch.memo[key] = batch.x, batch.graph, propagated, WeakTensorKeyDictionary()
+        _, _, propagated, rows_of = kept
+        if targets is None:
+            return None, propagated
+        if targets not in rows_of:
+            with _for_training():
+                nodes = targets.unique()
                 rows = propagated[nodes]
-                rows_of[batch.targets] = nodes, SparseFeatures.of(rows) or rows
-            result: tuple[Tensor, Tensor | SparseFeatures] = rows_of[batch.targets]
-            return result
+                rows_of[targets] = nodes, SparseFeatures.of(rows) or rows
+        result: tuple[Tensor, Tensor | SparseFeatures] = rows_of[targets]
+        return result
+
+
+@contextmanager
+def _for_training() -> Iterator[None]:
+    """What validation leaves is trained on later: autograd refuses inference-mode tensors."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield

@@ -1,0 +1,221 @@
+"""CUDA: spmm's maximum over the scores, a walk for their sums, and a walk that weighs features.
+
+The walk that weighs serves forward over the graph and backward over its transpose; the gradient of
+the scores is one dot product per entry and head. Hubs are shared among programs (rows.py).
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from gbench.kernels.cuda.rows import (
+    WHOLE,
+    add_partials,
+    gather,
+    launch,
+    portion,
+    put,
+    row_of,
+    tiling,
+    wide,
+)
+from gbench.kernels.cuda.spmm_max import maximum
+
+ENTRIES = 16
+
+
+def edge_softmax(
+    rowptr: Tensor,
+    col: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    perm_t: Tensor,
+    score: Tensor,
+    x: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The forward of gbench/kernels/edge_softmax.py."""
+    score, x = score.contiguous(), x.contiguous()
+    num_rows, num_entries = rowptr.numel() - 1, col.numel()
+    top = maximum(rowptr, None, score)
+    total = top.new_empty(top.shape, dtype=wide(score.dtype))
+    tiles = tiling(num_rows, num_entries, num_entries, score)
+    tiles.launch(_exp_sum, rowptr, score, top, total)
+    out = x.new_empty(num_rows, *x.shape[1:])
+    tiles = tiling(num_rows, x.size(0), num_entries, x, heads=x.size(1))
+    tiles.launch(_weigh, rowptr, col, None, score, top, total, x, out, HEADS=x.size(1))
+    return out, top + total.log()
+
+
+def edge_softmax_backward(
+    grad: Tensor,
+    rowptr: Tensor,
+    col: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    perm_t: Tensor,
+    score: Tensor,
+    x: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of gbench/kernels/edge_softmax.py."""
+    grad, score, x = grad.contiguous(), score.contiguous(), x.contiguous()
+    num_rows, (num_entries, heads) = rowptr.numel() - 1, score.shape
+    grad_x = x.new_empty(x.shape)
+    tiles = tiling(x.size(0), num_rows, num_entries, x, heads)
+    given = (rowptr_t, col_t, perm_t, score, log_sum, None, grad)
+    tiles.launch(_weigh, *given, grad_x, HEADS=heads)
+    grad_score = score.new_empty(score.shape)
+    if score.numel():
+        launch(
+            _grad_score,
+            (triton.cdiv(num_entries, ENTRIES), heads),
+            rowptr,
+            col,
+            score,
+            log_sum,
+            x,
+            out.contiguous(),
+            grad,
+            grad_score,
+            num_rows,
+            num_entries,
+            num_rows.bit_length(),
+            HEADS=heads,
+            WIDTH=x.size(2),
+            ENTRIES=ENTRIES,
+            COLUMNS=tiles.columns,
+        )
+    return grad_score, grad_x
+
+
+@triton.jit
+def _exp_sum(
+    rowptr: tl.tensor,
+    score: tl.tensor,
+    top: tl.tensor,
+    out: tl.tensor,
+    partial: tl.tensor,
+    num_rows: tl.tensor,
+    num_slots: tl.tensor,
+    search_steps: tl.tensor,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SLOT: tl.constexpr,
+    UNROLL: tl.constexpr,
+    MERGE: tl.constexpr,
+) -> None:
+    """Sum of exp(score - top) over each row's entries; the columns are heads."""
+    row, begin, length, target = portion(
+        rowptr, num_rows, num_slots, search_steps, ROWS, SLOT, MERGE
+    )
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    highest = gather(top, row, target >= WHOLE, column, WIDTH, 0.0).to(partial.dtype.element_ty)
+    if MERGE:
+        total = add_partials(partial, begin, length, column, WIDTH, UNROLL)
+    else:
+        total = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
+        for step in range(0, tl.max(length), UNROLL):
+            for ahead in tl.static_range(UNROLL):
+                here = step + ahead < length
+                value = gather(score, begin + step + ahead, here, column, WIDTH, 0.0)
+                weight = tl.exp(value.to(total.dtype) - highest)
+                total += tl.where(here[:, None], weight, 0.0)
+    put(total, total, row, target, column, out, partial, WIDTH, MERGE)
+
+
+@triton.jit
+def _weigh(
+    rowptr: tl.tensor,
+    col: tl.tensor,
+    perm: tl.tensor,
+    score: tl.tensor,
+    norm: tl.tensor,
+    divisor: tl.tensor,
+    x: tl.tensor,
+    out: tl.tensor,
+    partial: tl.tensor,
+    num_rows: tl.tensor,
+    num_slots: tl.tensor,
+    search_steps: tl.tensor,
+    HEADS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    SLOT: tl.constexpr,
+    UNROLL: tl.constexpr,
+    MERGE: tl.constexpr,
+) -> None:
+    """Sum of exp(score - norm) · x over each row's entries, divided by `divisor`; for one head.
+
+    With `perm` the rows are the transpose's and the norm is that of the entry's other end.
+    """
+    row, begin, length, target = portion(
+        rowptr, num_rows, num_slots, search_steps, ROWS, SLOT, MERGE
+    )
+    head = tl.program_id(1) % HEADS
+    column = tl.program_id(1) // HEADS * COLUMNS + tl.arange(0, COLUMNS)
+    if MERGE:
+        total = add_partials(partial, begin, length, column, WIDTH, UNROLL, head, HEADS)
+    else:
+        total = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
+        for step in range(0, tl.max(length), UNROLL):
+            for ahead in tl.static_range(UNROLL):
+                here = step + ahead < length
+                entry = begin + step + ahead
+                source = tl.load(col + entry, mask=here, other=0)
+                place, receiver = entry, row
+                if perm is not None:
+                    place, receiver = tl.load(perm + entry, mask=here, other=0), source
+                power = tl.load(score + place.to(tl.int64) * HEADS + head, mask=here, other=0.0)
+                most = tl.load(norm + receiver.to(tl.int64) * HEADS + head, mask=here, other=0.0)
+                alpha = tl.exp(power.to(total.dtype) - most.to(total.dtype))
+                value = gather(x, source.to(tl.int64) * HEADS + head, here, column, WIDTH, 0.0)
+                total += alpha[:, None] * value.to(total.dtype)
+    row = row.to(tl.int64) * HEADS + head
+    target = tl.where(target >= 0, target * HEADS + head, target)
+    final = total
+    if divisor is not None:
+        under = tl.load(divisor + row, mask=target == WHOLE, other=1.0)
+        final = total / tl.where(under == 0, 1.0, under)[:, None]  # 0 of an empty row
+    put(total, final, row, target, column, out, partial, WIDTH, MERGE)
+
+
+@triton.jit
+def _grad_score(
+    rowptr: tl.tensor,
+    col: tl.tensor,
+    score: tl.tensor,
+    log_sum: tl.tensor,
+    x: tl.tensor,
+    out: tl.tensor,
+    grad: tl.tensor,
+    grad_score: tl.tensor,
+    num_rows: tl.tensor,
+    num_entries: tl.tensor,
+    search_steps: tl.tensor,
+    HEADS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ENTRIES: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    """α ⟨ȳ, x - y⟩ of each entry, for one head."""
+    entry = tl.program_id(0) * ENTRIES + tl.arange(0, ENTRIES)
+    head = tl.program_id(1)
+    here = entry < num_entries
+    row = row_of(rowptr, tl.where(here, entry, 0), num_rows, search_steps)
+    source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * HEADS + head
+    row = row.to(tl.int64) * HEADS + head
+    dot = tl.zeros([ENTRIES], log_sum.dtype.element_ty)
+    for start in range(0, WIDTH, COLUMNS):
+        column = start + tl.arange(0, COLUMNS)
+        apart = gather(x, source, here, column, WIDTH, 0.0).to(dot.dtype)
+        apart -= gather(out, row, here, column, WIDTH, 0.0).to(dot.dtype)
+        dot += tl.sum(apart * gather(grad, row, here, column, WIDTH, 0.0).to(dot.dtype), 1)
+    place = entry.to(tl.int64) * HEADS + head
+    power = tl.load(score + place, mask=here, other=0.0).to(dot.dtype)
+    alpha = tl.exp(power - tl.load(log_sum + row, mask=here, other=0.0))
+    tl.store(grad_score + place, (alpha * dot).to(grad_score.dtype.element_ty), mask=here)

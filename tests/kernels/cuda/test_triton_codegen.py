@@ -1,0 +1,212 @@
+"""What the compiler makes of the kernels for an H100, which needs no GPU: registers, spills, loads.
+
+Each operation is called as on a GPU, with launches replaced by compilation: Triton specialises and
+compiles what the launch would have run. With the width passed as a run-time integer, D = 300 would
+compile to loads of 32 bits, a quarter of the bytes per instruction; nothing else would notice.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+triton = pytest.importorskip("triton", reason="needs triton (pip install triton)")
+if os.environ.get("TRITON_INTERPRET") == "1":
+    pytest.skip("the interpreter compiles nothing", allow_module_level=True)
+
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+NODES, ENTRIES = 1000, 200  # so few entries have no hub, and need no second launch
+
+
+class H100:
+    """As much of a driver as compiling asks for. Its device number is no real device's."""
+
+    def get_current_target(self):
+        return triton.backends.compiler.GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self):
+        return -1
+
+    def get_current_stream(self, device):
+        return 0
+
+
+class Compiled(NamedTuple):
+    name: str
+    registers: int
+    spilled: int
+    load_bits: int
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Compiled]]:
+    """What has been compiled instead of launched."""
+    found: list[Compiled] = []
+    run = triton.runtime.JITFunction.run
+
+    def compile_only(kernel, *args, grid, warmup, **kwargs):
+        asm = run(kernel, *args, grid=grid, warmup=True, **kwargs).asm
+        merges = " (merge)" if kwargs.get("MERGE") else ""
+        name = f"{kernel.module.rsplit('.', 1)[1]}.{kernel.fn.__name__}{merges}"
+        found.append(inspect(name, asm, tmp_path / "kernel.cubin"))
+
+    driver = triton.runtime.driver
+    before = driver._active
+    driver.set_active(H100())
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "triton"))
+    monkeypatch.setattr(triton.runtime.JITFunction, "run", compile_only)
+    yield found
+    driver._active = before
+
+
+def inspect(name: str, asm: dict[str, Any], file: Path) -> Compiled:
+    file.write_bytes(asm["cubin"])
+    command = [CUOBJDUMP, "--dump-resource-usage", file]
+    usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    loads = re.findall(r"ld\.global\S*?(?:\.v(\d))?\.b(\d+)", asm["ptx"])
+    return Compiled(
+        name,
+        int(re.search(r"REG:(\d+)", usage)[1]),
+        int(re.search(r"STACK:(\d+)", usage)[1]) + int(re.search(r"LOCAL:(\d+)", usage)[1]),
+        max((int(lanes or 1) * int(bits) for lanes, bits in loads), default=0),
+    )
+
+
+def cuda(name: str) -> object:
+    return import_module(f"gbench.kernels.cuda.{name}")
+
+
+def graph() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.empty(NODES + 1, dtype=torch.int32), torch.empty(ENTRIES, dtype=torch.int32)
+
+
+def spmm(x: torch.Tensor) -> None:
+    (ptr, col), weight = graph(), x.new_empty(ENTRIES)
+    operation = cuda("spmm")
+    operation.spmm(ptr, col, ptr, col, col, x, None, "sum")
+    operation.spmm(ptr, col, ptr, col, col, x, None, "max")
+    arrays = (x, ptr, col, ptr, col, col, x)
+    operation.spmm_backward(*arrays, weight, None, "mean", True, True)
+    operation.spmm_backward(*arrays, None, x, "max", True, False)
+
+
+def gcn_propagate(x: torch.Tensor) -> None:
+    ptr, col = graph()
+    cuda("gcn_propagate").gcn_propagate(ptr, col, ptr, col, x, 1, False)
+
+
+def segment_reduce(x: torch.Tensor) -> None:
+    ptr, _ = graph()
+    cuda("segment_reduce").segment_reduce(ptr, x, "mean")
+    cuda("segment_reduce").segment_reduce_backward(x, ptr, None, None, NODES, "mean")
+
+
+def embedding_sum(x: torch.Tensor) -> None:
+    codes, offsets = torch.empty(NODES, 9, dtype=torch.int64), torch.empty(9, dtype=torch.int64)
+    cuda("embedding_sum").embedding_sum(codes, x[:174], offsets)
+    cuda("embedding_sum").embedding_sum_backward(x, codes, offsets, 174)
+
+
+def gine_aggregate(x: torch.Tensor) -> None:
+    (ptr, col), code = graph(), torch.empty(ENTRIES, dtype=torch.uint8)
+    given = (x, x[:60], code, x.new_empty(()))
+    cuda("gine_aggregate").gine_aggregate(ptr, col, ptr, col, col, *given)
+    cuda("gine_aggregate").gine_aggregate_backward(x, ptr, col, col, *given)
+
+
+def gcn_bond_aggregate(x: torch.Tensor) -> None:
+    (ptr, col), code = graph(), torch.empty(ENTRIES, dtype=torch.uint8)
+    given = (x, x[:60], code, x[0])
+    cuda("gcn_bond_aggregate").gcn_bond_aggregate(ptr, col, ptr, col, col, *given)
+    cuda("gcn_bond_aggregate").gcn_bond_aggregate_backward(x, ptr, col, col, *given)
+
+
+def edge_softmax(x: torch.Tensor) -> None:
+    (ptr, col), score = graph(), x.new_empty(ENTRIES, 4)
+    heads = x[:, None].expand(-1, 4, -1).contiguous()
+    _, log_sum = cuda("edge_softmax").edge_softmax(ptr, col, ptr, col, col, score, heads)
+    given = (heads, ptr, col, ptr, col, col, score, heads, heads, log_sum)
+    cuda("edge_softmax").edge_softmax_backward(*given)
+
+
+def sheaf_laplacian(x: torch.Tensor) -> None:
+    ptr, col = graph()
+    stalks = x[:, None].expand(-1, 3, -1).contiguous()
+    for shape in ((ENTRIES, 3), (ENTRIES, 3, 3)):
+        maps = x.new_empty(shape)
+        cuda("sheaf_laplacian").sheaf_laplacian(ptr, col, col, maps, stalks)
+        cuda("sheaf_laplacian").sheaf_laplacian_backward(stalks, ptr, col, col, maps, stalks)
+
+
+def norm_act(x: torch.Tensor) -> None:
+    given = [x.new_empty(x.size(1), dtype=torch.float32) for _ in range(4)]
+    seed, options = torch.empty((), dtype=torch.int64), (True, 1e-5, True, 0.5)
+    cuda("norm_act").norm_act(x, *given, x, seed, *options)
+    cuda("norm_act").norm_act_backward(x, x, *given, seed, *options)
+
+
+OPERATIONS = [spmm, gcn_propagate, segment_reduce, embedding_sum, gine_aggregate]
+OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
+# Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
+REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 160}
+
+
+def check(compiled: list[Compiled]) -> None:
+    assert compiled
+    for kernel in compiled:
+        bound = next((n for part, n in REGISTERS.items() if part in kernel.name), 80)
+        assert kernel.spilled == 0, kernel
+        assert kernel.registers <= bound, kernel
+        if kernel.name not in ("edge_softmax._exp_sum", "edge_softmax._exp_sum (merge)"):
+            assert kernel.load_bits >= 64, kernel
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_molecules_at_width_300(operation, dtype, compiled) -> None:
+    operation(torch.empty(NODES, 300, dtype=dtype))
+    check(compiled)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("width", [64, 128, 256])
+def test_powers_of_two(width, dtype, compiled) -> None:
+    x = torch.empty(NODES, width, dtype=dtype)
+    # The kernels differ in what they do with a tile, not in how it is loaded: two stand for all.
+    gcn_propagate(x)
+    gine_aggregate(x)
+    check(compiled)
+
+
+def test_hubs_second_launch(compiled, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.rows.SLOT", 4)
+    x = torch.empty(NODES, 300)
+    for operation in (spmm, gcn_propagate, gine_aggregate, gcn_bond_aggregate):
+        operation(x)
+    assert sum("(merge)" in kernel.name for kernel in compiled) >= 8
+    check([kernel for kernel in compiled if "(merge)" in kernel.name])
+
+
+@pytest.mark.parametrize("stalk_width", [32, 64])
+def test_sheaf_laplacian(stalk_width, compiled) -> None:
+    sheaf_laplacian(torch.empty(NODES, stalk_width))
+    check(compiled)
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(1, torch.bfloat16), (33, torch.float64)], ids=str)
+def test_odd_widths_and_float64(width, dtype, compiled) -> None:
+    x = torch.empty(NODES, width, dtype=dtype)
+    for operation in (spmm, embedding_sum, gine_aggregate):
+        operation(x)
+    assert all(kernel.spilled <= 16 for kernel in compiled), compiled
+
+
+def test_float64_roots_compile(compiled) -> None:
+    cuda("inverse_sqrt").inverse_sqrt(torch.empty(50, 3, 3))
+    assert [kernel.spilled for kernel in compiled] == [0]

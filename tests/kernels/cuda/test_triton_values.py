@@ -1,0 +1,375 @@
+"""Every Triton kernel against its reference: on a GPU, or in the interpreter's own process."""
+
+import pytest
+import torch
+
+from gbench import kernels
+from gbench.kernels import CSR
+from gbench.kernels.edge_softmax import reference as edge_softmax_reference
+from gbench.kernels.embedding_sum import reference as embedding_sum_reference
+from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
+from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
+from gbench.kernels.gine_aggregate import reference as gine_reference
+from gbench.kernels.inverse_sqrt import inverse_sqrt
+from gbench.kernels.inverse_sqrt import reference as inverse_sqrt_reference
+from gbench.kernels.norm_act import reference as norm_act_reference
+from gbench.kernels.segment_reduce import reference as segment_reduce_reference
+from gbench.kernels.sheaf_laplacian import reference as sheaf_reference
+from gbench.kernels.spmm import reference as spmm_reference
+
+pytestmark = pytest.mark.gpu
+
+FLOATS = (torch.float32, torch.float64, torch.bfloat16)
+NARROW = [(1, torch.float32), *((3, dtype) for dtype in FLOATS)]
+# The interpreter needs seconds for wide rows, so these have one type each.
+CASES = [*NARROW, (33, torch.bfloat16), (300, torch.float32)]
+every_case = pytest.mark.parametrize(("width", "dtype"), CASES, ids=str)
+
+
+def fewer(graph: CSR, width: int) -> CSR:
+    """The graph, or its first nodes where each costs much in the interpreter."""
+    if width < 33:
+        return graph
+    edges = graph.edge_index
+    return CSR.from_edge_index(edges[:, (edges < 8).all(0)], 8)[0]
+
+
+@every_case
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_spmm(hub_graph, width, dtype, reduce, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    x = torch.randn(graph.num_cols, width)
+    x = (x * 2).round() if reduce == "max" else x  # ties: their gradient is shared
+    agrees(
+        lambda x: kernels.spmm(there, x, reduce=reduce),
+        lambda x: spmm_reference(graph, x, reduce=reduce),
+        x.to(dtype),
+    )
+
+
+@every_case
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+def test_spmm_weighted(hub_graph, width, dtype, reduce, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    agrees(
+        lambda x, weight: kernels.spmm(there, x, weight, reduce),
+        lambda x, weight: spmm_reference(graph, x, weight, reduce),
+        torch.randn(graph.num_cols, width).to(dtype),
+        torch.randn(graph.num_entries).to(dtype),
+    )
+
+
+def test_spmm_of_a_rectangular_pattern(device, agrees) -> None:
+    edges = torch.stack([torch.randint(0, 31, (50,)), torch.randint(0, 6, (50,))])
+    graph, _ = CSR.from_edge_index(edges, 6, 31)
+    there = graph.to(device)
+    agrees(
+        lambda x, weight: kernels.spmm(there, x, weight),
+        lambda x, weight: spmm_reference(graph, x, weight),
+        torch.randn(31, 5),
+        torch.randn(50),
+    )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "max"])
+def test_spmm_of_rows_of_every_length(reduce, device, agrees) -> None:
+    """Rows that begin anywhere in a slot and end anywhere in one up to five slots later."""
+    row = torch.repeat_interleave(torch.arange(20), torch.randperm(20))
+    graph, _ = CSR.from_edge_index(torch.stack([torch.randint(0, 20, (190,)), row]), 20)
+    there = graph.to(device)
+    agrees(
+        lambda x: kernels.spmm(there, x, reduce=reduce),
+        lambda x: spmm_reference(graph, x, reduce=reduce),
+        torch.randn(20, 2),
+    )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_spmm_without_edges(bare_graph, reduce, device, agrees) -> None:
+    there = bare_graph.to(device)
+    agrees(
+        lambda x: kernels.spmm(there, x, reduce=reduce),
+        lambda x: spmm_reference(bare_graph, x, reduce=reduce),
+        torch.randn(bare_graph.num_cols, 3),
+    )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_spmm_brings_a_nan_to_exactly_the_rows_that_read_it(hub_graph, reduce, device) -> None:
+    x = torch.randn(22, 3)
+    x[7, 1] = torch.nan  # a neighbour of the hub
+    found = kernels.spmm(hub_graph.to(device), x.to(device), reduce=reduce).cpu().isnan()
+    expected = torch.zeros(22, 3, dtype=torch.bool)
+    expected[hub_graph.row[hub_graph.col == 7], 1] = True
+    assert torch.equal(found, expected)
+
+
+@every_case
+def test_gcn_propagate(hub_graph, width, dtype, device, agrees) -> None:
+    hops = 3 if width < 33 else 1
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    agrees(
+        lambda x: kernels.gcn_propagate(there, x, hops),
+        lambda x: gcn_propagate_reference(graph, x, hops),
+        torch.randn(graph.num_rows, width).to(dtype),
+        roundings=hops,
+    )
+
+
+def test_gcn_propagate_without_edges(bare_graph, device, agrees) -> None:
+    there = bare_graph.to(device)
+    x = torch.randn(bare_graph.num_rows, 3)
+    agrees(
+        lambda x: kernels.gcn_propagate(there, x),
+        lambda x: gcn_propagate_reference(bare_graph, x),
+        x,
+    )
+
+
+@every_case
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_segment_reduce(width, dtype, reduce, device, agrees) -> None:
+    # one long segment, a short one and an empty one
+    ptr = torch.tensor([0, 19, 21, 21] if width < 33 else [0, 9, 11, 11], dtype=torch.int32)
+    x = (torch.randn(int(ptr[-1]), width) * 2).round()
+    agrees(
+        lambda x: kernels.segment_reduce(ptr.to(device), x, reduce),
+        lambda x: segment_reduce_reference(ptr, x, reduce),
+        x.to(dtype),
+    )
+
+
+@pytest.mark.parametrize("ptr", [[0], [0, 0, 0]])
+def test_segment_reduce_of_nothing(ptr, device, agrees) -> None:
+    ptr = torch.tensor(ptr, dtype=torch.int32)
+    agrees(
+        lambda x: kernels.segment_reduce(ptr.to(device), x, "mean"),
+        lambda x: segment_reduce_reference(ptr, x, "mean"),
+        torch.randn(0, 3),
+    )
+
+
+OFFSETS = torch.tensor([0, 3, 5])
+
+
+@every_case
+@pytest.mark.parametrize("large", [512, 1], ids=["tables", "sorted"])
+def test_embedding_sum(width, dtype, large, device, agrees, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.embedding_sum.LARGE", large)
+    num_rows = 40 if width < 33 else 9
+    codes = torch.stack([torch.randint(0, size, (num_rows,)) for size in (3, 2, 65)], 1)
+    agrees(
+        lambda table: kernels.embedding_sum(codes.to(device), table, OFFSETS.to(device)),
+        lambda table: embedding_sum_reference(codes, table, OFFSETS),
+        torch.randn(70, width).to(dtype),  # more than one block of 64 table rows
+    )
+
+
+def test_embedding_sum_of_no_rows(device, agrees) -> None:
+    codes = torch.zeros(0, 3, dtype=torch.int64)
+    agrees(
+        lambda table: kernels.embedding_sum(codes.to(device), table, OFFSETS.to(device)),
+        lambda table: embedding_sum_reference(codes, table, OFFSETS),
+        torch.randn(7, 3),
+    )
+
+
+def test_embedding_sum_marks_a_category_that_its_feature_lacks(device) -> None:
+    codes = torch.tensor([[0, 0, 0], [0, 2, 0], [-1, 0, 0], [2, 1, 64]]).to(device)
+    table = torch.randn(70, 4).to(device)
+    found = kernels.embedding_sum(codes, table, OFFSETS.to(device))
+    assert found.isnan().all(1).tolist() == [False, True, True, False]
+
+
+@every_case
+def test_gine_aggregate(hub_graph, width, dtype, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    code = torch.randint(0, 7, (graph.num_entries,), dtype=torch.uint8)
+    agrees(
+        lambda x, table, eps: kernels.gine_aggregate(there, x, table, code.to(device), eps),
+        lambda x, table, eps: gine_reference(graph, x, table, code, eps),
+        torch.randn(graph.num_rows, width).to(dtype),
+        torch.randn(7, width).to(dtype),
+        torch.tensor(0.3, dtype=dtype),
+    )
+
+
+@every_case
+def test_gcn_bond_aggregate(hub_graph, width, dtype, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    code = torch.randint(0, 7, (graph.num_entries,))
+    agrees(
+        lambda x, table, root: kernels.gcn_bond_aggregate(there, x, table, code.to(device), root),
+        lambda x, table, root: gcn_bond_reference(graph, x, table, code, root),
+        torch.randn(graph.num_rows, width).to(dtype),
+        torch.randn(7, width).to(dtype),
+        torch.randn(width).to(dtype),
+    )
+
+
+@pytest.mark.parametrize("name", ["gine_aggregate", "gcn_bond_aggregate"])
+def test_bonds_fill_several_blocks_and_copies_of_the_table(name, hub_graph, device, agrees) -> None:
+    there = hub_graph.to(device)
+    code = torch.tensor([0, 64, 69])[torch.randint(0, 3, (60,))]  # rows of both blocks of 64
+    few = torch.randint(0, 3, (60,))  # 3 rows: 20 chunks of 3 entries
+    last = torch.tensor(0.3) if name == "gine_aggregate" else torch.randn(5)
+    reference = gine_reference if name == "gine_aggregate" else gcn_bond_reference
+    for codes, num_codes in ((code, 70), (few, 3)):
+        agrees(
+            lambda x, t, p, c=codes: getattr(kernels, name)(there, x, t, c.to(device), p),
+            lambda x, t, p, c=codes: reference(hub_graph, x, t, c, p),
+            torch.randn(22, 5),
+            torch.randn(num_codes, 5),
+            last,
+        )
+
+
+@pytest.mark.parametrize("name", ["gine_aggregate", "gcn_bond_aggregate"])
+def test_bonds_without_edges(name, bare_graph, device, agrees) -> None:
+    there = bare_graph.to(device)
+    code = torch.zeros(0, dtype=torch.uint8)
+    last = torch.tensor(0.3) if name == "gine_aggregate" else torch.randn(3)
+    reference = gine_reference if name == "gine_aggregate" else gcn_bond_reference
+    agrees(
+        lambda x, t, p: getattr(kernels, name)(there, x, t, code.to(device), p),
+        lambda x, t, p: reference(bare_graph, x, t, code, p),
+        torch.randn(bare_graph.num_rows, 3),
+        torch.randn(7, 3),
+        last,
+    )
+
+
+@pytest.mark.parametrize("name", ["gine_aggregate", "gcn_bond_aggregate"])
+@pytest.mark.parametrize("wrong", [-1, 7])
+def test_bonds_outside_the_table_mark_the_node(name, wrong, hub_graph, device) -> None:
+    code = torch.zeros(60, dtype=torch.int32)
+    code[50] = wrong
+    last = torch.tensor(0.3) if name == "gine_aggregate" else torch.randn(3)
+    x, table = torch.randn(22, 3).to(device), torch.randn(7, 3).to(device)
+    there, operation = hub_graph.to(device), getattr(kernels, name)
+    found = operation(there, x, table, code.to(device), last.to(device)).isnan().all(1)
+    assert found.nonzero().flatten().tolist() == [int(hub_graph.row[50])]
+
+
+@pytest.mark.parametrize("name", ["gine_aggregate", "gcn_bond_aggregate"])
+def test_bonds_with_a_message_of_exactly_zero_have_no_gradient(name, hub_graph, device) -> None:
+    x = torch.ones(22, 2, device=device, requires_grad=True)
+    table = torch.full((1, 2), -1.0, device=device, requires_grad=True)
+    code = torch.zeros(60, dtype=torch.uint8, device=device)
+    last = torch.tensor(0.0) if name == "gine_aggregate" else torch.full((2,), -1.0)
+    out = getattr(kernels, name)(hub_graph.to(device), x, table, code, last.to(device))
+    out.sum().backward()
+    own = 1.0 if name == "gine_aggregate" else 0.0
+    assert torch.equal(x.grad.cpu(), torch.full((22, 2), own))
+    assert torch.equal(table.grad.cpu(), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
+def test_edge_softmax(hub_graph, width, dtype, device, agrees) -> None:
+    there = hub_graph.to(device)
+    agrees(
+        lambda score, x: kernels.edge_softmax(there, score, x),
+        lambda score, x: edge_softmax_reference(hub_graph, score, x),
+        (3 * torch.randn(60, 2)).to(dtype),
+        torch.randn(22, 2, width).to(dtype),
+        roundings=4,
+    )
+
+
+def test_edge_softmax_of_huge_scores_and_without_edges(bare_graph, device, agrees) -> None:
+    there = bare_graph.to(device)
+    agrees(
+        lambda score, x: kernels.edge_softmax(there, score, x),
+        lambda score, x: edge_softmax_reference(bare_graph, score, x),
+        torch.randn(0, 2),
+        torch.randn(bare_graph.num_cols, 2, 3),
+    )
+    pair, _ = CSR.from_edge_index(torch.tensor([[0, 1], [2, 2]]), 3)
+    score = torch.tensor([[1000.0], [1000.0]], device=device)  # exp(1000) is infinite
+    x = torch.tensor([[[1.0]], [[3.0]], [[9.0]]], device=device)
+    out = kernels.edge_softmax(pair.to(device), score, x)
+    assert out.flatten().tolist() == [0.0, 0.0, 2.0]
+
+
+def undirected(graph: CSR) -> CSR:
+    """The graph's distinct edges in both directions, without self-loops."""
+    edges = graph.edge_index[:, graph.row != graph.col]
+    edges = torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
+    return CSR.from_edge_index(edges, graph.num_rows)[0]
+
+
+SHEAVES = [(kind, 3, torch.float32) for kind in ("diagonal", "full")]
+SHEAVES += [("diagonal", 1, torch.float64), ("full", 2, torch.float64)]
+
+
+@pytest.mark.parametrize(("kind", "stalk", "dtype"), SHEAVES, ids=str)
+def test_sheaf_laplacian(hub_graph, kind, stalk, dtype, device, agrees) -> None:
+    graph = undirected(hub_graph)
+    there = graph.to(device)
+    shape = (graph.num_entries, stalk) + ((stalk,) if kind == "full" else ())
+    agrees(
+        lambda maps, x: kernels.sheaf_laplacian(there, maps, x),
+        lambda maps, x: sheaf_reference(graph, maps if kind == "full" else maps.diag_embed(), x),
+        torch.randn(shape, dtype=dtype),
+        torch.randn(graph.num_rows, stalk, 5, dtype=dtype),
+        roundings=20,  # a root of blocks with eigenvalues from 1 to 50
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_inverse_sqrt(size, device) -> None:
+    factors = torch.randn(9, size, size, dtype=torch.float64)
+    factors[0] = 0  # an isolated node's block is the identity
+    blocks = (factors.mT @ factors + torch.eye(size)).requires_grad_()
+    there = blocks.detach().to(device).requires_grad_()
+    found, expected = inverse_sqrt(there), inverse_sqrt_reference(blocks)
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-9, atol=1e-9)
+    grad = torch.randn(9, size, size, dtype=torch.float64)
+    grad = grad + grad.mT
+    (ours,) = torch.autograd.grad(found, there, grad.to(device))
+    (theirs,) = torch.autograd.grad(expected, blocks, grad)
+    symmetric = (theirs + theirs.mT) / 2
+    torch.testing.assert_close((ours + ours.mT).cpu() / 2, symmetric, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
+def test_norm_act(width, dtype, training, dropout, device, agrees) -> None:
+    wide = torch.promote_types(dtype, torch.float32)
+    mean, var = torch.randn(width).to(wide), torch.rand(width).to(wide) + 0.5
+    seed = torch.tensor(0x7123456789ABCDEF)
+    residual = torch.randn(50, width).to(dtype)
+    options = (training, 1e-5, True, dropout)
+
+    def at(operation, place, kind):
+        def call(x, weight, bias):
+            given = (mean.to(kind), var.to(kind), residual.to(x.dtype), seed)
+            given = tuple(value.to(place) for value in given)
+            return operation(x, weight.to(kind), bias.to(kind), *given, *options)[0]
+
+        return call
+
+    agrees(
+        at(torch.ops.gbench.norm_act, device, wide),
+        at(norm_act_reference, "cpu", torch.float64),
+        torch.randn(50, width).to(dtype),
+        torch.randn(width).to(dtype),
+        torch.randn(width).to(dtype),
+        roundings=4,
+    )
+
+
+def test_norm_act_has_an_exact_variance_for_large_means(device) -> None:
+    x = torch.randn(400, 3) + 1000
+    weight, bias, seed = torch.ones(3), torch.zeros(3), torch.tensor(0)
+    given = [t.to(device) for t in (x, weight, bias, bias, weight)]
+    _, mean, var = torch.ops.gbench.norm_act(*given, None, seed.to(device), True, 1e-5, True, 0.0)
+    exact = x.double().var(0, unbiased=False)
+    torch.testing.assert_close(var.cpu().double(), exact, rtol=1e-5, atol=0)
+    torch.testing.assert_close(mean.cpu().double(), x.double().mean(0), rtol=1e-6, atol=0)
