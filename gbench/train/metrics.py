@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -85,6 +85,6 @@ def _ogb_score(name: str, logits: Tensor, y: Tensor) -> float:
 
 def is_better(card: DataCard, value: float, best: float | None) -> bool:
     """Whether a validation metric beats the best so far; a tie keeps the earlier epoch."""
-    if torch.isnan(torch.tensor(value)):
+    if math.isnan(value):
         return False
     return best is None or (value > best if card.direction == "max" else value < best)

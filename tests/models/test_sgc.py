@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch_geometric.nn import SGConv
 
+from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.models import sgc as module
@@ -70,12 +71,56 @@ def test_propagates_once_per_graph_features_and_hops(make_batch, random_graph, m
     torch.testing.assert_close(two(changed), two.linear(s_power_x(other_graph, 2)))
 
 
+@pytest.mark.parametrize("density", [0.03, 1.0], ids=["sparse", "dense"])
+def test_targets_alone_have_logits_and_the_gradient_is_theirs(
+    density, make_batch, random_graph, same_outputs_and_gradients
+):
+    x = torch.randn(40, 4, dtype=torch.float64) * (torch.rand(40, 4) < density)
+    example = random_graph(40)._replace(x=x)
+    few = torch.randint(40, (2, 12))  # so sparse a graph that S^K X has zeros
+    example = example._replace(edge_index=torch.cat([few, few.flip(0)], 1))
+    model = SGC(SPEC, hops=1).double()
+    batch = make_batch([example])
+    targets = torch.tensor([31, 2, 2, 17, 0])  # in any order, one of them twice
+    some = model(batch.with_targets(targets))
+    _, rows = model._rows(batch.with_targets(targets))
+    assert isinstance(rows, SparseFeatures) == (density < 1)
+    named = torch.zeros(40, dtype=torch.bool)
+    named[targets] = True
+    assert torch.equal(some.isnan().all(1), ~named) and not some[named].isnan().any()
+    expected = s_power_x(example, 1) @ model.linear.weight.T + model.linear.bias
+    parameters = dict(model.named_parameters())
+    same_outputs_and_gradients(some[targets], expected[targets], parameters)
+
+
+def test_rows_of_targets_are_made_once_and_go_with_them(make_batch, random_graph, monkeypatch):
+    made = []
+    monkeypatch.setattr(module.SparseFeatures, "of", lambda x: made.append(len(x)))
+    batch = make_batch([random_graph(10)])
+    model = SGC(SPEC, hops=2).double()
+    train, valid = torch.arange(3), torch.arange(3, 9)
+    for _ in range(3):
+        for targets in (train, valid):
+            model(batch.with_targets(targets))
+    assert made == [3, 6]
+    kept = batch.memo["sgc/2"][-1]
+    assert len(kept) == 2
+    del train, targets
+    assert len(kept) == 1
+    # the rows of other features are not these rows
+    other = replace(batch, x=-batch.x)
+    twice = model(other.with_targets(valid)) + model(batch.with_targets(valid))
+    torch.testing.assert_close(twice[valid], 2 * model.linear.bias.expand(6, 3))
+
+
 def test_what_inference_left_can_be_trained_on(make_batch, random_graph):
     batch = make_batch([random_graph(10)])
     model = SGC(SPEC, hops=2).double()
+    targets = torch.arange(10)
     with torch.inference_mode():
         model(batch)
-    model(batch).sum().backward()
+        model(batch.with_targets(targets))
+    (model(batch) + model(batch.with_targets(targets))).sum().backward()
     assert model.linear.weight.grad.any()
 
 
