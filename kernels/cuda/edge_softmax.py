@@ -86,7 +86,7 @@ def edge_softmax_backward(
             HEADS=heads,
             WIDTH=x.size(2),
             ENTRIES=ENTRIES,
-            COLUMNS=tiles.columns,
+            COLUMNS=min(128, triton.next_power_of_2(max(1, x.size(2)))),
         )
     return grad_score, grad_x
 

@@ -37,7 +37,7 @@ def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
             WIDTH=table.size(1),
             ROWS=tiles.rows,
             COLUMNS=tiles.columns,
-            num_warps=tiles.num_warps,
+            num_warps=1,
         )
     return out
 

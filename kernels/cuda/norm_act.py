@@ -1,8 +1,4 @@
-"""CUDA: two walks over tiles of rows forward and two backward; the statistics need a third launch.
-
-Each chunk of rows leaves its mean and its sum of squares about that mean, which are brought
-together as by Chan, Golub and LeVeque: exact for large means, and the same bits each time.
-"""
+"""CUDA: two walks over tiles of rows forward and two backward; the statistics are in moments.py."""
 
 from __future__ import annotations
 
@@ -12,10 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.cuda.moments import ROWS, chunk_grid, chunk_start, column_moments, tile_sizes
 from gbench.kernels.cuda.rows import gather, launch
-
-ROWS = 16
-MAX_CHUNKS = 128  # × 5 blocks of 64 columns for F = 300: 640 programs
 
 
 def norm_act(
@@ -37,13 +31,9 @@ def norm_act(
     out = x.new_empty(x.shape)
     if not x.numel():
         return out, mean, var
-    chunks, blocks = _grid(x)
     if training:
-        moments = mean.new_empty(2, chunks, x.size(1))
-        launch(_moments, (chunks, blocks), x, moments, x.size(0), **_sizes(x))
-        sizes = {**_sizes(x), "ROWS": triton.next_power_of_2(chunks)}
-        given = (moments, mean, var, x.size(0), chunks)
-        launch(_merge, (blocks,), *given, **sizes, num_warps=8)
+        column_moments(x, mean, var)
+    blocks = chunk_grid(x)[1]
     launch(
         _values,
         (triton.cdiv(x.size(0), ROWS), blocks),
@@ -81,7 +71,7 @@ def norm_act_backward(
     grad_weight, grad_bias = weight.new_zeros(weight.shape), bias.new_zeros(bias.shape)
     if not x.numel():
         return grad_x, grad_weight, grad_bias
-    chunks, blocks = _grid(x)
+    chunks, blocks = chunk_grid(x)
     options = _options(x, eps, relu, dropout)
     given = (grad, x, weight, bias, mean, var, seed)
     sums = weight.new_empty(2, chunks, x.size(1))
@@ -92,85 +82,9 @@ def norm_act_backward(
     return grad_x, grad_weight, grad_bias
 
 
-def _sizes(x: Tensor) -> dict[str, int]:
-    columns = min(64, triton.next_power_of_2(x.size(1)))
-    return {"WIDTH": x.size(1), "ROWS": ROWS, "COLUMNS": columns}
-
-
 def _options(x: Tensor, eps: float, relu: bool, dropout: float) -> dict[str, Any]:
     limit = int(dropout * 2**32)
-    return {"EPS": eps, "RELU": relu, "DROPOUT": dropout, "LIMIT": limit, **_sizes(x)}
-
-
-def _grid(x: Tensor) -> tuple[int, int]:
-    chunks = min(MAX_CHUNKS, triton.cdiv(x.size(0), ROWS))
-    return chunks, triton.cdiv(x.size(1), _sizes(x)["COLUMNS"])
-
-
-@triton.jit
-def _chunk_start(chunk: tl.tensor, num_chunks: tl.tensor, num_rows: tl.tensor) -> tl.tensor:
-    return (num_rows.to(tl.int64) * chunk // num_chunks).to(tl.int32)
-
-
-@triton.jit
-def _moments(
-    x: tl.tensor,
-    moments: tl.tensor,
-    num_rows: tl.tensor,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-) -> None:
-    """Mean and sum of squares about it of one chunk's columns, tile after tile."""
-    chunk, num_chunks = tl.program_id(0), tl.num_programs(0)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    begin = _chunk_start(chunk, num_chunks, num_rows)
-    end = _chunk_start(chunk + 1, num_chunks, num_rows)
-    mean = tl.zeros([COLUMNS], moments.dtype.element_ty)
-    about = tl.zeros([COLUMNS], mean.dtype)
-    for first in range(begin, end, ROWS):
-        row = first + tl.arange(0, ROWS)
-        here = row < end
-        value = gather(x, row, here, column, WIDTH, 0.0).to(mean.dtype)
-        size = tl.minimum(end - first, ROWS).to(mean.dtype)
-        before = (first - begin).to(mean.dtype)
-        tile_mean = tl.sum(value, 0) / size
-        apart = tl.where(here[:, None], value - tile_mean[None, :], 0.0)
-        step = tile_mean - mean
-        about += tl.sum(apart * apart, 0) + step * step * (before * size / (before + size))
-        mean += step * (size / (before + size))
-    place = chunk * WIDTH + column
-    tl.store(moments + place, mean, mask=column < WIDTH)
-    tl.store(moments + num_chunks * WIDTH + place, about, mask=column < WIDTH)
-
-
-@triton.jit
-def _merge(
-    moments: tl.tensor,
-    mean: tl.tensor,
-    var: tl.tensor,
-    num_rows: tl.tensor,
-    num_chunks: tl.tensor,
-    WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-) -> None:
-    """Bring all chunks' moments together: ROWS is at least their number."""
-    chunk = tl.arange(0, ROWS)
-    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
-    here = chunk < num_chunks
-    means = gather(moments, chunk, here, column, WIDTH, 0.0)
-    abouts = gather(moments, chunk + num_chunks, here, column, WIDTH, 0.0)
-    size = _chunk_start(chunk + 1, num_chunks, num_rows)
-    size -= _chunk_start(chunk, num_chunks, num_rows)
-    share = tl.where(here, size, 0).to(means.dtype)[:, None]
-    # Relative to the first chunk's mean, so that a large mean loses no digits.
-    origin = tl.load(moments + column, mask=column < WIDTH, other=0.0)
-    centre = tl.sum(share * (means - origin[None, :]), 0) / num_rows.to(means.dtype)
-    apart = means - origin[None, :] - centre[None, :]
-    about = tl.sum(abouts + share * apart * apart, 0)
-    tl.store(mean + column, origin + centre, mask=column < WIDTH)
-    tl.store(var + column, about / num_rows.to(means.dtype), mask=column < WIDTH)
+    return {"EPS": eps, "RELU": relu, "DROPOUT": dropout, "LIMIT": limit, **tile_sizes(x)}
 
 
 @triton.jit
@@ -301,8 +215,8 @@ def _sums(
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     plain = tl.zeros([ROWS, COLUMNS], sums.dtype.element_ty)
     times_x = tl.zeros([ROWS, COLUMNS], sums.dtype.element_ty)
-    end = _chunk_start(chunk + 1, num_chunks, num_rows)
-    for first in range(_chunk_start(chunk, num_chunks, num_rows), end, ROWS):
+    end = chunk_start(chunk + 1, num_chunks, num_rows)
+    for first in range(chunk_start(chunk, num_chunks, num_rows), end, ROWS):
         row = first + tl.arange(0, ROWS)
         here = row < end
         apart, value, _, _ = _normalised(x, weight, bias, mean, var, row, here, column, EPS, WIDTH)

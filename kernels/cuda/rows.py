@@ -20,9 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-SLOT = 128  # entries; a warp gathers as many rows of 512 bytes in some 30 µs
-UNROLL = 4  # entries of a row that are loaded before the first is used; a molecule's atom has 2.1
-WARPS = 2  # a program of 2 warps holds 256 floats: 64 programs can be resident, and fill an SM
+SLOT = 128  # entries; reckoned, not measured: a warp gathers as many rows in some 30 µs
 
 # A row or entry that has nothing to write, and one whose result is whole; others have a slot.
 NOTHING: tl.constexpr = tl.constexpr(-2)
@@ -37,7 +35,6 @@ class Tiling(NamedTuple):
     num_slots: int
     rows: int
     columns: int
-    num_warps: int
     slot: int
     heads: int
 
@@ -60,9 +57,10 @@ class Tiling(NamedTuple):
                     ROWS=self.rows,
                     COLUMNS=self.columns,
                     SLOT=self.slot,
-                    UNROLL=UNROLL,
+                    # Entries that are loaded before the first is used; an atom has 2.1 bonds.
+                    UNROLL=4 if self.columns <= 128 else 2,
                     MERGE=merge,
-                    num_warps=self.num_warps,
+                    num_warps=1,
                 )
 
     @property
@@ -83,23 +81,35 @@ def tiling(
 
     With `heads` the grid has so many times as many blocks of columns, and a slot so many rows.
     `partial` takes at most as much memory as the source: slots grow with the average degree.
+
+    A program is one warp: between two, each index that is loaded would pass through shared memory
+    and a barrier, eight times per entry of gine_aggregate.
     """
     longest_side = max(num_rows, num_sources, 1)
     slot = max(SLOT, triton.next_power_of_2(triton.cdiv(num_entries, longest_side)))
     num_slots = triton.cdiv(num_entries, slot) if num_entries > 2 * slot else 0
-    columns = min(128, triton.next_power_of_2(max(1, like.size(-1))))
-    elements = 32 * WARPS * 16 // like.element_size()  # each thread loads 16 bytes at a time
-    rows = max(1, min(32, elements // columns))
+    columns = tile_columns(like.size(-1))
     return Tiling(
         like.new_empty(num_slots * heads, like.size(-1), dtype=wide(like.dtype)),
         num_rows,
         num_slots,
-        rows,
+        max(1, min(32, 128 // columns)),
         columns,
-        max(1, min(WARPS, rows * columns * like.element_size() // 512)),
         slot,
         heads,
     )
+
+
+def tile_columns(width: int) -> int:
+    """Columns of one tile: the fewest instructions for the whole width.
+
+    A tile's instructions grow with its columns, those beyond the width included, and finding its
+    rows costs as many as 170 columns do (counted in gine_aggregate compiled for sm_90).
+    """
+    narrow: int = triton.next_power_of_2(max(1, width))
+    if width <= 128:
+        return narrow
+    return min((512, 256, 128), key=lambda columns: triton.cdiv(width, columns) * (columns + 170))
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **flags: Any) -> None:

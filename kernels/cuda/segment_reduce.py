@@ -47,7 +47,7 @@ def segment_reduce_backward(
             WIDTH=grad_x.size(1),
             ROWS=tiles.rows,
             COLUMNS=tiles.columns,
-            num_warps=tiles.num_warps,
+            num_warps=1,
         )
     return grad_x
 

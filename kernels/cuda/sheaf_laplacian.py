@@ -43,7 +43,7 @@ def sheaf_laplacian(
         tiles = tiling(num_nodes, num_nodes, col.numel(), x, heads=stalk)
         columns = min(64, tiles.columns)
         rows = max(1, min(32, 512 // columns // padded))
-        tiles = tiles._replace(columns=columns, rows=rows, heads=1, num_warps=1)
+        tiles = tiles._replace(columns=columns, rows=rows, heads=1)
         tiles.launch(_full, *given, STALK=stalk, PADDED=padded)
     return out
 
