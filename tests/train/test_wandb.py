@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def log_entries(content: bytes) -> Iterator[bytes]:
     is a whole entry, 2, 3 and 4 are the first, middle and last part of one. A block's last bytes
     are padding when no header fits.
     """
-    assert content[:4] == b":W&B"
+    assert content[:4] in (b"", b":W&B")
     entry, at = b"", 7
     while at + 7 <= len(content):
         if 32768 - at % 32768 < 7:
@@ -45,6 +46,14 @@ def log_entries(content: bytes) -> Iterator[bytes]:
 
 
 def offline(folder: Path) -> dict[str, Any]:
+    """What the offline file says, once wandb's own process has written the end of it."""
+    give_up = time.monotonic() + 60
+    while (found := scanned(folder))["exit_code"] is None and time.monotonic() < give_up:
+        time.sleep(0.2)
+    return found
+
+
+def scanned(folder: Path) -> dict[str, Any]:
     """The run, curve, summary and exit code in the one offline file below a run's folder."""
     from wandb.proto import wandb_internal_pb2
 
