@@ -38,6 +38,8 @@ def log_entries(content: bytes) -> Iterator[bytes]:
             at += 32768 - at % 32768
             continue
         length, kind = struct.unpack_from("<HB", content, at + 4)
+        if at + 7 + length > len(content):  # still being written
+            return
         entry += content[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):
