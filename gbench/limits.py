@@ -71,6 +71,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "trainer.patience": Interval(0),
     "trainer.select": OneOf(("best", "last")),
     "trainer.limit_batches": Interval(0),
+    "trainer.precision": OneOf(("32-true", "bf16-mixed", "16-mixed")),
     "trainer.gradient_clip_val": Interval(0),
     "seed": Interval(0, 2**32 - 1),
 }

@@ -117,6 +117,7 @@ def test_scientific_notation_is_a_number() -> None:
         ("optim.lr=[", "not a value that optim.lr can take"),
         ("trainer.max_epochs=1,2", "trainer.max_epochs"),
         ("trainer.select=test", "one of best, last"),
+        ("trainer.precision=64-true", "one of 32-true, bf16-mixed, 16-mixed"),
         ("data.fold=1", "digits has folds 0 to 0"),
         ("data.metric=rocauc", "owns its metric"),
         ("data.num_folds=99", "owns its num_folds"),
