@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gbench.choices import GROUPS, choices, default_choice, read_yaml
-from gbench.data.spec import DataCard
+from gbench.data.spec import DataCard, with_split
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 
@@ -42,7 +42,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     picks = _picks(overrides, config_dirs)
     picks |= _experiment_of_pair(picks, config_dirs)
     words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]
-    values = [word for word in overrides if word.split("=", 1)[0] not in GROUPS]
+    words += [word for word in overrides if word.startswith("data.split=")]
+    values = [word for word in overrides if word.split("=", 1)[0] not in (*GROUPS, "data.split")]
 
     base = _hydra_compose(words, config_dirs)
     _check_keys(values, base)
@@ -145,6 +146,10 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
         raise UserError(_first_sentence(error)) from error
     for group in ("model", "data"):
         config[group] = {"name": chosen[group], **config[group]}
+    stated = config["data"]
+    if not stated.get("splits") and any(word.startswith("data.split=") for word in overrides):
+        raise UserError(f"{stated['name']} has one split, its own: leave out data.split")
+    config["data"] = with_split(stated)
     return config
 
 

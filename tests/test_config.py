@@ -13,6 +13,7 @@ from gbench.choices import GROUPS, choices, description
 from gbench.config import compose
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
+from gbench.results.identity import identity
 
 MODELS, DATASETS = choices("model"), choices("data")
 
@@ -175,3 +176,65 @@ def test_a_changed_loader_option_makes_another_dataset() -> None:
 
     assert title("data.fold=3") == "csbm"
     assert title("data.signal=1.0", "data.homophily=0.2") == "csbm homophily=0.2 signal=1.0"
+
+
+TWO_SPLITS = """
+_target_: mine.load
+split: public
+splits:
+  public:
+  random:
+    num_folds: 3
+    statistics: {num_test: 7}
+    download: [{url: "http://127.0.0.1:9", files: {"masks.csv": null}}]
+  on-test:
+    parts: valid-is-test
+level: graph
+loss: cross-entropy
+metric: accuracy
+direction: max
+num_folds: 1
+fold: 0
+statistics: {num_train: 5, num_test: 9}
+source: here
+licence: CC0
+citation: none
+"""
+
+
+@pytest.fixture
+def two_splits(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.yaml").write_text("# a dataset with three protocols" + TWO_SPLITS)
+    return tmp_path
+
+
+def test_a_split_brings_its_own_facts(two_splits: Path) -> None:
+    usual = compose(["model=gin", "data=mine"], [two_splits])["data"]
+    assert (usual["split"], usual["num_folds"]) == ("public", 1)
+    assert usual["splits"] == ["public", "random", "on-test"]
+    assert usual["statistics"] == {"num_train": 5, "num_test": 9}
+
+    config = compose(["model=gin", "data=mine", "data.split=random", "data.fold=2"], [two_splits])
+    data = config["data"]
+    assert (data["split"], data["num_folds"], data["fold"]) == ("random", 3, 2)
+    assert data["statistics"] == {"num_train": 5, "num_test": 7}
+    assert data["download"][0]["files"] == {"masks.csv": None}
+    card = DataCard.from_config(data)
+    assert (card.title, card.splits) == ("mine", ["public", "random", "on-test"])
+    other = compose(["model=gin", "data=mine", "data.split=on-test"], [two_splits])
+    assert DataCard.from_config(other["data"]).parts == "valid-is-test"
+    names = {
+        identity(c) for c in (config, other, compose(["model=gin", "data=mine"], [two_splits]))
+    }
+    assert len(names) == 3
+
+
+def test_a_split_that_there_is_not(two_splits: Path) -> None:
+    with pytest.raises(UserError, match="unknown split of mine 'randon': did you mean 'random'"):
+        compose(["model=gin", "data=mine", "data.split=randon"], [two_splits])
+    with pytest.raises(UserError, match="data.fold=3: mine has folds 0 to 2"):
+        compose(["model=gin", "data=mine", "data.split=random", "data.fold=3"], [two_splits])
+    with pytest.raises(UserError, match="mine owns its num_folds"):
+        compose(["model=gin", "data=mine", "data.num_folds=5"], [two_splits])
+    assert "digits has one split" in refused("data=digits", "data.split=random")

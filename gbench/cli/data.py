@@ -3,6 +3,7 @@
 gbench data list                 every dataset, its protocol, and whether it is at hand
 gbench data info cora            task, split, metric, source, licence, citation, statistics
 gbench data get ogbg-molhiv      download (if need be) and prepare
+gbench data get cora --split geom-gcn
 gbench data clean cora|all       remove derived files; raw files stay
 """
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", metavar="|".join(ACTIONS))
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
+    parser.add_argument("--split", default="", help="one of the dataset's other protocols")
     parser.add_argument("--data-dir", metavar="DIR", help="raw files (default: $GBENCH_DATA)")
     parser.add_argument("--cache-dir", metavar="DIR", help="derived files (default: $GBENCH_CACHE)")
 
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(manage.clean(args.names, cache_dir))
         return 0
     for name in args.names:
-        card = manage.card_of(name, args.config_dir)
+        card = manage.card_of(name, args.config_dir, args.split)
         if args.action == "get":
             print(manage.get(card, data_dir, cache_dir))
         else:

@@ -25,6 +25,7 @@ def path_of(card: DataCard, cache_dir: Path) -> Path:
         "level": card.level,
         "loss": card.loss,
         "num_folds": card.num_folds,
+        "split": card.split if card.splits else "",
         "normalize_features": card.normalize_features,
         "folder": card.folder,
         "options": card.options,

@@ -26,7 +26,7 @@ def check_source(card: DataCard, source: Source) -> None:
         raise _fault(card, f"has {len(source.splits)} splits, but num_folds is {card.num_folds}")
     size = source.graphs[0].x.size(0) if card.level == "node" else len(source.graphs)
     for fold, split in enumerate(source.splits):
-        problem = _split_problem(split, size)
+        problem = _split_problem(card, split, size)
         if problem:
             raise _fault(card, f"fold {fold}: {problem}")
 
@@ -83,15 +83,22 @@ def _label_problem(card: DataCard, y: Tensor, nodes: int, num_outputs: int) -> s
     return ""
 
 
-def _split_problem(split: Split, size: int) -> str:
+def _split_problem(card: DataCard, split: Split, size: int) -> str:
     seen = torch.zeros(size, dtype=torch.bool)
+    if card.parts == "valid-is-test" and not torch.equal(split.valid, split.test):
+        return "the valid part is not the test part, as the split's name says"
+    if card.parts == "all-one" and not all(torch.equal(split.train, part) for part in split):
+        return "the three parts are not one and the same, as the split's name says"
     for part, ids in zip(Split._fields, split, strict=True):
         if ids.numel() == 0:
             return f"the {part} part is empty"
         if not (int(ids.min()) >= 0 and int(ids.max()) < size):
             return f"the {part} part names items outside 0..{size - 1}"
-        if torch.unique(ids).numel() != ids.numel() or bool(seen[ids].any()):
-            return f"the {part} part repeats an item or shares one with another part"
+        if torch.unique(ids).numel() != ids.numel():
+            return f"the {part} part repeats an item"
+        shared = {"disjoint": (), "valid-is-test": ("test",), "all-one": ("valid", "test")}
+        if bool(seen[ids].any()) and part not in shared[card.parts]:
+            return f"the {part} part shares an item with another part"
         seen[ids] = True
     return ""
 

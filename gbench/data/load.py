@@ -123,11 +123,12 @@ def _source(card: DataCard, folder: Path) -> Source:
     function: Callable[..., Source] | None = getattr(importlib.import_module(module), name, None)
     if function is None:
         raise UserError(f"dataset '{card.name}': {module} has no function '{name}' (its _target_)")
+    options = {**card.options, **({"split": card.split} if card.splits else {})}
     try:
-        inspect.signature(function).bind(folder, **card.options)
+        inspect.signature(function).bind(folder, **options)
     except TypeError as error:
         raise UserError(f"dataset '{card.name}': the loader {card._target_}: {error}") from error
-    return function(folder, **card.options)
+    return function(folder, **options)
 
 
 def _statistics(card: DataCard, source: Source, store: GraphStore) -> dict[str, int]:

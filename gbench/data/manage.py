@@ -9,19 +9,24 @@ from typing import NamedTuple
 
 from gbench.choices import choices, description, read_yaml
 from gbench.data import cache, raw
-from gbench.data.spec import DataCard
+from gbench.data.spec import DataCard, with_split
 from gbench.errors import UserError, unknown
 
 
-def card_of(name: str, config_dirs: Sequence[Path] = ()) -> DataCard:
-    """The card of a dataset, as its YAML states it.
+def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> DataCard:
+    """The card of a dataset, as its YAML states it, under one of its splits (empty: its usual one).
 
-    Raises UserError for a name that does not exist.
+    Raises UserError for a name or a split that does not exist.
     """
     found = choices("data", config_dirs)
     if name not in found:
         raise unknown("dataset", name, found)
-    return DataCard.from_config({**read_yaml(found[name]), "name": name})
+    stated = {**read_yaml(found[name]), "name": name}
+    if split:
+        if split not in stated.get("splits", {}):
+            raise unknown(f"split of {name}", split, stated.get("splits") or [stated["split"]])
+        stated["split"] = split
+    return DataCard.from_config(with_split(stated))
 
 
 def get(card: DataCard, data_dir: Path, cache_dir: Path) -> str:
@@ -44,6 +49,7 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         card.name: about,
         "task": card.task,
         "split": card.split + folds,
+        **({"splits": ", ".join(card.splits)} if card.splits else {}),
         "metric": f"{card.metric} ({goal}{judge})",
         "features": features,
         **{key: f"{value:,}" for key, value in card.statistics.items()},

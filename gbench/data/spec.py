@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from gbench.errors import UserError
+from gbench.errors import UserError, unknown
 
 Level = Literal["node", "graph"]
 Loss = Literal["cross-entropy", "bce", "l1"]
 Direction = Literal["max", "min"]
+Parts = Literal["disjoint", "valid-is-test", "all-one"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class DataCard:
     source: str
     licence: str
     citation: str
+    splits: Sequence[str] = ()  # the protocols to choose from, where papers use several
+    parts: Parts = "disjoint"  # of a split; anything else is a paper's own way and says so here
     evaluator: str = ""  # the name of OGB's own evaluator, where there is one
     normalize_features: bool = False  # divide each feature row by its sum; zero rows stay zero
     statistics: Mapping[str, int] = field(default_factory=dict)  # verified at every load
@@ -52,7 +55,7 @@ class DataCard:
 
     @staticmethod
     def from_config(data: Mapping[str, Any]) -> DataCard:
-        """Read the keys of one dataset's YAML and its `name`.
+        """Read the keys of one dataset's YAML, its `name` added and its split chosen.
 
         Raises UserError when a fact is missing or is none of the values that are allowed.
         """
@@ -65,8 +68,9 @@ class DataCard:
         ]
         if needed:
             raise UserError(f"{name} does not say its {', '.join(needed)}: add them to its YAML")
-        for key, kind in (("level", Level), ("loss", Loss), ("direction", Direction)):
-            if data[key] not in get_args(kind):
+        kinds = {"level": Level, "loss": Loss, "direction": Direction, "parts": Parts}
+        for key, kind in kinds.items():
+            if key in data and data[key] not in get_args(kind):
                 allowed = ", ".join(get_args(kind))
                 raise UserError(f"{name}: {key} is '{data[key]}', allowed are {allowed}")
         num_folds, fold = data["num_folds"], data["fold"]
@@ -77,6 +81,29 @@ class DataCard:
         facts = {key: value for key, value in data.items() if key in known}
         rest = {key: value for key, value in data.items() if key not in known}
         return DataCard(**facts, options=rest)
+
+
+def with_split(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a dataset under the protocol that `split` names.
+
+    A YAML may list several under `splits`, each with the facts that it changes. What is left of the
+    list are the names. Raises UserError when `split` is none of them.
+    """
+    protocols = data.get("splits", {})
+    if not isinstance(protocols, Mapping) or not protocols:
+        return dict(data)
+    if data["split"] not in protocols:
+        raise unknown(f"split of {data.get('name', 'this dataset')}", data["split"], protocols)
+    chosen = protocols[data["split"]] or {}
+    statistics = {**data.get("statistics", {}), **chosen.get("statistics", {})}
+    download = [*data.get("download", ()), *chosen.get("download", ())]
+    return {
+        **data,
+        **chosen,
+        "statistics": statistics,
+        "download": download,
+        "splits": list(protocols),
+    }
 
 
 @dataclass(frozen=True)

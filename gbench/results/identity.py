@@ -16,7 +16,16 @@ from typing import Any
 _SECTIONS = ("model", "data", "optim", "trainer")
 _WITHOUT_EFFECT = {
     "model": {"levels"},  # a check before the run
-    "data": {"fold", "folder", "source", "licence", "citation", "download", "statistics"},
+    "data": {
+        "fold",
+        "folder",
+        "source",
+        "licence",
+        "citation",
+        "download",
+        "statistics",
+        "splits",
+    },  # fmt: skip
     "optim": set[str](),
     "trainer": {
         "default_root_dir",

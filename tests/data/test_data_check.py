@@ -69,7 +69,7 @@ def test_sound_sources_pass(toy: Any) -> None:
         ),
         (with_graph(CATEGORIES, edge_attr=torch.tensor([[1]])), "1 rows for 2 edges"),
         (GOOD._replace(splits=[SPLIT]), "has 1 splits, but num_folds is 2"),
-        (with_split(test=torch.tensor([0])), "fold 1: the test part repeats an item or shares"),
+        (with_split(test=torch.tensor([0])), "fold 1: the test part shares an item with another"),
         (with_split(train=torch.tensor([0, 0])), "fold 1: the train part repeats"),
         (with_split(valid=torch.tensor([3])), "fold 1: the valid part names items outside 0..2"),
         (with_split(valid=torch.tensor([-1])), "fold 1: the valid part names items outside 0..2"),
@@ -107,3 +107,23 @@ def test_a_card_that_lacks_facts() -> None:
 
     with pytest.raises(UserError, match="dataset 'mine' does not say its _target_, level, loss"):
         DataCard.from_config({"name": "mine", "metric": "accuracy"})
+
+
+def test_parts_may_be_shared_only_as_the_card_says(toy: Any) -> None:
+    on_test = SPLIT._replace(valid=SPLIT.test)
+    all_one = Split(SPLIT.test, SPLIT.test, SPLIT.test)
+    sources = {
+        "disjoint": GOOD,
+        "valid-is-test": GOOD._replace(splits=[on_test, on_test]),
+        "all-one": GOOD._replace(splits=[all_one, all_one]),
+    }
+    for parts in sources:
+        for kind, source in sources.items():
+            if kind == parts:
+                check_source(toy.card(parts=parts), source)
+            else:
+                with pytest.raises(UserError, match="as the split's name says|shares an item"):
+                    check_source(toy.card(parts=parts), source)
+    leak = GOOD._replace(splits=[on_test, all_one])
+    with pytest.raises(UserError, match="fold 1: the valid part shares an item"):
+        check_source(toy.card(parts="valid-is-test"), leak)
