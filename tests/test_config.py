@@ -233,7 +233,7 @@ def test_a_split_brings_its_own_facts(two_splits: Path) -> None:
 def test_a_split_that_there_is_not(two_splits: Path) -> None:
     with pytest.raises(UserError, match="unknown split of mine 'randon': did you mean 'random'"):
         compose(["model=gin", "data=mine", "data.split=randon"], [two_splits])
-    with pytest.raises(UserError, match="data.fold=3: mine has folds 0 to 2"):
+    with pytest.raises(UserError, match=r"data.fold=3: mine has folds 0 to 2"):
         compose(["model=gin", "data=mine", "data.split=random", "data.fold=3"], [two_splits])
     with pytest.raises(UserError, match="mine owns its num_folds"):
         compose(["model=gin", "data=mine", "data.num_folds=5"], [two_splits])

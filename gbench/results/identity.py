@@ -25,7 +25,7 @@ _WITHOUT_EFFECT = {
         "download",
         "statistics",
         "splits",
-    },  # fmt: skip
+    },
     "optim": set[str](),
     "trainer": {
         "default_root_dir",

@@ -122,7 +122,7 @@ def test_parts_may_be_shared_only_as_the_card_says(toy: Any) -> None:
             if kind == parts:
                 check_source(toy.card(parts=parts), source)
             else:
-                with pytest.raises(UserError, match="as the split's name says|shares an item"):
+                with pytest.raises(UserError, match=r"as the split's name says|shares an item"):
                     check_source(toy.card(parts=parts), source)
     leak = GOOD._replace(splits=[on_test, all_one])
     with pytest.raises(UserError, match="fold 1: the valid part shares an item"):
