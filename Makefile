@@ -28,7 +28,7 @@ check: setup  ## lint, format and types
 	$(BIN)/mypy
 
 test: setup  ## the whole test suite on the CPU (GBENCH_DATA=FOLDER adds the tests on real datasets)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 test-gpu: setup  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
@@ -36,9 +36,11 @@ test-gpu: setup  ## the tests that need a CUDA device
 table: setup  ## the README's table of results: 20 runs, two minutes (downloads Cora and CiteSeer)
 	PATH="$(abspath $(BIN)):$$PATH" scripts/table.sh
 
-bench: setup  ## the README's timings: start-up and training loop (downloads Cora)
+bench: setup  ## the README's timings: start-up, training loop, batches, kernels (all peers: gbench bench kernels)
 	$(BIN)/python scripts/bench_start.py
 	$(BIN)/python scripts/bench_loop.py
+	$(BIN)/gbench bench loader
+	$(BIN)/gbench bench kernels --quick
 
 clean:  ## remove the virtual environment and what tools left behind (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import seed_everything
@@ -12,9 +14,14 @@ from torch import nn
 
 from gbench import folders
 from gbench.config import Config
-from gbench.data.load import load
+from gbench.data.encodings.encode import encoded
+from gbench.data.load import Dataset, load
+from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.errors import UserError, unknown
+from gbench.models.link_predictor import LinkPredictor
+from gbench.train.layerwise import layer_wise
+from gbench.train.parts import Batching
 from gbench.train.task import Task
 
 NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
@@ -23,13 +30,44 @@ NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
 def build_task(config: Config) -> Task:
     """The dataset, loaded; the model, initialised from the seed; both in one task."""
     card = DataCard.from_config(config["data"])
-    dataset = load(
-        card, folders.data_dir(config["data_dir"]), folders.cache_dir(config["cache_dir"])
-    )
+    cache_dir = folders.cache_dir(config["cache_dir"])
+    data_dir, source = folders.data_dir(config["data_dir"]), config.get("data_source", "")
+    dataset = load(card, data_dir, cache_dir, source)
+    dataset = encoded(dataset, config["encoding"], cache_dir)
     seed_everything(config["seed"], verbose=False)
-    model = build_model(config["model"], dataset.spec)
+    if card.level == "link":
+        predictor = config["predictor"]
+        spec = replace(dataset.spec, level="node", num_outputs=predictor["hidden_dim"])
+        model: nn.Module = LinkPredictor(build_model(config["model"], spec), **predictor)
+    else:
+        model = build_model(config["model"], dataset.spec)
+    patching = getattr(model, "patching", None)  # of a model that reads batch.patches
+    if patching is not None:
+        dataset = patched(dataset, patching, cache_dir)
+    batching = build_batching(config, dataset, model, cache_dir)
     limit = config["trainer"]["limit_batches"]
-    return Task(model, dataset, config["optim"], seed=config["seed"], limit=limit)
+    return Task(model, dataset, config["optim"], batching, seed=config["seed"], limit=limit)
+
+
+def build_batching(
+    config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path
+) -> Batching | None:
+    """How the one graph is cut into batches; None where it is one batch.
+
+    Raises UserError for a model or a dataset that cannot be trained on parts of a graph.
+    """
+    settings = config["batching"]
+    if "_target_" not in settings:
+        return None
+    if dataset.spec.edge_categories is not None:
+        raise UserError(
+            f"batching={settings['name']}: {dataset.card.name} has edge features, and only "
+            "batching=full knows what to do with them"
+        )
+    reach = len(layer_wise(model, config["model"]["name"]).steps())
+    options = {k: v for k, v in settings.items() if k not in (*NOT_HYPERPARAMETERS, "workers")}
+    cutter = locate(settings["_target_"])(dataset, reach, cache_dir, **options)
+    return Batching(cutter, settings["workers"])
 
 
 def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:

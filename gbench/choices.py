@@ -11,7 +11,7 @@ from typing import Any
 
 from gbench.errors import UserError
 
-GROUPS = ("model", "data", "trainer", "logger", "experiment")
+GROUPS = ("model", "data", "encoding", "batching", "trainer", "logger", "experiment")
 PACKAGED = Path(__file__).parent / "conf"
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from gbench.choices import GROUPS, choices, default_choice, read_yaml
-from gbench.data.spec import DataCard, with_split
+from gbench.data.files.places import data_source, own_folder, with_own
+from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 
@@ -37,24 +38,31 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     Raises UserError for anything that the user has to mend.
     """
     own_code = find_own_code(config_dirs)
+    overrides, place = data_source(overrides)
+    overrides, own_facts = own_folder(overrides)
     for group in GROUPS:
         choices(group, config_dirs)  # refuses two of one name
+    overrides, member = _member_of_collection(overrides, config_dirs)
     picks = _picks(overrides, config_dirs)
     picks |= _experiment_of_pair(picks, config_dirs)
     words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]
-    words += [word for word in overrides if word.startswith("data.split=")]
+    words += [word for word in overrides if word.startswith("data.split=")] + member
     values = [word for word in overrides if word.split("=", 1)[0] not in (*GROUPS, "data.split")]
 
-    base = _hydra_compose(words, config_dirs)
+    base = with_own(_hydra_compose(words, config_dirs), own_facts)
     _check_keys(values, base)
-    config = _hydra_compose([*words, *values], config_dirs) if values else base
+    config = base
+    if values:
+        config = with_own(_hydra_compose([*words, *values], config_dirs), own_facts)
     check_values(config, base)
     before, after = dict(flatten(base["data"])), dict(flatten(config["data"]))
     changed = {key for key in before | after if before.get(key) != after.get(key)} - {"fold"}
     variant = " ".join(f"{key}={after.get(key)}" for key in sorted(changed))
     if variant:
         config["data"]["variant"] = variant
-    return {**config, "config_dirs": own_code}
+    if config["data"]["level"] != "link":
+        del config["predictor"]
+    return {**config, "data_source": place, "config_dirs": own_code}
 
 
 def find_own_code(config_dirs: Sequence[Path]) -> list[str]:
@@ -74,7 +82,8 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         raise UserError(f"{path.parent} is no run's folder: it has no {path.name}") from None
     sys.path[:0] = config["config_dirs"]
-    return config
+    # of runs from before there was a choice
+    return {"encoding": {"name": "none"}, "batching": {"name": "full"}, **config}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -84,6 +93,24 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _member_of_collection(
+    overrides: Sequence[str], config_dirs: Sequence[Path]
+) -> tuple[list[str], list[str]]:
+    """The overrides without the `data.name=` that chooses from a collection, and that word.
+
+    A dataset that also has a YAML of its own stands under its one name: that file is chosen.
+    """
+    chosen = [word.removeprefix("data=") for word in overrides if word.startswith("data=")]
+    path = choices("data", config_dirs).get(chosen[-1]) if chosen else None
+    names = read_yaml(path).get("names", {}) if path else {}
+    words = [word for word in overrides if names and word.startswith("data.name=")]
+    rest = [word for word in overrides if word not in words]
+    own = names.get(words[-1].removeprefix("data.name=")) if words else None
+    if isinstance(own, str):
+        return [f"data={own}" if word.startswith("data=") else word for word in rest], []
+    return rest, words
 
 
 def _picks(overrides: Sequence[str], config_dirs: Sequence[Path]) -> dict[str, str]:
@@ -144,9 +171,9 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
         raise UserError(f"{error.override}: not a value that {word} can take; {reason}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(_first_sentence(error)) from error
-    for group in ("model", "data"):
+    for group in ("model", "data", "encoding", "batching"):
         config[group] = {"name": chosen[group], **config[group]}
-    stated = config["data"]
+    stated = with_name(config["data"], chosen["data"])
     if not stated.get("splits") and any(word.startswith("data.split=") for word in overrides):
         raise UserError(f"{stated['name']} has one split, its own: leave out data.split")
     config["data"] = with_split(stated)
@@ -211,7 +238,17 @@ def check_values(config: Config, base: Config) -> None:
     if data["fold"] >= data["num_folds"]:
         last = data["num_folds"] - 1
         raise UserError(f"data.fold={data['fold']}: {data['name']} has folds 0 to {last}")
-    if data["level"] not in model.get("levels", ("node", "graph")):
+    if data["level"] != "link" and config["predictor"] != base["predictor"]:
+        raise UserError(f"predictor is for link-level datasets, and {data['name']} is none")
+    batching = config["batching"]["name"]
+    if data["level"] != "node" and batching != "full":
+        raise UserError(
+            f"batching={batching} cuts one graph of labelled nodes into batches, and "
+            f"{data['name']} is {data['level']}-level: see optim.batch_size"
+        )
+    # links are predicted from what a model says of the nodes
+    level = "node" if data["level"] == "link" else data["level"]
+    if level not in model.get("levels", ("node", "graph")):
         raise UserError(
             f"{model['name']} works on {' and '.join(model['levels'])}-level datasets, and "
             f"{data['name']} is {data['level']}-level: see gbench list models"

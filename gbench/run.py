@@ -81,7 +81,7 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
             seconds_per_epoch=epochs.seconds_per_epoch,
             seconds_total=sum(row["seconds"] for row in epochs.curve),
             items_per_second=task.batches.items_per_epoch / epochs.train_seconds_per_epoch,
-            item="nodes" if card.level == "node" else "graphs",
+            item=card.item,
             peak_memory_mib=environment.peak_memory_mib(task.device),
             device=environment.device_name(task.device),
             versions=environment.versions(),

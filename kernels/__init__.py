@@ -4,6 +4,7 @@ from gbench.kernels.csr import CSR
 from gbench.kernels.edge_softmax import edge_softmax
 from gbench.kernels.embedding_sum import embedding_sum
 from gbench.kernels.gcn_bond_aggregate import gcn_bond_aggregate
+from gbench.kernels.gcn_gated_sum import gcn_gated_sum
 from gbench.kernels.gcn_propagate import gcn_propagate
 from gbench.kernels.gine_aggregate import gine_aggregate
 from gbench.kernels.norm_act import norm_act
@@ -16,6 +17,7 @@ __all__ = [
     "edge_softmax",
     "embedding_sum",
     "gcn_bond_aggregate",
+    "gcn_gated_sum",
     "gcn_propagate",
     "gine_aggregate",
     "norm_act",

@@ -33,6 +33,11 @@ class CSR:
     col_t: Tensor
     perm_t: Tensor
 
+    def __post_init__(self) -> None:
+        for name in ("rowptr", "col", "rowptr_t", "col_t", "perm_t"):
+            if (dtype := getattr(self, name).dtype) != torch.int32:
+                raise TypeError(f"{name} is {dtype}: the kernels read 32-bit indices")
+
     @property
     def num_rows(self) -> int:
         return self.rowptr.numel() - 1
@@ -62,13 +67,13 @@ class CSR:
     @property
     def row(self) -> Tensor:
         """The row of each entry, int64 (E,)."""
-        rows = torch.arange(self.num_rows, device=self.device)
-        return rows.repeat_interleave(self.in_degree, output_size=self.num_entries)
+        return torch.repeat_interleave(self.in_degree, output_size=self.num_entries).long()
 
     @property
     def edge_index(self) -> Tensor:
         """(2, E) int64 in PyG's convention: sources above, targets below, sorted by target."""
-        return torch.stack([self.col.long(), self.row])
+        row = torch.repeat_interleave(self.in_degree, output_size=self.num_entries)
+        return torch.stack([self.col, row]).long()
 
     @property
     def t(self) -> CSR:

@@ -5,7 +5,8 @@
 The K tables of an atom or bond encoder lie one below the other, feature k from row offsets_k on.
 Gradient of the table: add ȳ_i to K of its rows. The table is small (174 rows for OGB's atoms), so
 each chunk of nodes adds into its own copy, and the copies are added in a fixed order: no sort of
-N·K codes, no atomics.
+N·K codes, no atomics. Equal rows of codes have equal results and share their gradient's way: the
+CPU looks each up once.
 
 Bytes moved, float32: N·D·4 written + N·K codes read; in backward N·D·4 read. The table stays in
 cache.

@@ -86,37 +86,36 @@ def norm_act(
     Raises ValueError or TypeError on a wrong shape, device or dtype, on a single row in training
     and on a norm without parameters or running statistics.
     """
-    mean, var = norm.running_mean, norm.running_var
+    weight, bias, mean, var = norm.weight, norm.bias, norm.running_mean, norm.running_var
     if not norm.affine or mean is None or var is None or norm.momentum is None:
         raise ValueError("norm needs affine=True, track_running_stats=True and a momentum")
-    check.features("x", x, x.size(0), norm.weight.device)
-    if x.size(1) != norm.num_features:
-        raise ValueError(f"x has {x.size(1)} features but norm has {norm.num_features}")
+    check.features("x", x, x.size(0), weight.device)
+    rows, features = x.shape
+    if features != norm.num_features:
+        raise ValueError(f"x has {features} features but norm has {norm.num_features}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout}: pass 0 or more, less than 1")
     if residual is not None:
-        residual = check.beside("residual", residual, tuple(x.shape), x)
-    training = norm.training and x.size(0) > 0
-    if training and x.size(0) == 1:
+        residual = check.beside("residual", residual, (rows, features), x)
+    training = norm.training and rows > 0
+    if training and rows == 1:
         raise ValueError("batch norm in training needs more than one row")
     if training and dropout:
         seed = torch.randint(2**63 - 1, (), device=x.device)
     else:
         seed = torch.zeros((), dtype=torch.int64, device=x.device)
     # Statistics and parameters stay float32 where the features are bfloat16, as in torch.
-    wide = torch.promote_types(x.dtype, torch.float32)
-    given = [value.to(wide) for value in (norm.weight, norm.bias, mean, var)]
+    wide = torch.float32 if x.dtype is torch.bfloat16 else x.dtype
+    given = [v if v.dtype is wide else v.to(wide) for v in (weight, bias, mean, var)]
     options = (training, norm.eps, relu, dropout if training else 0.0)
     has_op = not x.is_cuda or library.has_cuda("norm_act")
     op: Callable[..., Any] = _NORM_ACT if has_op else reference
     out, batch_mean, batch_var = op(x, *given, residual, seed, *options)
     if training:
-        with torch.no_grad():
-            rows = x.size(0)
-            mean.lerp_(batch_mean.to(mean.dtype), norm.momentum)
-            var.lerp_((batch_var * (rows / (rows - 1))).to(var.dtype), norm.momentum)
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.add_(1)
+        mean.lerp_(batch_mean.to(mean.dtype), norm.momentum)
+        var.lerp_((batch_var * (rows / (rows - 1))).to(var.dtype), norm.momentum)
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
     result: Tensor = out
     return result
 

@@ -21,12 +21,13 @@ from gbench.kernels.csr import CSR
 
 def reference(graph: CSR, maps: Tensor) -> Tensor:
     """The specification: one product per entry, added to its row."""
+    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
     out = maps.new_zeros(graph.num_rows, *maps.shape[1:])
     return out.index_add(0, graph.row, maps.mT @ maps)
 
 
 def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
-    """FᵀF summed over each row's entries.
+    """FᵀF summed over each row's entries, of bfloat16 maps in float32.
 
     Shapes: maps (E, S, S) → (N, S, S).
     """
@@ -37,7 +38,8 @@ def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
 
 
 def _fake(rowptr: Tensor, maps: Tensor) -> Tensor:
-    return maps.new_empty(rowptr.size(0) - 1, maps.size(1), maps.size(2))
+    wide = torch.promote_types(maps.dtype, torch.float32)
+    return maps.new_empty((rowptr.size(0) - 1, maps.size(1), maps.size(2)), dtype=wide)
 
 
 _BLOCKS = library.define("sheaf_blocks(Tensor rowptr, Tensor maps) -> Tensor", _fake)

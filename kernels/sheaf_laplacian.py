@@ -4,7 +4,8 @@
 
 (Bodnar et al., NeurIPS 2022, whose code adds the I). Each edge {v, u} is two entries of the graph;
 the entry in row v holds F_ve, the one in row u holds F_ue. Maps are diagonal (E, d) or full
-(E, d, d); orthogonal maps are full ones. D^-1/2 is elementwise or `inverse_sqrt`.
+(E, d, d); orthogonal maps are full ones. D^-1/2 is elementwise or `inverse_sqrt`; it is a number
+per node where D_v is known to be (1 + degree_v) I: degree = Σ w² for orthogonal maps times w.
 
 Gradients of L, which is symmetric, with z̄ the output's: x̄ = L z̄ and
     F̄_ve = F_ve (z̄_v x_vᵀ + x_v z̄_vᵀ) - F_ue (x_u z̄_vᵀ + z̄_u x_vᵀ)
@@ -43,10 +44,11 @@ def reference(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     return out
 
 
-def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
+def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor, *, degree: Tensor | None = None) -> Tensor:
     """Apply the normalised sheaf Laplacian of the restriction maps to x.
 
-    Shapes: maps (E, S) diagonal or (E, S, S), in the order of graph.col; x (N, S, F) → (N, S, F).
+    Shapes: maps (E, S) diagonal or (E, S, S), in the order of graph.col; degree (N,) in place of
+    the blocks of D; x (N, S, F) → (N, S, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype, and on a graph that has an
     edge in one direction only.
     """
@@ -57,16 +59,20 @@ def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     if maps.dim() not in (2, 3):
         raise ValueError(f"maps has shape {tuple(maps.shape)}: pass (E, S) or (E, S, S)")
     maps = check.beside("maps", maps, (graph.num_entries, *(x.size(1),) * (maps.dim() - 1)), x)
-    if x.dtype == torch.bfloat16:
-        raise TypeError("x is torch.bfloat16: the roots need float32 or float64")
     if not x.is_cuda and not torch.compiler.is_compiling():
         _check_symmetric(graph)
-    if maps.dim() == 2:
-        root = (1 + segment_reduce(graph.rowptr, maps * maps)).rsqrt()[:, :, None]
-        return root * _laplacian(graph, maps, root * x)
-    eye = torch.eye(maps.size(1), dtype=x.dtype, device=x.device)
-    root = inverse_sqrt(sheaf_blocks(graph, maps) + eye)
-    return root @ _laplacian(graph, maps, root @ x)
+    wide = torch.promote_types(x.dtype, torch.float32)  # the roots are never rounded to bfloat16
+    if maps.dim() == 3 and degree is None:
+        blocks = sheaf_blocks(graph, maps)
+        root = inverse_sqrt(blocks + torch.eye(maps.size(1), dtype=wide, device=x.device))
+        hidden = _laplacian(graph, maps, (root @ x.to(wide)).to(x.dtype))
+        return (root @ hidden.to(wide)).to(x.dtype)
+    if degree is None:
+        size = segment_reduce(graph.rowptr, maps.to(wide).square())[:, :, None]
+    else:
+        size = check.beside("degree", degree, (graph.num_rows,), x).to(wide)[:, None, None]
+    root = (1 + size).rsqrt()
+    return (root * _laplacian(graph, maps, (root * x).to(x.dtype))).to(x.dtype)
 
 
 def _check_symmetric(graph: CSR) -> None:

@@ -36,12 +36,20 @@ def test_every_choice_says_in_one_line_what_it_is(group: str) -> None:
         assert 10 < len(description(path)) < 120, name
 
 
-@pytest.mark.parametrize("data", DATASETS)
-@pytest.mark.parametrize("model", MODELS)
-def test_every_model_composes_with_every_dataset_or_says_why_not(model: str, data: str) -> None:
-    levels = yaml.safe_load(MODELS[model].read_text())["model"]["levels"]
+# one dataset of each level, and every dataset with one model: what differs between datasets of a
+# level does not concern a model here
+PAIRS = [(model, data) for model in MODELS for data in ("cora", "ogbg-molhiv", "ogbl-ddi")]
+PAIRS += [("gin", data) for data in DATASETS if data not in ("tu", "folder")]  # ask more
+
+
+@pytest.mark.parametrize(("model", "data"), dict.fromkeys(PAIRS))
+def test_a_model_composes_with_a_dataset_or_says_why_not(model: str, data: str) -> None:
+    settings = yaml.safe_load(MODELS[model].read_text())
+    while "levels" not in settings["model"]:  # gen-nsd is diag-nsd with other maps
+        settings = yaml.safe_load(MODELS[settings["defaults"][0]].read_text())
+    levels = settings["model"]["levels"]
     level = yaml.safe_load(DATASETS[data].read_text())["level"]
-    if level in levels:
+    if level in levels or (level == "link" and "node" in levels):
         config = compose([f"model={model}", f"data={data}"])
         assert (config["model"]["name"], config["data"]["name"]) == (model, data)
     else:
@@ -89,7 +97,7 @@ def test_scientific_notation_is_a_number() -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("model=ginn", "unknown model 'ginn': did you mean 'gin'? available: gcn, gin"),
+        ("model=ginn", "unknown model 'ginn': did you mean 'gin'? available: "),
         ("data=corra", "unknown dataset 'corra': did you mean 'cora'?"),
         ("logger=wandbb", "did you mean 'wandb'?"),
         ("trainer=gpuu", "did you mean 'gpu'?"),

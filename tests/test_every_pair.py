@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from gbench.build import build_task
-from gbench.choices import choices
+from gbench.choices import choices, read_yaml
 from gbench.config import compose
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 
 
 def embedded(data: str) -> bool:
+    if read_yaml(choices("data")[data]).get("folder"):
+        return False  # without composing it, which takes 0.1 s
     try:
         card = DataCard.from_config(compose(["model=gin", f"data={data}"])["data"])
     except UserError:

@@ -1,15 +1,18 @@
-"""Datasets: make one ready to train on, tell what it is, list them all, free what was derived.
+"""Datasets: make some ready to train on, tell what one is, list them all, free what was derived.
 
-gbench data list                 every dataset, its protocol, and whether it is at hand
+gbench data list                 every dataset, its protocol, its sizes, and whether it is at hand
 gbench data info cora            task, split, metric, source, licence, citation, statistics
-gbench data get ogbg-molhiv      download (if need be) and prepare
-gbench data get cora --split geom-gcn
+gbench data get cora ogbg-molhiv        download (if need be) and prepare
+gbench data get cora --split geom-gcn   under another of its protocols
+gbench data get cora --source PLACE     from an archive, a folder, or a mirror's URL
+gbench data get ./mygraphs              check a folder of your own: data=folder data.path=./mygraphs
 gbench data clean cora|all       remove derived files; raw files stay
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from gbench.errors import UserError, unknown
@@ -20,12 +23,17 @@ ACTIONS = ("get", "info", "list", "clean")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
+    from gbench.data import own
+
+    parser.epilog = own.__doc__
     parser.add_argument("action", metavar="|".join(ACTIONS))
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
     parser.add_argument("--split", default="", help="one of the dataset's other protocols")
+    parser.add_argument("--source", default="", metavar="PLACE", help="instead of the official URL")
     parser.add_argument("--data-dir", metavar="DIR", help="raw files (default: $GBENCH_DATA)")
     parser.add_argument("--cache-dir", metavar="DIR", help="derived files (default: $GBENCH_CACHE)")
+    parser.add_argument("--yes", action="store_true", help="clean without asking")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,12 +55,26 @@ def run(args: argparse.Namespace) -> int:
             f"gbench data {args.action} NAME: which dataset? gbench data list shows all"
         )
     if args.action == "clean":
+        sizes = manage.to_clean(args.names, cache_dir)
+        if not args.yes and not _agreed(manage.told(sizes, cache_dir)):
+            print("nothing removed")
+            return 0
         print(manage.clean(args.names, cache_dir))
         return 0
-    for name in args.names:
-        card = manage.card_of(name, args.config_dir, args.split)
-        if args.action == "get":
-            print(manage.get(card, data_dir, cache_dir))
-        else:
-            print(manage.info(card, manage.about(name, args.config_dir), data_dir, cache_dir))
+    cards = [manage.card_of(name, args.config_dir, args.split) for name in args.names]
+    if args.action == "get":
+        from gbench.data.files.supply import checked_place
+
+        for line in manage.get(cards, data_dir, cache_dir, checked_place(args.source)):
+            print(line)
+        return 0
+    for name, card in zip(args.names, cards, strict=True):
+        print(manage.info(card, manage.about(name, args.config_dir), data_dir, cache_dir))
     return 0
+
+
+def _agreed(question: str) -> bool:
+    """Whether the user says yes; a job that nobody watches must say so on its command line."""
+    if not sys.stdin.isatty():
+        raise UserError(f"{question} Add --yes: there is nobody to ask here")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     trainer = make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, [], [])
     device = trainer.strategy.root_device
     task.to(device)
-    task.dataset = task.dataset.to(device)
+    task.place_data(device)
     values = {
         split: task.evaluate(split, trainer.precision_plugin.val_step_context())
         for split in ("valid", "test")

@@ -1,4 +1,4 @@
-"""List what can be chosen: models, datasets, trainers, loggers and experiments."""
+"""List what can be chosen, group by group: models, datasets, encodings and so on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 from gbench.errors import unknown
 
-SUMMARY = "list models, data, trainers, loggers, experiments"
+SUMMARY = "list models, data, encodings, batchings, trainers, loggers, experiments"
 TITLES = {
     "models": "model",
     "data": "data",
+    "encodings": "encoding",
+    "batchings": "batching",
     "trainers": "trainer",
     "loggers": "logger",
     "experiments": "experiment",

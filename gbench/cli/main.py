@@ -15,7 +15,18 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from gbench import __version__
-from gbench.cli import completion, data, doctor, evaluate, leaderboard, listing, resume, show, train
+from gbench.cli import (
+    bench,
+    completion,
+    data,
+    doctor,
+    evaluate,
+    leaderboard,
+    listing,
+    resume,
+    show,
+    train,
+)
 from gbench.errors import UserError, unknown
 from gbench.runfolder import helps_another_process
 
@@ -27,6 +38,7 @@ VERBS = {
     "list": listing,
     "data": data,
     "leaderboard": leaderboard,
+    "bench": bench,
     "doctor": doctor,
     "completion": completion,
 }

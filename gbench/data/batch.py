@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gbench.data.patches.patch_set import Patches
 from gbench.data.sparse import SparseFeatures
 from gbench.kernels.csr import CSR
 
@@ -24,6 +25,12 @@ class Batch:
     embeddings accept any type, indexing by hand wants `.long()`;
     targets (T,) int64: the nodes that this batch trains or is evaluated on (None: all of y); what
     a model says of other nodes is never read;
+    pe (N, K) float32: the positional encoding, None with encoding=none;
+    patches: of a model that asks for them (see gbench/data/patches/patch_set.py);
+    pairs (P, 2) int64: of link-level data, the pairs of nodes that y (P, 1) float is about;
+    graphs, degree: of a part of a big graph (see gbench/data/big/part.py) the graph that each layer
+    sees, N × M: its columns are the first M of the part's nodes, of which the first N are its rows;
+    and degree (M,) int32, how many in-neighbours these nodes have in the whole graph;
     is_kept: the same batch comes again in every epoch, so that what is derived from it is kept.
     """
 
@@ -34,6 +41,11 @@ class Batch:
     edge_code: Tensor | None = None
     edge_combos: Tensor | None = None
     targets: Tensor | None = None
+    pairs: Tensor | None = None
+    pe: Tensor | None = None
+    graphs: tuple[CSR, ...] = ()
+    degree: Tensor | None = None
+    patches: Patches | None = None
     memo: dict[str, Any] = field(default_factory=dict)  # constants a model derives once per batch
     is_kept: bool = False
 
@@ -57,10 +69,9 @@ class Batch:
     def batch(self) -> Tensor:
         """The graph of each node, int64 (N,), as PyG's readouts want it."""
         if "batch" not in self.memo:
-            graphs = torch.arange(self.num_graphs, device=self.x.device)
-            self.memo["batch"] = graphs.repeat_interleave(
-                self.node_ptr.diff(), output_size=self.num_nodes
-            )
+            sizes = self.node_ptr.diff()
+            graphs = torch.repeat_interleave(sizes, output_size=self.num_nodes)
+            self.memo["batch"] = graphs.long()
         index: Tensor = self.memo["batch"]
         return index
 
@@ -80,6 +91,21 @@ class Batch:
                 kept = self.memo["sparse_x"] = (x, x._version, SparseFeatures.of(x))
         sparse: SparseFeatures | None = kept[2]
         return sparse
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; what was derived from it stays behind."""
+        if device == self.x.device:
+            return self
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {name: value.to(device) for name, value in values.items() if hasattr(value, "to")}
+        graphs = tuple(graph.to(device) for graph in self.graphs)
+        return replace(self, **moved, graphs=graphs, memo={})
+
+    def layer(self, index: int) -> Batch:
+        """Of a part of a big graph, what one of a model's layers sees."""
+        assert self.degree is not None
+        graph = self.graphs[index]
+        return replace(self, graph=graph, degree=self.degree[: graph.num_cols], memo={})
 
     def with_targets(self, targets: Tensor) -> Batch:
         """The same graph (and the same memo) for another set of target nodes."""

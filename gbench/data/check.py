@@ -14,8 +14,10 @@ from gbench.errors import UserError
 
 def check_source(card: DataCard, source: Source) -> None:
     """Raise UserError at the first graph, label or split that does not fit the card."""
-    if card.level == "node" and len(source.graphs) != 1:
-        raise _fault(card, f"has {len(source.graphs)} graphs, but a node-level dataset has one")
+    if card.level != "graph" and len(source.graphs) != 1:
+        raise _fault(
+            card, f"has {len(source.graphs)} graphs, but a {card.level}-level dataset has one"
+        )
     if not source.graphs:
         raise _fault(card, "has no graphs")
     for i, graph in enumerate(source.graphs):
@@ -24,7 +26,7 @@ def check_source(card: DataCard, source: Source) -> None:
             raise _fault(card, f"graph {i}: {problem}")
     if len(source.splits) != card.num_folds:
         raise _fault(card, f"has {len(source.splits)} splits, but num_folds is {card.num_folds}")
-    size = source.graphs[0].x.size(0) if card.level == "node" else len(source.graphs)
+    size = len(source.graphs) if card.level == "graph" else source.graphs[0].y.size(0)
     for fold, split in enumerate(source.splits):
         problem = _split_problem(card, split, size)
         if problem:
@@ -32,7 +34,12 @@ def check_source(card: DataCard, source: Source) -> None:
 
 
 def check_statistics(card: DataCard, measured: Mapping[str, int]) -> None:
-    """Raise UserError unless the dataset has the sizes that its card declares."""
+    """Raise UserError unless the dataset has the sizes that its card declares.
+
+    They are those of the dataset as published, not of one whose loader's options were changed.
+    """
+    if card.variant:
+        return
     for key, declared in card.statistics.items():
         if measured.get(key) != declared:
             raise UserError(
@@ -68,11 +75,18 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
             return f"edge_attr has {edge_attr.size(0)} rows for {edges} edges"
         if not _fits(edge_attr, source.edge_categories):
             return f"edge_attr is outside the categories {source.edge_categories}"
-    return _label_problem(card, y, nodes, source.num_outputs)
-
-
-def _label_problem(card: DataCard, y: Tensor, nodes: int, num_outputs: int) -> str:
+    if card.level == "link":
+        pairs = graph.pairs
+        if pairs is None or pairs.dim() != 2 or pairs.size(1) != 2 or pairs.is_floating_point():
+            return "pairs should be (pairs, 2) integers"
+        if not (int(pairs.min()) >= 0 and int(pairs.max()) < nodes):
+            return f"pairs names nodes outside 0..{nodes - 1}"
+        return _label_problem(card, y, pairs.size(0), source.num_outputs)
     rows = nodes if card.level == "node" else 1
+    return _label_problem(card, y, rows, source.num_outputs)
+
+
+def _label_problem(card: DataCard, y: Tensor, rows: int, num_outputs: int) -> str:
     if card.loss == "cross-entropy":
         if y.shape != (rows,) or y.is_floating_point():
             return f"y has shape {tuple(y.shape)}, expected ({rows},) of integers"

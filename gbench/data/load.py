@@ -8,18 +8,22 @@ import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gbench.data import cache, raw
 from gbench.data.check import check_source, check_statistics
+from gbench.data.files import cache, raw
+from gbench.data.files.checksum import checksum
 from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
 from gbench.folders import written_whole
+
+if TYPE_CHECKING:
+    from gbench.data.patches.patching import Patcher
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +36,21 @@ class Dataset:
     split: Split  # of card.fold
     fingerprint: str  # sha256 of all packed tensors and of the splits of all folds
     statistics: dict[str, int]  # as loaded
+    random_signs: bool = False  # of store.pe in training: see gbench/data/encodings/encode.py
+    patcher: Patcher | None = None  # of a model that reads batch.patches
 
     def to(self, device: torch.device) -> Dataset:
         """The dataset on a device, whole: batches are cut there, by graph ids from the CPU."""
         split = self.split
-        if self.spec.level == "node":  # node ids select rows of what the model computed
+        if self.spec.level != "graph":  # ids of nodes and of pairs select rows there
             split = Split(*(part.to(device) for part in split))
         return replace(self, store=self.store.to(device), split=split)
 
 
-def load(card: DataCard, data_dir: Path, cache_dir: Path) -> Dataset:
+def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> Dataset:
     """Load a dataset, preparing (and downloading) it first where that is not done yet.
+
+    `source` is where missing raw files come from instead of their official URLs.
 
     Raises UserError when raw files cannot be had, are not the published ones, or a folder cannot be
     written.
@@ -52,7 +60,9 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path) -> Dataset:
     if prepared is None:
         with cache.locked(path):
             # another process may have made it while this one waited for the lock
-            prepared = _read(path, raw.state(card, data_dir)) or _prepare(card, data_dir, path)
+            prepared = _read(path, raw.state(card, data_dir)) or _prepare(
+                card, data_dir, path, source
+            )
     check_statistics(card, prepared["statistics"])
     sizes = prepared["split_sizes"]
     start = sum(map(sum, sizes[: card.fold]))
@@ -73,15 +83,15 @@ def _read(path: Path, state: raw.State | None) -> dict[str, Any] | None:
         return None
     try:
         prepared: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
-        whole = prepared["checksum"] == _checksum(prepared["tensors"], prepared["splits"])
+        whole = prepared.pop("checksum") == checksum(prepared)
     except Exception:  # a damaged file raises whatever its bytes happen to say; it is remade
         return None
     # Raw files that are no longer there cannot have changed: what was prepared from them serves.
     return prepared if whole and state in (None, prepared["raw"]) else None
 
 
-def _prepare(card: DataCard, data_dir: Path, path: Path) -> dict[str, Any]:
-    folder = raw.obtain(card, data_dir)
+def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> dict[str, Any]:
+    folder = raw.obtain(card, data_dir, data_source)
     state = raw.state(card, data_dir)
     source = _source(card, folder)
     check_source(card, source)
@@ -102,6 +112,7 @@ def _prepare(card: DataCard, data_dir: Path, path: Path) -> dict[str, Any]:
         store.x.size(1),
         source.node_categories,
         source.edge_categories,
+        source.reads_first_node,
     )
     prepared = {
         "spec": asdict(spec),
@@ -111,10 +122,11 @@ def _prepare(card: DataCard, data_dir: Path, path: Path) -> dict[str, Any]:
         "statistics": statistics,
         "fingerprint": _fingerprint(tensors, splits, sizes),
         "raw": state,
-        "checksum": _checksum(tensors, splits),
     }
-    with cache.writing(path.parent), written_whole(path) as file:
-        torch.save(prepared, file)
+    with cache.writing(path.parent):
+        with written_whole(path) as file:
+            torch.save({**prepared, "checksum": checksum(prepared)}, file)
+        cache.describe(path, _what(card))
     return prepared
 
 
@@ -128,7 +140,15 @@ def _source(card: DataCard, folder: Path) -> Source:
         inspect.signature(function).bind(folder, **options)
     except TypeError as error:
         raise UserError(f"dataset '{card.name}': the loader {card._target_}: {error}") from error
-    return function(folder, **options)
+    try:
+        return function(folder, **options)
+    except Exception as error:  # a damaged file raises whatever its bytes happen to say
+        if isinstance(error, UserError) or not (card.folder and module.startswith("gbench.")):
+            raise  # a user's own loader may have a fault, which only its traceback tells
+        raise UserError(
+            f"the raw files of '{card.name}' in {folder} are damaged "
+            f"({type(error).__name__}: {error}): delete them and run `gbench data get {card.name}`"
+        ) from error
 
 
 def _statistics(card: DataCard, source: Source, store: GraphStore) -> dict[str, int]:
@@ -156,12 +176,7 @@ def _fingerprint(tensors: dict[str, Tensor], splits: Tensor, sizes: list[list[in
     return digest.hexdigest()
 
 
-def _checksum(tensors: dict[str, Tensor], splits: Tensor) -> list[int]:
-    """The sum of each tensor's bytes as 64-bit words: 10 GB/s, and no flipped bit escapes it."""
-    return [_word_sum(tensor) for tensor in (*tensors.values(), splits)]
-
-
-def _word_sum(tensor: Tensor) -> int:
-    data = tensor.contiguous().view(-1).view(torch.uint8)
-    words = data.numel() // 8 * 8
-    return int(data[:words].view(torch.int64).sum()) + int(data[words:].long().sum())
+def _what(card: DataCard) -> str:
+    """How one prepared file of a dataset differs from another."""
+    options = {**({"split": card.split} if card.splits else {}), **card.options}
+    return " ".join(["prepared", *(f"{key}={value}" for key, value in options.items())])

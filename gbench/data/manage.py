@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gbench.choices import choices, description, read_yaml
-from gbench.data import cache, raw
-from gbench.data.spec import DataCard, with_split
+from gbench.data.files import cache, raw
+from gbench.data.files.places import with_own
+from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError, unknown
 
 
 def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> DataCard:
     """The card of a dataset, as its YAML states it, under one of its splits (empty: its usual one).
 
-    Raises UserError for a name or a split that does not exist.
+    A dataset of a collection goes by its name there, a folder of one's own by its path. Raises
+    UserError for a name or a split that does not exist, and for a collection.
     """
-    found = choices("data", config_dirs)
-    if name not in found:
-        raise unknown("dataset", name, found)
-    stated = {**read_yaml(found[name]), "name": name}
+    if _is_path(name):
+        from gbench.data.own import facts_of
+
+        config = {"data": {**read_yaml(choices("data")["folder"]), "name": "folder"}}
+        return DataCard.from_config(with_own(config, facts_of(Path(name)))["data"])
+    path = _yaml_of(name, config_dirs)
+    return _card(name, path, read_yaml(path), split)
+
+
+def _card(name: str, path: Path, stated: dict[str, Any], split: str = "") -> DataCard:
+    stated = with_name({**stated, "name": name if stated.get("names") else path.stem}, path.stem)
     if split:
         if split not in stated.get("splits", {}):
             raise unknown(f"split of {name}", split, stated.get("splits") or [stated["split"]])
@@ -29,14 +40,34 @@ def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> Dat
     return DataCard.from_config(with_split(stated))
 
 
-def get(card: DataCard, data_dir: Path, cache_dir: Path) -> str:
-    """Make a dataset ready to train on, and say what it is. Downloads show on stderr."""
+def _is_path(name: str) -> bool:
+    return os.sep in name or name.endswith(".pt")
+
+
+def _yaml_of(name: str, config_dirs: Sequence[Path]) -> Path:
+    """The YAML file of a dataset, or else of the collection that it belongs to."""
+    found = choices("data", config_dirs)
+    if name in found:
+        return found[name]
+    for path in found.values():
+        if member := read_yaml(path).get("names", {}).get(name):
+            return found[member] if isinstance(member, str) else path
+    raise unknown("dataset", name, found)
+
+
+def get(
+    cards: Sequence[DataCard], data_dir: Path, cache_dir: Path, source: str = ""
+) -> Iterator[str]:
+    """Make datasets ready to train on, and say what each is. Downloads show on stderr."""
+    from gbench.data.files.download import download
     from gbench.data.load import load
 
-    dataset = load(card, data_dir, cache_dir)
-    sizes = ", ".join(f"{value:,} {key[4:]}" for key, value in dataset.statistics.items())
-    path = cache.path_of(card, cache_dir)
-    return f"{card.name} is ready: {sizes} ({_size(path.stat().st_size)} in {path.parent})"
+    download([c for c in cards if not cache.path_of(c, cache_dir).exists()], data_dir, source)
+    for card in cards:
+        dataset = load(card, data_dir, cache_dir, source)
+        sizes = ", ".join(f"{value:,} {key[4:]}" for key, value in dataset.statistics.items())
+        path = cache.path_of(card, cache_dir)
+        yield f"{card.name} is ready: {sizes} ({_size(path.stat().st_size)} in {path.parent})"
 
 
 def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
@@ -71,28 +102,94 @@ class Row(NamedTuple):
     """One line of `gbench data list`."""
 
     name: str
-    level: str
-    split: str
-    metric: str
-    state: str
-    cached: str
+    level: str = ""
+    split: str = ""
+    metric: str = ""
+    graphs: str = ""
+    nodes: str = ""
+    edges: str = ""
+    features: str = ""
+    outputs: str = ""
+    state: str = ""
+    raw: str = ""
+    derived: str = ""
+
+
+HEADER = Row("data", *Row._fields[1:])
+NUMBERS = ("graphs", "nodes", "edges", "features", "outputs", "raw", "derived")
 
 
 def listing(config_dirs: Sequence[Path], data_dir: Path, cache_dir: Path) -> str:
-    """Every dataset with its protocol and whether it is at hand, as an aligned table."""
-    rows = [Row("data", "level", "split", "metric", "state", "cached")]
-    for name in choices("data", config_dirs):
-        card = card_of(name, config_dirs)
-        size = _cached(name, cache_dir)
-        state = _state(card, data_dir, cache_dir)
-        rows.append(
-            Row(name, card.level, card.split, card.metric, state, _size(size) if size else "")
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+    """Every dataset with its protocol, its sizes and its files, as an aligned table.
+
+    What is derived from a dataset stands below it, one line for each file.
+    """
+    found = choices("data", config_dirs)
+    rows = [HEADER]
+    for name in sorted({*found, *_with_cache(cache_dir)}):
+        rows.append(_row(name, found, config_dirs, data_dir, cache_dir))
+        rows += [
+            Row(f"  {what}", derived=_size(size))
+            for what, size in _derived(cache.folder_of(name, cache_dir))
+        ]
+    # what a derived file is may be long, and says nothing in the other columns
+    widths = [
+        max(len(row[i]) for row in rows if i or not row.name.startswith(" "))
+        for i in range(len(HEADER))
+    ]
+    return "\n".join(map(partial(_line, widths=widths), rows))
+
+
+def _line(row: Row, widths: Sequence[int]) -> str:
+    if row.name.startswith(" "):
+        return f"{row.name:{sum(widths) + 2 * len(widths) - 2 - len(row.derived)}}{row.derived}"
+    cells = zip(Row._fields, row, widths, strict=True)
+    return "  ".join(
+        f"{cell:>{width}}" if field in NUMBERS else f"{cell:{width}}"
+        for field, cell, width in cells
+    ).rstrip()
+
+
+def _row(
+    name: str,
+    found: Mapping[str, Path],
+    config_dirs: Sequence[Path],
+    data_dir: Path,
+    cache_dir: Path,
+) -> Row:
+    stated = read_yaml(found[name]) if name in found else {}
+    if names := stated.get("names"):
+        level, split, metric = stated["level"], stated["split"], stated["metric"]
+        return Row(name, level, split, metric, state=f"{len(names)} datasets: data.name=")
+    try:
+        card = _card(name, found[name], stated) if stated else card_of(name, config_dirs)
+    except UserError:
+        return Row(name, state="a folder of your own" if name not in found else "faulty YAML")
+    raw_size = raw.num_bytes(card, data_dir)
+    others = f" +{len(card.splits) - 1}" if len(card.splits) > 1 else ""
+    sizes = {key.removeprefix("num_"): f"{value:,}" for key, value in card.statistics.items()}
+    return Row(
+        name,
+        card.level,
+        card.split + others,
+        card.metric,
+        outputs=sizes.get("classes", sizes.get("tasks", "")),
+        state=_state(card, data_dir, cache_dir),
+        raw=_size(raw_size) if raw_size else "",
+        **{key: sizes.get(key, "") for key in ("graphs", "nodes", "edges", "features")},
     )
+
+
+def _with_cache(cache_dir: Path) -> list[str]:
+    root = cache.folder_of("", cache_dir)
+    return [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+
+
+def _derived(folder: Path) -> Iterator[tuple[str, int]]:
+    """What each derived file in a folder is, by the note beside it, and its size."""
+    for path in sorted(folder.glob("*")):
+        if path.suffix not in (".json", ".lock"):
+            yield cache.description(path), path.stat().st_size
 
 
 def clean(names: Sequence[str], cache_dir: Path) -> str:
@@ -100,27 +197,38 @@ def clean(names: Sequence[str], cache_dir: Path) -> str:
 
     Raises UserError for a name under which nothing is cached and no dataset exists.
     """
-    root = cache.folder_of("", cache_dir)
-    there = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
-    chosen = there if "all" in names else names
+    freed = 0
+    for name, size in to_clean(names, cache_dir).items():
+        freed += size
+        shutil.rmtree(cache.folder_of(name, cache_dir), ignore_errors=True)
+    return f"freed {_size(freed)} in {cache.folder_of('', cache_dir)}; raw files are untouched"
+
+
+def to_clean(names: Sequence[str], cache_dir: Path) -> dict[str, int]:
+    """The datasets that `clean` would free, with their bytes."""
+    there = _with_cache(cache_dir)
+    chosen = sorted(there) if "all" in names else names
     for name in chosen:
         if name not in there and name not in choices("data"):
-            raise unknown("dataset", name, [*choices("data"), "all"])
-    freed = 0
-    for name in chosen:
-        freed += _cached(name, cache_dir)
-        shutil.rmtree(cache.folder_of(name, cache_dir), ignore_errors=True)
-    return f"freed {_size(freed)} in {root}; raw files are untouched"
+            raise unknown("dataset", name, [*choices("data"), *there, "all"])
+    return {name: _cached(name, cache_dir) for name in chosen}
+
+
+def told(sizes: Mapping[str, int], cache_dir: Path) -> str:
+    """The question before `clean`."""
+    names = ", ".join(sizes) or "no dataset"
+    total, root = _size(sum(sizes.values())), cache.folder_of("", cache_dir)
+    return f"remove what was derived from {names}, {total} in {root}?"
 
 
 def about(name: str, config_dirs: Sequence[Path] = ()) -> str:
     """The line that a dataset's YAML opens with."""
-    return description(choices("data", config_dirs)[name])
+    return description(_yaml_of("folder" if _is_path(name) else name, config_dirs))
 
 
 def _state(card: DataCard, data_dir: Path, cache_dir: Path) -> str:
     if not card.folder:
-        return "embedded"
+        return "data.path=FOLDER" if "path" in card.options else "needs no files"
     try:
         if cache.path_of(card, cache_dir).exists():
             return "ready"

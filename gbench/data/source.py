@@ -13,17 +13,19 @@ class Graph(NamedTuple):
 
     Shapes: x (N, F) float or (N, K) integer categories; edge_index (2, E) integer, sources above
     and targets below; y (N,) int64 for node tasks, (1,) int64 (cross-entropy) or (1, T) float with
-    NaN for missing labels for graph tasks; edge_attr (E, K) integer categories or None.
+    NaN for missing labels for graph tasks; edge_attr (E, K) integer categories or None. Link
+    tasks: pairs (P, 2) int64, nodes to be told apart, and y (P, 1) float, 1 where they are linked.
     """
 
     x: Tensor
     edge_index: Tensor
     y: Tensor
     edge_attr: Tensor | None = None
+    pairs: Tensor | None = None
 
 
 class Split(NamedTuple):
-    """One fold: indices of nodes (one-graph datasets) or of graphs, int64."""
+    """One fold: indices of nodes, graphs or pairs, whatever the level is, int64."""
 
     train: Tensor
     valid: Tensor
@@ -33,8 +35,9 @@ class Split(NamedTuple):
 class Source(NamedTuple):
     """A dataset as its loader read it, before it is checked and packed."""
 
-    graphs: Sequence[Graph]  # exactly one for a node-level dataset
+    graphs: Sequence[Graph]  # exactly one for a node- or link-level dataset
     splits: Sequence[Split]  # one per fold
-    num_outputs: int  # classes (cross-entropy) or tasks (bce, l1)
+    num_outputs: int  # classes (cross-entropy) or tasks (bce, l1, mse)
     node_categories: tuple[int, ...] | None = None  # sizes of the columns of x, if categories
     edge_categories: tuple[int, ...] | None = None  # sizes of the columns of edge_attr
+    reads_first_node: bool = False  # a graph's answer is read from its first node alone

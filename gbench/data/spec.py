@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 from gbench.errors import UserError, unknown
 
-Level = Literal["node", "graph"]
-Loss = Literal["cross-entropy", "bce", "l1"]
+Level = Literal["node", "graph", "link"]
+Loss = Literal["cross-entropy", "bce", "l1", "mse"]
 Direction = Literal["max", "min"]
 Parts = Literal["disjoint", "valid-is-test", "all-one"]
 
@@ -39,7 +39,8 @@ class DataCard:
     normalize_features: bool = False  # divide each feature row by its sum; zero rows stay zero
     statistics: Mapping[str, int] = field(default_factory=dict)  # verified at every load
     folder: str = ""  # where the raw files belong below data_dir; empty: nothing on disk is needed
-    download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/raw.py
+    download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/files/raw.py
+    otherwise: Mapping[str, Any] = field(default_factory=dict)  # folder and download of other files
     variant: str = ""  # loader options that the command line changed: another dataset by that
     options: Mapping[str, Any] = field(default_factory=dict)  # what is left: the loader's own
 
@@ -50,8 +51,20 @@ class DataCard:
 
     @property
     def task(self) -> str:
-        """node-classification, graph-classification or graph-regression."""
-        return f"{self.level}-{'regression' if self.loss == 'l1' else 'classification'}"
+        """node-classification, graph-classification, graph-regression or link-prediction."""
+        if self.level == "link":
+            return "link-prediction"
+        return f"{self.level}-{'regression' if self.loss in ('l1', 'mse') else 'classification'}"
+
+    @property
+    def item(self) -> Literal["nodes", "graphs", "links"]:
+        """What a run's throughput counts."""
+        items: dict[Level, Literal["nodes", "graphs", "links"]] = {
+            "node": "nodes",
+            "graph": "graphs",
+            "link": "links",
+        }
+        return items[self.level]
 
     @staticmethod
     def from_config(data: Mapping[str, Any]) -> DataCard:
@@ -106,12 +119,50 @@ def with_split(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def with_name(data: Mapping[str, Any], collection: str) -> dict[str, Any]:
+    """The facts of one dataset of a collection, the one that `name` names.
+
+    A collection's YAML lists them under `names`, each with its kind and number of graphs, and under
+    `kinds` the facts of each kind; `{name}` in any text stands for the name. Raises UserError when
+    `name` is missing or is none of them.
+    """
+    names, name = data.get("names"), data.get("name")
+    if not names:
+        return dict(data)
+    if name in (None, collection):
+        raise UserError(
+            f"data={collection} is a collection of {len(names)} datasets: say which with "
+            f"data.name=, such as data.name={next(iter(names))}. They are listed at "
+            f"{data['source']}"
+        )
+    if name not in names:
+        raise unknown(f"dataset of data={collection}", str(name), names)
+    kind, num_graphs = names[name]
+    facts = {key: value for key, value in data.items() if key not in ("names", "kinds")}
+    statistics = {"num_graphs": num_graphs}
+    filled: dict[str, Any] = _filled(
+        {**facts, **data["kinds"][kind], "statistics": statistics}, name
+    )
+    return filled
+
+
+def _filled(value: Any, name: str) -> Any:
+    """The same with `{name}` filled in, in texts and keys at any depth."""
+    if isinstance(value, str):
+        return value.replace("{name}", name)
+    if isinstance(value, Mapping):
+        return {_filled(key, name): _filled(inner, name) for key, inner in value.items()}
+    return [_filled(inner, name) for inner in value] if isinstance(value, list) else value
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a model must know to be built."""
 
     level: Level
-    num_outputs: int  # classes (cross-entropy) or tasks (bce, l1)
+    num_outputs: int  # classes (cross-entropy) or tasks (bce, l1, mse)
     num_features: int  # width of dense node features, or number of categorical columns
     node_categories: tuple[int, ...] | None = None  # sizes of categorical node features, or None
     edge_categories: tuple[int, ...] | None = None  # sizes of categorical edge features, or None
+    reads_first_node: bool = False  # a graph's answer is read from its first node alone
+    pe_dim: int = 0  # width of the positional encoding; 0: encoding=none

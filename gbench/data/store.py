@@ -35,7 +35,9 @@ class GraphStore:
     that holds the categories; y (N,) for node tasks, (G,) or (G, T) for graph tasks; in_degree
     (N,), col and perm_t (E,) int32 as in `CSR`, counted within each graph; out_degree (N,) and
     col_t (E,) are None where every edge has its reverse, because the transpose of such a graph is
-    the graph; edge_code (E,) the row of edge_combos (U, K) int64 that each entry of `col` carries.
+    the graph; edge_code (E,) the row of edge_combos (U, K) int64 that each entry of `col` carries;
+    pairs (P, 2) int64 the pairs of nodes that y (P, 1) tells apart, at link level; pe (N, K)
+    float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py).
     """
 
     level: Level
@@ -49,6 +51,8 @@ class GraphStore:
     col_t: Tensor | None = None
     edge_code: Tensor | None = None
     edge_combos: Tensor | None = None
+    pairs: Tensor | None = None
+    pe: Tensor | None = None
     memo: dict[str, Batch] = field(default_factory=dict)
 
     @property
@@ -141,6 +145,7 @@ class GraphStore:
         per_node = self.level == "node"
         y = self.y.index_select(0, node if per_node else ids.to(device, non_blocking=True))
         code = None if self.edge_code is None else self.edge_code.index_select(0, edge)
+        pe = None if self.pe is None else self.pe.index_select(0, node)
 
         for (b, b_end), (n, n_end), (e, e_end) in zip(
             pairwise(bounds.tolist()), pairwise(node_marks), pairwise(edge_marks), strict=True
@@ -154,6 +159,7 @@ class GraphStore:
                 node_ptr=node_ptr[b : b_end + 1] - n,
                 edge_code=None if code is None else code[e:e_end],
                 edge_combos=self.edge_combos,
+                pe=None if pe is None else pe[n:n_end],
             )
 
     def whole(self) -> Batch:
@@ -175,9 +181,22 @@ class GraphStore:
                 torch.tensor([0, self.num_nodes], dtype=torch.int32, device=self.device),
                 self.edge_code,
                 self.edge_combos,
+                pe=self.pe,
                 is_kept=True,
             )
         return self.memo["whole"]
+
+    def union(self) -> tuple[CSR, Tensor]:
+        """All graphs as one disjoint graph, and where each begins: (G + 1,) int32."""
+        first_node, first_edge, nodes, edges = self.ranges.to(self.device)
+        to_node = first_node.repeat_interleave(edges, output_size=self.num_edges)
+        to_edge = first_edge.repeat_interleave(edges, output_size=self.num_edges)
+        rowptr = rowptr_t = _pointers(self.in_degree)
+        col = col_t = self.col + to_node
+        if self.out_degree is not None and self.col_t is not None:
+            rowptr_t, col_t = _pointers(self.out_degree), self.col_t + to_node
+        graph = CSR(rowptr, col, rowptr_t, col_t, self.perm_t + to_edge)
+        return graph, _pointers(nodes)
 
 
 def pack(graphs: Sequence[Graph], level: Level = "graph") -> GraphStore:
@@ -211,6 +230,7 @@ def pack(graphs: Sequence[Graph], level: Level = "graph") -> GraphStore:
         None if symmetric else (csr.col_t - first_node).int(),
         edge_code,
         edge_combos,
+        getattr(graphs[0], "pairs", None),
     )
 
 

@@ -1,4 +1,7 @@
-"""From a dataset's raw features to vectors: embeddings of categories, a projection of the rest."""
+"""From a dataset's features to vectors: embeddings of categories, projections, what stands beside.
+
+Legend: N nodes, F features, K columns of the positional encoding, D dim.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,13 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from gbench.data.batch import Batch
+from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import embedding_sum
+from gbench.kernels.csr import CSR
 from gbench.models.linear import Linear
+from gbench.models.norm_act import NormAct
 
 
 class Embeddings(nn.Module):
@@ -35,11 +42,71 @@ class Embeddings(nn.Module):
         return embedding_sum(codes, self.table, self.offsets)
 
 
-def node_encoder(spec: DataSpec, dim: int) -> nn.Module:
-    """Embeddings for categorical node features, one linear layer for dense ones.
+class NodeEncoder(nn.Module):
+    """x_i + relu(batch_norm(W pe_i)), where x_i embeds categories or projects dense features.
 
-    Shapes: x (N, F) float, dense or sparse, or (N, K) integer → (N, dim).
+    The second part, as of He et al. (ICML 2023), is there with a positional encoding only.
+
+    Shapes: batch.x (N, F) float, dense or sparse, or (N, F) categories; batch.pe (N, K) → (N, D).
+    """
+
+    def __init__(self, spec: DataSpec, dim: int) -> None:
+        super().__init__()
+        self.features: nn.Module
+        if spec.node_categories is None:
+            self.features = Linear(spec.num_features, dim)
+        else:
+            self.features = Embeddings(spec.node_categories, dim)
+        self.pe = None
+        if spec.pe_dim:
+            norm_act = NormAct(dim, norm=True, relu=True, dropout=0.0)
+            self.pe = nn.Sequential(nn.Linear(spec.pe_dim, dim, bias=False), norm_act)
+
+    def forward(self, batch: Batch) -> Tensor:
+        x: Tensor = self.features(batch.sparse_x or batch.x)
+        return x if self.pe is None else x + self.pe(batch.pe)
+
+
+class RawFeatures(nn.Module):
+    """Dense features as they are, the positional encoding beside them.
+
+    Shapes: batch.x (N, F), batch.pe (N, K) or None → (N, F + K), sparse where that pays and
+    `allow_sparse` says that the first layer can take it.
+    """
+
+    def __init__(self, *, allow_sparse: bool) -> None:
+        super().__init__()
+        self.allow_sparse = allow_sparse
+
+    def forward(self, batch: Batch) -> Tensor | SparseFeatures:
+        x: Tensor | SparseFeatures = batch.x
+        if self.allow_sparse:
+            x = batch.sparse_x or x
+        if batch.pe is None:
+            return x
+        return torch.cat([x, batch.pe], 1) if isinstance(x, Tensor) else _beside(batch, x, batch.pe)
+
+
+def input_features(spec: DataSpec, dim: int, *, allow_sparse: bool = True) -> tuple[nn.Module, int]:
+    """What stands before a first layer that takes dense features as they are, and its width.
+
+    Categories are embedded in `dim` dimensions.
     """
     if spec.node_categories is not None:
-        return Embeddings(spec.node_categories, dim)
-    return Linear(spec.num_features, dim)
+        return NodeEncoder(spec, dim), dim
+    return RawFeatures(allow_sparse=allow_sparse), spec.num_features + spec.pe_dim
+
+
+def _beside(batch: Batch, x: SparseFeatures, pe: Tensor) -> SparseFeatures:
+    """[x | pe] by its non-zeros. The pattern is kept with the batch; signs of `pe` may change."""
+    kept = batch.memo.get("beside")
+    if kept is None or kept[0] is not x:
+        # what validation leaves here is trained on: autograd refuses inference-mode tensors
+        with torch.inference_mode(False):
+            rows, columns = x.pattern.num_rows, x.pattern.num_cols
+            place = torch.ones_like(pe, dtype=torch.bool).nonzero().t()
+            added = torch.stack([place[1] + columns, place[0]])
+            both = torch.cat([x.pattern.edge_index, added], dim=1)
+            pattern, order = CSR.from_edge_index(both, rows, columns + pe.size(1))
+            kept = batch.memo["beside"] = x, pattern, order
+    return SparseFeatures(kept[1], torch.cat([x.values, pe.reshape(-1)])[kept[2]])

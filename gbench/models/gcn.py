@@ -9,6 +9,8 @@ Legend: N nodes, B graphs, F features, D hidden_dim, C outputs.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +18,11 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
-from gbench.kernels import gcn_bond_aggregate, gcn_propagate
+from gbench.kernels import gcn_bond_aggregate
 from gbench.limits import check_limits
+from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
-from gbench.models.encoders import Embeddings, node_encoder
+from gbench.models.encoders import Embeddings, input_features
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
@@ -38,7 +41,7 @@ class GCNLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_dim)) if bias else None
 
     def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
-        out = gcn_propagate(batch.graph, self.linear(x))
+        out = gcn_average(batch, self.linear(x))
         return out if self.bias is None else out + self.bias
 
 
@@ -101,9 +104,7 @@ class GCN(nn.Module):
         )
         self.input_dropout = input_dropout
         has_norm = norm == "batch"
-        in_dim, self.encoder = hidden_dim, node_encoder(spec, hidden_dim)
-        if spec.node_categories is None:
-            in_dim, self.encoder = spec.num_features, nn.Identity()
+        self.encoder, in_dim = input_features(spec, hidden_dim)
         out_dim = spec.num_outputs if spec.level == "node" else hidden_dim
         widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
         # `layers.0.` is the prefix of everything that Kipf's weight decay may touch
@@ -126,9 +127,24 @@ class GCN(nn.Module):
             self.head = nn.Linear(hidden_dim, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.encoder(batch.sparse_x or batch.x)
+        x = self.encoder(batch)
         x = dropout(x, self.input_dropout, self.training)
         for layer, norm_act in zip(self.layers, self.norm_acts, strict=True):
             x = norm_act(layer(batch, x))
         out: Tensor = self.head(self.readout(batch, x))
         return out
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The features as they enter the first layer (see gbench/train/layerwise.py)."""
+        x: Tensor = dropout(self.encoder(batch), self.input_dropout, self.training)
+        return x
+
+    def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
+        """The layers of a node-level model, each with what follows it."""
+        pairs = zip(self.layers, self.norm_acts, strict=True)
+        return [partial(_step, layer, norm_act) for layer, norm_act in pairs]
+
+
+def _step(layer: nn.Module, norm_act: nn.Module, batch: Batch, x: Tensor) -> Tensor:
+    out: Tensor = norm_act(layer(batch, x))
+    return out

@@ -5,18 +5,23 @@ Legend: N nodes, B graphs, F features, D hidden_dim, C outputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gine_aggregate, segment_reduce, spmm
+from gbench.kernels import gine_aggregate
 from gbench.limits import check_limits
+from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
-from gbench.models.encoders import Embeddings, node_encoder
+from gbench.models.encoders import Embeddings, NodeEncoder, input_features
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
+from gbench.models.virtual_node import VirtualNode
 
 
 class GINLayer(nn.Module):
@@ -52,34 +57,12 @@ class GINLayer(nn.Module):
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
         if self.bonds is None:
-            x = (1 + self.eps) * x + spmm(batch.graph, x)
+            x = (1 + self.eps) * x[: batch.num_nodes] + neighbour_sum(batch, x)
         else:
             assert batch.edge_code is not None and batch.edge_combos is not None
             table = self.bonds(batch.edge_combos)
             x = gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
         out: Tensor = self.mlp(x)
-        return out
-
-
-class VirtualNode(nn.Module):
-    """One more node per graph, joined to all others: v ← dropout(MLP(Σ_{i in graph} x_i + v)).
-
-    MLP = linear, batch norm, ReLU, linear, batch norm, ReLU, with 2 D inner units.
-
-    Shapes: x (N, D), v (B, D) → (B, D).
-    """
-
-    def __init__(self, dim: int, *, dropout: float) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, 2 * dim),
-            NormAct(2 * dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(2 * dim, dim),
-            NormAct(dim, norm=True, relu=True, dropout=dropout),
-        )
-
-    def forward(self, batch: Batch, x: Tensor, v: Tensor) -> Tensor:
-        out: Tensor = self.mlp(segment_reduce(batch.node_ptr, x, "sum") + v)
         return out
 
 
@@ -129,9 +112,10 @@ class GIN(nn.Module):
                 f"this is {spec.level}-level data with model.jk={jk}"
             )
 
-        in_dim, self.encoder = hidden_dim, node_encoder(spec, hidden_dim)
-        if self.is_layerwise and spec.node_categories is None:
-            in_dim, self.encoder = spec.num_features, nn.Identity()
+        self.encoder: nn.Module = NodeEncoder(spec, hidden_dim)
+        in_dim = hidden_dim
+        if self.is_layerwise:
+            self.encoder, in_dim = input_features(spec, hidden_dim, allow_sparse=False)
         widths = [in_dim, *[hidden_dim] * num_layers]
         self.layers = nn.ModuleList(
             GINLayer(
@@ -165,7 +149,7 @@ class GIN(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         if self.is_layerwise:
             return self._layerwise(batch)
-        x: Tensor = self.encoder(batch.sparse_x or batch.x)
+        x: Tensor = self.encoder(batch)
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
         for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
             if v is not None:
@@ -177,9 +161,35 @@ class GIN(nn.Module):
         return out
 
     def _layerwise(self, batch: Batch) -> Tensor:
-        x: Tensor = self.encoder(batch.x)
+        x: Tensor = self.encoder(batch)
         logits = [self.heads[0](self.readout(batch, x))]
         for layer, norm_act, head in zip(self.layers, self.norm_acts, self.heads[1:], strict=True):
             x = norm_act(layer(batch, x))
             logits.append(head(self.readout(batch, x)))
         return torch.stack([dropout(z, self.dropout, self.training) for z in logits]).sum(0)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The features as they enter the first layer (see gbench/train/layerwise.py)."""
+        x: Tensor = self.encoder(batch)
+        return x
+
+    def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
+        """The layers of a node-level model, each with what follows it."""
+        return [partial(self._step, index) for index in range(len(self.layers))]
+
+    def _step(self, index: int, batch: Batch, x: Tensor) -> Tensor:
+        """One layer. With jk=layerwise a node's logits so far stand beside its features."""
+        is_last = index + 1 == len(self.layers)
+        if not self.is_layerwise:
+            x = self.norm_acts[index](self.layers[index](batch, x))
+            out: Tensor = self.heads[0](x) if is_last else x
+            return out
+        own, width = x[: batch.num_nodes], self.heads[index].in_features
+        logits = own[:, width:] if index else self._logits(0, own)
+        x = self.norm_acts[index](self.layers[index](batch, x[:, :width]))
+        logits = logits + self._logits(index + 1, x)
+        return logits if is_last else torch.cat([x, logits], 1)
+
+    def _logits(self, index: int, x: Tensor) -> Tensor:
+        logits: Tensor = dropout(self.heads[index](x), self.dropout, self.training)
+        return logits

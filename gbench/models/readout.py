@@ -13,6 +13,8 @@ from gbench.limits import check_limits
 class Readout(nn.Module):
     """Sum, mean or maximum of each graph's nodes; on node-level data the nodes themselves.
 
+    Where the dataset says that a graph's answer is read from its first node, that node alone.
+
     Shapes: x (N, F) → (B, F), or (N, F) on node-level data.
     Raises UserError for an unknown reduction.
     """
@@ -20,10 +22,13 @@ class Readout(nn.Module):
     def __init__(self, spec: DataSpec, reduce: str) -> None:
         super().__init__()
         self.level = spec.level
+        self.reads_first_node = spec.reads_first_node
         check_limits({"model.readout": reduce})
         self.reduce = reduce
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
         if self.level == "node":
             return x
+        if self.reads_first_node:
+            return x.index_select(0, batch.node_ptr[:-1])
         return segment_reduce(batch.node_ptr, x, self.reduce)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gbench.data.batch import Batch
@@ -15,11 +16,14 @@ from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gcn_propagate
 from gbench.limits import check_limits
+from gbench.models.convolve import gcn_average
 from gbench.models.linear import Linear
 
 
 class SGC(nn.Module):
     """Logistic regression on propagated features: S^K X W + b, S = D^-1/2 (A + I) D^-1/2.
+
+    A positional encoding stands beside the features: S^K [X | P] W + b.
 
     S^K X has no parameter, so that a batch that is used again keeps it; and no node depends on
     another one's logits, so that only the batch's targets have any: the other rows are NaN.
@@ -38,13 +42,29 @@ class SGC(nn.Module):
         check_limits({"model.hops": hops})
         self.hops = hops
         self.linear = Linear(spec.num_features, spec.num_outputs)
+        self.pe = Linear(spec.pe_dim, spec.num_outputs, bias=False) if spec.pe_dim else None
 
     def forward(self, batch: Batch) -> Tensor:
         nodes, rows = self._rows(batch)
         out: Tensor = self.linear(rows)
+        if self.pe is not None and batch.pe is not None:  # apart from X, which is propagated once
+            propagated = gcn_propagate(batch.graph, batch.pe, hops=self.hops)
+            out = out + self.pe(propagated if nodes is None else propagated[nodes])
         if nodes is None:
             return out
         return out.new_full((batch.num_nodes, out.size(1)), torch.nan).index_copy(0, nodes, out)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """[X | P] W, without b: C columns are cheaper to propagate than F, in S^K (X W) + b."""
+        out = F.linear(batch.x, self.linear.weight)
+        if self.pe is not None and batch.pe is not None:
+            out = out + self.pe(batch.pe)
+        return out if self.hops else out + self.linear.bias
+
+    def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
+        """The hops, b added by the last: see gbench/train/layerwise.py."""
+        last = [lambda batch, x: gcn_average(batch, x) + self.linear.bias]
+        return [gcn_average] * (self.hops - 1) + (last if self.hops else [])
 
     def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures]:
         """The batch's target nodes, each once (None: all nodes), and their rows of S^K X.

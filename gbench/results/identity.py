@@ -13,7 +13,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_SECTIONS = ("model", "data", "optim", "trainer")
+_SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
+# what says nothing, so that runs keep their identity when gbench learns to do more
+_NOTHING = {"encoding": "none", "batching": "full"}
 _WITHOUT_EFFECT = {
     "model": {"levels"},  # a check before the run
     "data": {
@@ -23,9 +25,11 @@ _WITHOUT_EFFECT = {
         "licence",
         "citation",
         "download",
+        "otherwise",
         "statistics",
         "splits",
     },
+    "batching": {"workers"},
     "optim": set[str](),
     "trainer": {
         "default_root_dir",
@@ -44,9 +48,13 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept: dict[str, Any] = {}
     for name in _SECTIONS:
-        section = config.get(name)
+        if name not in config:  # only link-level runs have a predictor
+            continue
+        section = config[name]
         if isinstance(section, dict):
-            dropped = _WITHOUT_EFFECT[name]
+            if name in _NOTHING and section.get("name") == _NOTHING[name]:
+                continue
+            dropped = _WITHOUT_EFFECT.get(name, set())
             section = {key: value for key, value in section.items() if key not in dropped}
         kept[name] = _canonical(section)
     return kept

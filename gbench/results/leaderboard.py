@@ -173,6 +173,9 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     one model apart come first: without them two rows would look the same.
     """
     flat = [_flatten(decisive(config)) for _, config in configs]
+    for settings in flat:
+        for group in ("encoding", "batching"):
+            settings.pop(f"{group}._target_", None)  # its name says it
     anywhere: dict[str, set[str]] = {}  # key: its values
     by_model: dict[str, list[dict[str, str]]] = {}
     for (model, _), settings in zip(configs, flat, strict=True):

@@ -33,7 +33,7 @@ class RunRecord:
     num_folds: int
     data: str
     model: str
-    task: str  # node-classification, graph-classification or graph-regression
+    task: str  # node-classification, graph-classification, graph-regression or link-prediction
     split: str
     selection: Literal["best-validation", "last-epoch"]  # how the tested weights were chosen
     metric: str
@@ -46,7 +46,7 @@ class RunRecord:
     seconds_per_epoch: float  # training and validation, median over the epochs
     seconds_total: float
     items_per_second: float  # in training
-    item: Literal["graphs", "nodes"]
+    item: Literal["graphs", "nodes", "links"]
     peak_memory_mib: float
     device: str
     versions: dict[str, Any]  # package: version
@@ -103,7 +103,7 @@ class RunRecord:
 _ALLOWED = {
     "selection": ("best-validation", "last-epoch"),
     "direction": ("max", "min"),
-    "item": ("graphs", "nodes"),
+    "item": ("graphs", "nodes", "links"),
 }
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),

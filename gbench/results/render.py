@@ -173,8 +173,9 @@ def _wrap(text: str, width: int) -> list[str]:
 def settings_texts(table: Table) -> list[str]:
     """`hidden_dim=64 lr=0.01` per row: the last part of a key unless two of the keys share it."""
     keys = {key for row in table.rows for key in row.settings}
-    times = Counter(key.rpartition(".")[2] for key in keys)
-    names = {key: last if times[last := key.rpartition(".")[2]] == 1 else key for key in keys}
+    last = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
+    times = Counter(last.values())
+    names = {key: last[key] if times[last[key]] == 1 else key for key in keys}
     return [
         " ".join(f"{names[key]}={_value(value)}" for key, value in row.settings.items())
         for row in table.rows

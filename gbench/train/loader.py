@@ -1,4 +1,4 @@
-"""Batches of a split, cut from the packed dataset on the training device.
+"""Batches of a split, cut from the packed dataset where it lies: on the training device if it fits.
 
 Lightning's loop costs milliseconds per epoch, more than a whole epoch on a citation graph. So what
 Lightning calls an epoch is here a *round*: as many epochs as fit in ROUND_SECONDS, at least one.
@@ -7,12 +7,18 @@ Nothing that a run computes depends on where a round ends; checkpoints are writt
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from gbench.data.encodings.encode import with_random_signs
+from gbench.data.patches.patching import TrainingPatches, with_patches
+from gbench.train.links import known_pairs, training_pairs
+from gbench.train.parts import Batching, training_parts
 
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
@@ -28,20 +34,29 @@ def split_batches(
     if dataset.spec.level == "node":
         yield dataset.store.whole().with_targets(ids)
         return
+    if dataset.spec.level == "link":
+        yield known_pairs(dataset.store, ids)
+        return
     chunks = ids.split(batch_size)
-    yield from dataset.store.batches(chunks[:limit] if limit else chunks)
+    chunks = chunks[:limit] if limit else chunks
+    batches = dataset.store.batches(chunks)
+    if dataset.patcher is not None:
+        batches = with_patches(batches, dataset.patcher.evaluation(chunks))
+    yield from batches
 
 
 class TrainingBatches:
     """The training split in a fresh order each epoch, epoch after epoch, one round per iteration.
 
     The order depends on the seed and the epoch alone, so a resumed run sees what an uninterrupted
-    one would. Of several devices, each takes every world_size-th graph of each batch.
+    one would. Of several devices, each takes every world_size-th graph, or target node, of each
+    batch; `batching` is there where one big graph is trained on in parts.
     """
 
     def __init__(
         self,
         dataset: Dataset,
+        batching: Batching | None = None,
         *,
         batch_size: int,
         seed: int,
@@ -52,40 +67,83 @@ class TrainingBatches:
         max_epochs: int,
     ) -> None:
         self.dataset = dataset
+        self.batching = batching
         self.ids = dataset.split.train
         self.batch_size = batch_size
         self.seed = seed
         self.rank, self.world_size = rank, world_size
         self.next_epoch, self.max_epochs = next_epoch, max_epochs
         self.batches_per_epoch = 1
+        if batching is not None:
+            self.batches_per_epoch = len(batching.cutter.epoch(_generator(0), rank, world_size))
+        if dataset.spec.level == "link":
+            self.batches_per_epoch = math.ceil(self.ids.numel() / batch_size)
         if dataset.spec.level == "graph":
             full, rest = divmod(self.ids.numel(), batch_size)
             # Batch norm over the graphs has no variance to divide by when there is one: as OGB's
             # scripts do, a last batch of a single graph is left out.
             self.batches_per_epoch = max(full + (rest > world_size), 1)
+        self.share_of_epoch = 1.0
         if limit:
+            self.share_of_epoch = min(1.0, limit / self.batches_per_epoch)
             self.batches_per_epoch = min(self.batches_per_epoch, limit)
+        self.patches = None
+        if dataset.patcher is not None:
+            self.patches = TrainingPatches(
+                dataset.patcher, self._graphs, seed=seed, max_epochs=max_epochs
+            )
 
     @property
     def items_per_epoch(self) -> int:
-        """Graphs, or training nodes, seen in an epoch."""
+        """Graphs, training nodes or links seen in an epoch."""
         if self.dataset.spec.level == "node":
-            return self.ids.numel()
+            return round(self.share_of_epoch * self.ids.numel())
         return min(self.batches_per_epoch * self.batch_size, self.ids.numel())
 
     def __iter__(self) -> Iterator[Batch]:
         started = time.perf_counter()
         for epoch in range(self.next_epoch(), self.max_epochs):
-            yield from self._epoch(epoch)
+            batches = self._epoch(epoch)
+            if self.dataset.random_signs:
+                batches = with_random_signs(batches, self.seed * 1_000_003 + epoch)
+            yield from batches
             if time.perf_counter() - started > ROUND_SECONDS:
                 return
 
     def _epoch(self, epoch: int) -> Iterator[Batch]:
+        if self.batching is not None:
+            yield from training_parts(
+                self.batching,
+                self.dataset.store,
+                _generator(self.seed * 1_000_003 + epoch),
+                rank=self.rank,
+                world_size=self.world_size,
+                count=self.batches_per_epoch,
+            )
+            return
         if self.dataset.spec.level == "node":
             yield self.dataset.store.whole().with_targets(self.ids)
             return
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        if self.dataset.spec.level == "link":
+            chunks, generator = self._chunks(epoch)
+            yield from training_pairs(self.dataset.store, chunks, generator)
+            return
+        batches = self.dataset.store.batches(self._graphs(epoch))
+        if self.patches is not None:
+            batches = with_patches(batches, self.patches.epoch(epoch))
+        yield from batches
+
+    def _graphs(self, epoch: int) -> list[Tensor]:
+        """The graphs of each batch of an epoch, this device's share."""
+        share = slice(self.rank, None, self.world_size)
+        return [chunk[share] for chunk in self._chunks(epoch)[0]]
+
+    def _chunks(self, epoch: int) -> tuple[Sequence[Tensor], torch.Generator]:
+        generator = _generator(self.seed * 1_000_003 + epoch)
         order = torch.randperm(self.ids.numel(), generator=generator)
         chunks = self.ids[order].split(self.batch_size)[: self.batches_per_epoch]
-        share = slice(self.rank, None, self.world_size)
-        yield from self.dataset.store.batches([chunk[share] for chunk in chunks])
+        return chunks, generator
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

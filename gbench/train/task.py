@@ -11,8 +11,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from gbench.errors import UserError
+from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches, split_batches
 from gbench.train.metrics import loss_of, score
+from gbench.train.parts import Batching
 
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
@@ -26,12 +28,20 @@ class Task(LightningModule):  # type: ignore[misc]
     """One model on one dataset."""
 
     def __init__(
-        self, model: nn.Module, dataset: Dataset, optim: Mapping[str, Any], *, seed: int, limit: int
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        optim: Mapping[str, Any],
+        batching: Batching | None = None,
+        *,
+        seed: int,
+        limit: int,
     ) -> None:
         super().__init__()
         self.model = model
         self.dataset = dataset
         self.optim = optim
+        self.batching = batching
         self.seed = seed
         self.limit = limit
         self.epoch = 0  # epochs completed
@@ -40,15 +50,17 @@ class Task(LightningModule):  # type: ignore[misc]
 
     def train_dataloader(self) -> TrainingBatches:
         """The training batches, on this module's device."""
-        self.dataset = self.dataset.to(self.device)
-        world_size = self.trainer.world_size
-        if world_size > 1 and self.dataset.spec.level == "node":
+        self.place_data(self.device)
+        world_size, level = self.trainer.world_size, self.dataset.spec.level
+        if world_size > 1 and level != "graph" and self.batching is None:
+            others = " or batching=neighbours" if level == "node" else ""
             raise UserError(
                 f"{self.dataset.card.name} is one graph and is trained as one batch: "
-                "several devices have nothing to share. Use trainer=auto"
+                f"several devices have nothing to share. Use trainer=auto{others}"
             )
         self.batches = TrainingBatches(
             self.dataset,
+            self.batching,
             batch_size=self.optim["batch_size"],
             seed=self.seed,
             limit=self.limit,
@@ -59,12 +71,22 @@ class Task(LightningModule):  # type: ignore[misc]
         )
         return self.batches
 
+    def place_data(self, device: torch.device) -> None:
+        """Put the dataset on the device whole if it fits there; else its batches are moved there.
+
+        A graph that is trained on as one batch has to fit.
+        """
+        is_one_batch = self.dataset.spec.level != "graph" and self.batching is None
+        if is_one_batch or fits(self.dataset.store.num_bytes, device):
+            self.dataset = self.dataset.to(device)
+
     def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
-        """Nothing to move: batches are cut on the device."""
-        return batch
+        """Nothing to move where the dataset is on the device."""
+        return batch.to(self.device)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        return self.loss(self.model(batch), batch)
+        is_part = bool(batch.graphs)
+        return self.loss(through_layers(self.model, batch) if is_part else self.model(batch), batch)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         y = batch.y
@@ -108,14 +130,28 @@ class Task(LightningModule):  # type: ignore[misc]
         self.model.eval()
         outputs, labels = [], []
         with context or nullcontext():
-            for batch in split_batches(self.dataset, ids, EVALUATION_BATCH, self.limit):
-                logits = self.model(batch)
-                rows = slice(None) if batch.targets is None else batch.targets
-                outputs.append(logits[rows])
-                labels.append(batch.y[rows])
+            if self.batching is not None:
+                pattern, store = self.batching.cutter.pattern, self.dataset.store
+                outputs.append(predict(self.model, store, pattern, ids, self.device))
+                labels.append(store.y[ids.to(store.device)])
+            else:
+                for batch in split_batches(self.dataset, ids, EVALUATION_BATCH, self.limit):
+                    batch = batch.to(self.device)
+                    logits = self.model(batch)
+                    rows = slice(None) if batch.targets is None else batch.targets
+                    outputs.append(logits[rows])
+                    labels.append(batch.y[rows])
         self.model.train(was_training)
         prediction, target = _gather(torch.cat(outputs), torch.cat(labels), world_size)
         return score(self.dataset.card, prediction, target)
+
+
+def fits(num_bytes: int, device: torch.device) -> bool:
+    """Whether so many bytes leave half of an accelerator's free memory to the training."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return num_bytes <= free / 2
 
 
 def _process() -> tuple[int, int]:

@@ -9,6 +9,7 @@ import torch
 from numba import uint64
 from torch import Tensor
 
+from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
@@ -24,19 +25,19 @@ def edge_softmax(
     """The forward of gbench/kernels/edge_softmax.py."""
     wide = torch.promote_types(x.dtype, torch.float32)
     _, heads, width = x.shape
-    out = torch.empty(rowptr.numel() - 1, heads, width, dtype=wide)
+    out = torch.empty(rowptr.numel() - 1, heads, width, dtype=x.dtype)
     log_sum = torch.empty(rowptr.numel() - 1, heads, dtype=wide)
     run(
         _forward,
         count_chunks(col.numel() * heads * (width + 8)),  # an exponential costs about 8 features
         array(rowptr),
         array(col),
-        array(score.to(wide)),
-        array(x.to(wide)),
+        array(score),
+        array(x),
         array(out),
         array(log_sum),
     )
-    return out.to(x.dtype), log_sum
+    return out, log_sum
 
 
 def edge_softmax_backward(
@@ -52,20 +53,19 @@ def edge_softmax_backward(
     log_sum: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of gbench/kernels/edge_softmax.py."""
-    wide = log_sum.dtype
     _, heads, width = x.shape
     chunks = count_chunks(col.numel() * heads * (width + 8))
-    scores, grads, sums = array(score.to(wide)), array(grad.to(wide)), array(log_sum)
-    grad_score = torch.empty(score.shape, dtype=wide)
-    grad_x = torch.empty(x.shape, dtype=wide)
+    scores, grads, sums = array(score), array(grad), array(log_sum)
+    grad_score = torch.empty(score.shape, dtype=score.dtype)
+    grad_x = torch.empty(x.shape, dtype=x.dtype)
     run(
         _grad_score,
         chunks,
         array(rowptr),
         array(col),
         scores,
-        array(x.to(wide)),
-        array(out.to(wide)),
+        array(x),
+        array(out),
         sums,
         grads,
         array(grad_score),
@@ -81,7 +81,7 @@ def edge_softmax_backward(
         grads,
         array(grad_x),
     )
-    return grad_score.to(score.dtype), grad_x.to(x.dtype)
+    return grad_score, grad_x
 
 
 @compiled
@@ -97,25 +97,24 @@ def _forward(
     log_sum: Any,
 ) -> int:
     _, heads, width = x.shape
+    row = scratch(x, width)
     for i in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
         begin, end = rowptr[i], rowptr[i + 1]
         for h in range(heads):
-            for f in range(width):
-                out[i, h, f] = 0
+            row[:] = 0
             top, total = -math.inf, 0.0
             for e in range(begin, end):
-                value = score[e, h]
+                value = widen(score[e, h])
                 top = value if (value > top) | (value != value) else top
             for e in range(begin, end):
-                weight = math.exp(score[e, h] - top)
+                weight = math.exp(widen(score[e, h]) - top)
                 total += weight
-                share, j = x.dtype.type(weight), uint64(col[e])
+                share, j = row.dtype.type(weight), uint64(col[e])
                 for f in range(width):
-                    out[i, h, f] += share * x[j, h, f]
-            if begin < end:
-                share = x.dtype.type(1 / total)
-                for f in range(width):
-                    out[i, h, f] *= share
+                    row[f] += share * widen(x[j, h, f])
+            share = row.dtype.type(1 / total if begin < end else 0)
+            for f in range(width):
+                out[i, h, f] = narrow(row[f] * share, out)
             log_sum[i, h] = top + math.log(total)
     return 0
 
@@ -135,18 +134,18 @@ def _grad_score(
     grad_score: Any,
 ) -> int:
     _, heads, width = x.shape
-    zero = x.dtype.type(0)
     for i in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
         for h in range(heads):
-            own = zero
+            own = zero_of(x)
             for f in range(width):
-                own += grad[i, h, f] * out[i, h, f]
+                own += widen(grad[i, h, f]) * widen(out[i, h, f])
             for e in range(rowptr[i], rowptr[i + 1]):
                 j = uint64(col[e])
-                dot = zero
+                dot = zero_of(x)
                 for f in range(width):
-                    dot += grad[i, h, f] * x[j, h, f]
-                grad_score[e, h] = math.exp(score[e, h] - log_sum[i, h]) * (dot - own)
+                    dot += widen(grad[i, h, f]) * widen(x[j, h, f])
+                alpha = math.exp(widen(score[e, h]) - log_sum[i, h])
+                grad_score[e, h] = narrow(alpha * (dot - own), grad_score)
     return 0
 
 
@@ -164,15 +163,18 @@ def _grad_x(
     grad_x: Any,
 ) -> int:
     _, heads, width = grad_x.shape
+    row = scratch(grad_x, width)
     for j in range(
         chunk_start(rowptr_t, first, num_chunks), chunk_start(rowptr_t, last, num_chunks)
     ):
         for h in range(heads):
-            for f in range(width):
-                grad_x[j, h, f] = 0
+            row[:] = 0
             for t in range(rowptr_t[j], rowptr_t[j + 1]):
                 i = uint64(col_t[t])
-                share = grad.dtype.type(math.exp(score[perm_t[t], h] - log_sum[i, h]))
+                alpha = math.exp(widen(score[perm_t[t], h]) - log_sum[i, h])
+                share = row.dtype.type(alpha)
                 for f in range(width):
-                    grad_x[j, h, f] += share * grad[i, h, f]
+                    row[f] += share * widen(grad[i, h, f])
+            for f in range(width):
+                grad_x[j, h, f] = narrow(row[f], grad_x)
     return 0

@@ -1,11 +1,16 @@
-"""CPU: scale, embedding_bag, add, scale; a hop's buffer is free once the next hop has read it."""
+"""CPU, numba: panel by panel (panels.py), all hops of one before the next is begun."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy
 import torch
 from torch import Tensor
 
-from gbench.kernels.cpu.bag import bag_sum
+from gbench.kernels.cpu.panels import hop, inverse_root, pack
+from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
+from gbench.kernels.panel_width import panel_width
 
 
 def gcn_propagate(
@@ -13,23 +18,106 @@ def gcn_propagate(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
+    degree: Tensor | None,
     x: Tensor,
+    bias: Tensor | None,
     hops: int,
-    transposed: bool,
+    relu: bool,
 ) -> Tensor:
-    """The forward, or with `transposed` the gradient, of gbench/kernels/gcn_propagate.py."""
-    # Degrees in at least float32: bfloat16 has no 257.
-    wide = torch.promote_types(x.dtype, torch.float32)
-    degree = (rowptr.diff() + 1).to(wide).unsqueeze(1)
-    if x.size(1) < 64:
-        # Multiplying rows of 7 by a column takes 5 times as long as by a matrix of their shape.
-        degree = degree.expand(x.shape).contiguous()
-    scale = degree.rsqrt().to(x.dtype)
-    between = degree.reciprocal().to(x.dtype) if hops > 1 else scale
-    if transposed:
-        rowptr, col = rowptr_t, col_t
-    hidden = x.detach() * scale
-    for hop in range(hops):
-        total = bag_sum(rowptr, col, hidden).add_(hidden)
-        hidden = total.mul_(scale if hop == hops - 1 else between)
-    return hidden
+    """The forward of gbench/kernels/gcn_propagate.py."""
+    degrees = (array(rowptr), degree if degree is None else array(degree))
+    biases = bias if bias is None else array(bias).reshape(1, -1)
+    return _propagate(degrees, array(rowptr), array(col), x, biases, hops, relu)
+
+
+def gcn_propagate_backward(
+    grad: Tensor,
+    rowptr: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    degree: Tensor | None,
+    hops: int,
+) -> Tensor:
+    """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
+    degrees = (array(rowptr), degree if degree is None else array(degree))
+    return _propagate(degrees, array(rowptr_t), array(col_t), grad, None, hops, False)
+
+
+def _propagate(
+    degrees: Any, rowptr: Any, col: Any, x: Tensor, bias: Any, hops: int, relu: bool
+) -> Tensor:
+    out = unset(x.shape, x.dtype)
+    lanes = panel_width(x.size(1))
+    num_panels = -(-x.size(1) // lanes)
+    work = (len(col) + x.size(0)) * x.size(1) * hops
+    chunks, threads = count_chunks(work), torch.get_num_threads()
+    ends = (array(x), bias, relu, array(out), hops)
+    if num_panels >= threads or chunks == 1:
+        run(_panels, min(chunks, num_panels), (0,) * lanes, degrees, rowptr, col, *ends)
+        return out
+    scale = inverse_root(*degrees, ends[0])
+    scales = (scale, scale * scale)
+    panels = numpy.empty((min(hops, 2), len(scale), lanes), scale.dtype)
+    for column in range(0, x.size(1), lanes):
+        for step in range(hops + 1):  # after each all threads meet
+            run(_step, chunks, (0,) * lanes, rowptr, col, scales, *ends, panels, column, step)
+    return out
+
+
+@compiled
+def _panels(
+    first: int,
+    last: int,
+    num_chunks: int,
+    lanes: Any,
+    degrees: Any,
+    rowptr: Any,
+    col: Any,
+    x: Any,
+    bias: Any,
+    is_relu: bool,
+    out: Any,
+    hops: int,
+) -> int:
+    """All hops of a chunk of the panels."""
+    scale = inverse_root(degrees[0], degrees[1], x)
+    scales = (scale, scale * scale)
+    panels = numpy.empty((min(hops, 2), len(scale), len(lanes)), scale.dtype)
+    count = (x.shape[1] + len(lanes) - 1) // len(lanes)
+    for panel in range(count * first // num_chunks, count * last // num_chunks):
+        column = panel * len(lanes)
+        for step in range(hops + 1):
+            given = (lanes, rowptr, col, scales, x, bias, is_relu, out, hops, panels, column, step)
+            _step(0, 1, 1, *given)
+    return 0
+
+
+@compiled
+def _step(
+    first: int,
+    last: int,
+    num_chunks: int,
+    lanes: Any,
+    rowptr: Any,
+    col: Any,
+    scales: Any,
+    x: Any,
+    bias: Any,
+    is_relu: bool,
+    out: Any,
+    hops: int,
+    panels: Any,
+    column: int,
+    step: int,
+) -> int:
+    """One step of a chunk of the rows of a panel: step 0 copies x, the last one writes `out`."""
+    begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
+    scale, between = scales
+    source, target = panels[(step - 1) % len(panels)], panels[step % len(panels)]
+    if step == 0:
+        pack(lanes, begin, end, x, column, scale, target)
+    elif step < hops:
+        hop(lanes, begin, end, rowptr, col, between, source, None, False, target, 0)
+    else:
+        hop(lanes, begin, end, rowptr, col, scale, source, bias, is_relu, out, column)
+    return 0

@@ -9,14 +9,15 @@ GIL, one compilation serves one thread and many, and a kernel on one thread pays
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
 from itertools import pairwise
 from typing import Any
 
 import numba
+import numpy
 import torch
 from torch import Tensor
 
@@ -83,25 +84,24 @@ os.register_at_fork(after_in_child=_forget_threads)  # threads do not survive a 
 
 
 def array(tensor: Tensor) -> Any:
-    """The tensor's memory as a numpy array, copied only if it is not contiguous."""
+    """The tensor's memory as a numpy array, copied only if it is not contiguous.
+
+    bfloat16 comes as its bits, uint16: see bfloat16.py.
+    """
     tensor = tensor.contiguous()
+    if tensor.dtype is torch.bfloat16:
+        tensor = tensor.view(torch.uint16)
     return (tensor.detach() if tensor.requires_grad else tensor).numpy()
 
 
-def in_float32(implementation: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a kernel that numba has no bfloat16 for compute on float32 copies."""
+def unset(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Memory for an output: from 4 MB on numpy's, which asks Linux for pages of 2 MB.
 
-    @wraps(implementation)
-    def call(*args: Any) -> Any:
-        if not any(isinstance(arg, Tensor) and arg.dtype is torch.bfloat16 for arg in args):
-            return implementation(*args)
-        wide = [
-            arg.float() if isinstance(arg, Tensor) and arg.dtype is torch.bfloat16 else arg
-            for arg in args
-        ]
-        result = implementation(*wide)
-        if isinstance(result, Tensor):
-            return result.bfloat16()
-        return tuple(part.bfloat16() for part in result)
-
-    return call
+    Torch's are of 4 kB, and the first write to each is a call of the system: 500 MB are filled in
+    233 ms, numpy's in 50 ms.
+    """
+    if math.prod(shape) * dtype.itemsize < 1 << 22:
+        return torch.empty(shape, dtype=dtype)
+    stored = torch.uint16 if dtype is torch.bfloat16 else dtype
+    memory = numpy.empty(shape, str(stored).removeprefix("torch."))
+    return torch.from_numpy(memory).view(dtype)

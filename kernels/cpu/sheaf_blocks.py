@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gbench.kernels.cpu.bfloat16 import narrow, widen
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
 def sheaf_blocks(rowptr: Tensor, maps: Tensor) -> Tensor:
     """The forward of gbench/kernels/sheaf_blocks.py."""
-    out = maps.new_zeros(rowptr.numel() - 1, maps.size(1), maps.size(2))
+    wide = torch.promote_types(maps.dtype, torch.float32)  # the blocks' roots are taken
+    out = torch.zeros(rowptr.numel() - 1, maps.size(1), maps.size(2), dtype=wide)
     chunks = count_chunks(maps.numel() * maps.size(2))
     run(_forward, chunks, array(rowptr), array(maps), array(out))
     return out
@@ -34,7 +36,7 @@ def _forward(first: int, last: int, num_chunks: int, rowptr: Any, maps: Any, out
             for k in range(stalk):
                 for p in range(stalk):
                     for q in range(stalk):
-                        out[v, p, q] += maps[e, k, p] * maps[e, k, q]
+                        out[v, p, q] += widen(maps[e, k, p]) * widen(maps[e, k, q])
     return 0
 
 
@@ -47,8 +49,8 @@ def _backward(
         for e in range(rowptr[v], rowptr[v + 1]):
             for p in range(stalk):
                 for q in range(stalk):
-                    total = maps.dtype.type(0)
+                    total = both.dtype.type(0)
                     for k in range(stalk):
-                        total += maps[e, p, k] * both[v, k, q]
-                    out[e, p, q] = total
+                        total += widen(maps[e, p, k]) * both[v, k, q]
+                    out[e, p, q] = narrow(total, out)
     return 0

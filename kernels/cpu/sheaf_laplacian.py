@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy
 import torch
 from numba import uint64
 from torch import Tensor
 
+from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
@@ -41,7 +41,8 @@ def sheaf_laplacian_backward(
     if maps.dim() == 2:
         run(_diagonal_maps, chunks, *graph, array(maps), *signals, array(grad_maps))
         return grad_maps
-    own = x.new_empty(x.size(0), x.size(1), x.size(1))
+    wide = torch.promote_types(x.dtype, torch.float32)
+    own = torch.empty(x.size(0), x.size(1), x.size(1), dtype=wide)
     run(_own, chunks, graph[0], *signals, array(own))
     run(_full_maps, chunks, *graph, array(maps), *signals, array(own), array(grad_maps))
     return grad_maps
@@ -60,16 +61,27 @@ def _diagonal(
     out: Any,
 ) -> int:
     _, stalk, width = x.shape
+    total = scratch(x, (stalk, width))
     for v in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
-        out[v] = 0
+        total[:] = 0
         for e in range(rowptr[v], rowptr[v + 1]):
             u, back = uint64(col[e]), uint64(reverse[e])
             for p in range(stalk):
-                own = maps[e, p] * maps[e, p]
-                other = maps[e, p] * maps[back, p]
+                own = widen(maps[e, p]) * widen(maps[e, p])
+                other = widen(maps[e, p]) * widen(maps[back, p])
                 for f in range(width):
-                    out[v, p, f] += own * x[v, p, f] - other * x[u, p, f]
+                    total[p, f] += own * widen(x[v, p, f]) - other * widen(x[u, p, f])
+        _put(total, out, v)
     return 0
+
+
+@compiled
+def _put(total: Any, out: Any, v: int) -> None:
+    """Write the sums of node v."""
+    _, stalk, width = out.shape
+    for p in range(stalk):
+        for f in range(width):
+            out[v, p, f] = narrow(total[p, f], out)
 
 
 @compiled
@@ -85,10 +97,10 @@ def _full(
     out: Any,
 ) -> int:
     stalk = x.shape[1]
-    own = numpy.empty((stalk, stalk), x.dtype)
-    other = numpy.empty((stalk, stalk), x.dtype)
+    own, other = scratch(x, (stalk, stalk)), scratch(x, (stalk, stalk))
+    total = scratch(x, (stalk, x.shape[2]))
     for v in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
-        out[v] = 0
+        total[:] = 0
         own[:] = 0
         for e in range(rowptr[v], rowptr[v + 1]):
             u, back = uint64(col[e]), uint64(reverse[e])
@@ -96,28 +108,31 @@ def _full(
             for k in range(stalk):
                 for p in range(stalk):
                     for q in range(stalk):
-                        own[p, q] += maps[e, k, p] * maps[e, k, q]
-                        other[p, q] -= maps[e, k, p] * maps[back, k, q]
-            _add_product(other, x, u, out, v)
-        _add_product(own, x, uint64(v), out, v)
+                        left = widen(maps[e, k, p])
+                        own[p, q] += left * widen(maps[e, k, q])
+                        other[p, q] -= left * widen(maps[back, k, q])
+            _add_product(other, x, u, total)
+        _add_product(own, x, uint64(v), total)
+        _put(total, out, v)
     return 0
 
 
 @compiled
-def _add_product(block: Any, x: Any, u: int, out: Any, v: int) -> None:
-    """Add block @ x[u] to out[v], three rows of x at a time: out is loaded a third as often."""
+def _add_product(block: Any, x: Any, u: int, total: Any) -> None:
+    """Add block @ x[u] to total, three rows of x at a time: total is loaded a third as often."""
     _, stalk, width = x.shape
     for p in range(stalk):
         q = 0
         while q + 3 <= stalk:
             a, b, c = block[p, q], block[p, q + 1], block[p, q + 2]
             for f in range(width):
-                out[v, p, f] += a * x[u, q, f] + b * x[u, q + 1, f] + c * x[u, q + 2, f]
+                both = a * widen(x[u, q, f]) + b * widen(x[u, q + 1, f])
+                total[p, f] += both + c * widen(x[u, q + 2, f])
             q += 3
         while q < stalk:
             a = block[p, q]
             for f in range(width):
-                out[v, p, f] += a * x[u, q, f]
+                total[p, f] += a * widen(x[u, q, f])
             q += 1
 
 
@@ -137,15 +152,17 @@ def _diagonal_maps(
     _, stalk, width = x.shape
     for v in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
         for p in range(stalk):
-            own = x.dtype.type(0)
+            own = zero_of(x)
             for f in range(width):
-                own += grad[v, p, f] * x[v, p, f]
+                own += widen(grad[v, p, f]) * widen(x[v, p, f])
             for e in range(rowptr[v], rowptr[v + 1]):
                 u, back = uint64(col[e]), uint64(reverse[e])
-                cross = x.dtype.type(0)
+                cross = zero_of(x)
                 for f in range(width):
-                    cross += x[u, p, f] * grad[v, p, f] + grad[u, p, f] * x[v, p, f]
-                grad_maps[e, p] = 2 * maps[e, p] * own - maps[back, p] * cross
+                    cross += widen(x[u, p, f]) * widen(grad[v, p, f])
+                    cross += widen(grad[u, p, f]) * widen(x[v, p, f])
+                slope = 2 * widen(maps[e, p]) * own - widen(maps[back, p]) * cross
+                grad_maps[e, p] = narrow(slope, grad_maps)
     return 0
 
 
@@ -180,7 +197,7 @@ def _full_maps(
 ) -> int:
     """Both ends of each edge, from the row of its higher end: they share their products."""
     stalk = x.shape[1]
-    cross = numpy.empty((stalk, stalk), x.dtype)
+    cross = scratch(x, (stalk, stalk))
     for v in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
         for e in range(rowptr[v], rowptr[v + 1]):
             u, back = uint64(col[e]), uint64(reverse[e])
@@ -189,12 +206,13 @@ def _full_maps(
             _outer_pair(x[u], grad[v], grad[u], x[v], cross)
             for p in range(stalk):
                 for q in range(stalk):
-                    here, there = x.dtype.type(0), x.dtype.type(0)
+                    here, there = zero_of(x), zero_of(x)
                     for k in range(stalk):
-                        here += maps[e, p, k] * own[v, k, q] - maps[back, p, k] * cross[k, q]
-                        there += maps[back, p, k] * own[u, k, q] - maps[e, p, k] * cross[q, k]
-                    grad_maps[e, p, q] = here
-                    grad_maps[back, p, q] = there
+                        mine, other = widen(maps[e, p, k]), widen(maps[back, p, k])
+                        here += mine * own[v, k, q] - other * cross[k, q]
+                        there += other * own[u, k, q] - mine * cross[q, k]
+                    grad_maps[e, p, q] = narrow(here, grad_maps)
+                    grad_maps[back, p, q] = narrow(there, grad_maps)
     return 0
 
 
@@ -204,7 +222,7 @@ def _outer_pair(a: Any, b: Any, c: Any, d: Any, out: Any) -> None:
     stalk, width = a.shape
     for p in range(stalk):
         for q in range(stalk):
-            total = a.dtype.type(0)
+            total = zero_of(a)
             for f in range(width):
-                total += a[p, f] * b[q, f] + c[p, f] * d[q, f]
+                total += widen(a[p, f]) * widen(b[q, f]) + widen(c[p, f]) * widen(d[q, f])
             out[p, q] = total

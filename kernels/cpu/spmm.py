@@ -21,8 +21,7 @@ def spmm(
     if reduce == "max":
         from gbench.kernels.cpu.spmm_numba import maximum
 
-        out: Tensor = maximum(rowptr, col, x)
-        return out
+        return maximum(rowptr, col, x)
     out = bag_sum(rowptr, col, x, weight)
     return out.div_(_degree(rowptr)) if reduce == "mean" else out
 
@@ -44,16 +43,16 @@ def spmm_backward(
     """The gradients of gbench/kernels/spmm.py."""
     grad_x = grad.new_empty(0, grad.size(1))
     grad_weight = grad.new_empty(0)
-    if reduce == "max":
+    if x is not None and out is not None:  # the maximum
         from gbench.kernels.cpu.spmm_numba import maximum_backward
 
         return maximum_backward(grad, rowptr, col, rowptr_t, col_t, x, out), grad_weight
     if reduce == "mean":
         grad = grad / _degree(rowptr)
     if needs_x:
-        weight_t = None if weight is None else weight.detach()[perm_t]
+        weight_t = None if weight is None else weight.detach().index_select(0, perm_t)
         grad_x = bag_sum(rowptr_t, col_t, grad, weight_t)
-    if needs_weight:
+    if x is not None and needs_weight:
         from gbench.kernels.cpu.spmm_numba import entry_dots
 
         grad_weight = entry_dots(rowptr, col, grad, x)

@@ -14,34 +14,91 @@ def gcn_propagate(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
+    degree: Tensor | None,
     x: Tensor,
+    bias: Tensor | None,
     hops: int,
-    transposed: bool,
+    relu: bool,
 ) -> Tensor:
-    """The forward, or with `transposed` the gradient, of gbench/kernels/gcn_propagate.py."""
-    walk, source = (rowptr_t, col_t) if transposed else (rowptr, col)
+    """The forward of gbench/kernels/gcn_propagate.py."""
+    return _propagate(rowptr, col, rowptr, degree, x, bias, hops, relu)
+
+
+def gcn_propagate_backward(
+    grad: Tensor,
+    rowptr: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    degree: Tensor | None,
+    hops: int,
+) -> Tensor:
+    """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
+    return _propagate(rowptr_t, col_t, rowptr, degree, grad, None, hops, False)
+
+
+def _propagate(
+    walk: Tensor,
+    source: Tensor,
+    rowptr: Tensor,
+    degree: Tensor | None,
+    x: Tensor,
+    bias: Tensor | None,
+    hops: int,
+    relu: bool,
+) -> Tensor:
     x = x.contiguous()
-    tiles = tiling(x.size(0), x.size(0), col.numel(), x)
+    bias = None if bias is None else bias.contiguous()
     # The first hop reads x, and each later one what the hop before has written.
     buffers = [x.new_empty(x.shape) for _ in range(min(hops, 2))]
     for hop in range(hops):
+        is_last = hop == hops - 1
         out = buffers[hop % 2]
-        tiles.launch(_hop, walk, source, rowptr, x, out)
+        one_hop(walk, source, rowptr, degree, x, bias if is_last else None, relu and is_last, out)
         x = out
     return x
 
 
+def one_hop(
+    walk: Tensor,
+    source: Tensor,
+    rowptr: Tensor,
+    degree: Tensor | None,
+    x: Tensor,
+    bias: Tensor | None,
+    relu: bool,
+    out: Tensor,
+) -> None:
+    """Write relu(D^-1/2 (A + I) D^-1/2 x + bias) to out, A the entries of walk and source."""
+    tiles = tiling(x.size(0), x.size(0), source.numel(), x)
+    tiles.launch(_hop, walk, source, rowptr, degree, x, bias, out, RELU=relu)
+
+
+@triton.jit
+def scale_of(
+    rowptr: tl.tensor, degree: tl.tensor, node: tl.tensor, mask: tl.tensor, like: tl.tensor
+) -> tl.tensor:
+    """(in-degree + 1)^-1/2 of each node, in like's type."""
+    if degree is None:
+        size = size_of(rowptr, node, mask)
+    else:
+        size = tl.load(degree + node, mask=mask, other=0)
+    return tl.rsqrt((size + 1).to(like.dtype))
+
+
 @triton.jit
 def _hop(
-    rowptr: tl.tensor,
+    walk: tl.tensor,
     col: tl.tensor,
+    rowptr: tl.tensor,
     degree: tl.tensor,
     x: tl.tensor,
+    bias: tl.tensor,
     out: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
     search_steps: tl.tensor,
+    RELU: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -49,9 +106,7 @@ def _hop(
     UNROLL: tl.constexpr,
     MERGE: tl.constexpr,
 ) -> None:
-    row, begin, length, target = portion(
-        rowptr, num_rows, num_slots, search_steps, ROWS, SLOT, MERGE
-    )
+    row, begin, length, target = portion(walk, num_rows, num_slots, search_steps, ROWS, SLOT, MERGE)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     if MERGE:
         total = add_partials(partial, begin, length, column, WIDTH, UNROLL)
@@ -61,10 +116,15 @@ def _hop(
             for ahead in tl.static_range(UNROLL):
                 here = step + ahead < length
                 source = tl.load(col + begin + step + ahead, mask=here, other=0)
-                scale = tl.rsqrt((size_of(degree, source, here) + 1).to(total.dtype))
+                scale = scale_of(rowptr, degree, source, here, total)
                 value = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
                 total += scale[:, None] * value
     whole = target == WHOLE
-    scale = tl.rsqrt((size_of(degree, row, whole) + 1).to(total.dtype))[:, None]
+    scale = scale_of(rowptr, degree, row, whole, total)[:, None]
     own = gather(x, row, whole, column, WIDTH, 0.0).to(total.dtype)
-    put(total, scale * (total + scale * own), row, target, column, out, partial, WIDTH, MERGE)
+    final = scale * (total + scale * own)
+    if bias is not None:
+        final += tl.load(bias + column, mask=column < WIDTH, other=0.0).to(total.dtype)[None, :]
+    if RELU:
+        final = tl.maximum(final, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    put(total, final, row, target, column, out, partial, WIDTH, MERGE)

@@ -110,7 +110,7 @@ def _diagonal(
         total = add_partials(partial, begin, length, column, WIDTH, UNROLL, p, STALK)
     else:
         total = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
-        own = gather(x, row, target >= WHOLE, column, WIDTH, 0.0)
+        own = gather(x, row, target >= WHOLE, column, WIDTH, 0.0).to(total.dtype)
         for step in range(0, tl.max(length), UNROLL):
             for ahead in tl.static_range(UNROLL):
                 here = step + ahead < length
@@ -118,8 +118,9 @@ def _diagonal(
                 source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * STALK + p
                 back = tl.load(reverse + entry, mask=here, other=0).to(tl.int64) * STALK + p
                 mine = tl.load(maps + entry.to(tl.int64) * STALK + p, mask=here, other=0.0)
-                other = tl.load(maps + back, mask=here, other=0.0)
-                value = gather(x, source, here, column, WIDTH, 0.0)
+                mine = mine.to(total.dtype)
+                other = tl.load(maps + back, mask=here, other=0.0).to(total.dtype)
+                value = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
                 total += (mine * mine)[:, None] * own - (mine * other)[:, None] * value
     target = tl.where(target >= 0, target * STALK + p, target)
     put(total, total, row, target, column, out, partial, WIDTH, MERGE)
@@ -175,12 +176,16 @@ def _full(
                     place = (entry * STALK + k) * STALK
                     mask = here[:, None] & (p < STALK)[None, :]
                     left = tl.load(maps + place[:, None] + p[None, :], mask=mask, other=0.0)
-                    mine += left * tl.load(maps + place + q, mask=here, other=0.0)[:, None]
+                    left = left.to(total.dtype)
+                    right = tl.load(maps + place + q, mask=here, other=0.0)
+                    mine += left * right.to(total.dtype)[:, None]
                     place = (back * STALK + k) * STALK + q
-                    other += left * tl.load(maps + place, mask=here, other=0.0)[:, None]
+                    right = tl.load(maps + place, mask=here, other=0.0)
+                    other += left * right.to(total.dtype)[:, None]
                 own = gather(x, row.to(tl.int64) * STALK + q, here, column, WIDTH, 0.0)
                 value = gather(x, source + q, here, column, WIDTH, 0.0)
-                total += mine[:, :, None] * own[:, None, :] - other[:, :, None] * value[:, None, :]
+                total += mine[:, :, None] * own.to(total.dtype)[:, None, :]
+                total -= other[:, :, None] * value.to(total.dtype)[:, None, :]
         total = tl.reshape(total, [ROWS * PADDED, COLUMNS])
     put(total, total, flat_row, flat_target, column, out, partial, WIDTH, MERGE)
 
@@ -205,6 +210,16 @@ def _ends(
 
 
 @triton.jit
+def _zeros(x: tl.tensor, ENTRIES: tl.constexpr) -> tl.tensor:
+    """A 0 for each entry, of the type that sums of x are made in."""
+    if x.dtype.element_ty == tl.float64:
+        zeros = tl.zeros([ENTRIES], tl.float64)
+    else:
+        zeros = tl.zeros([ENTRIES], tl.float32)
+    return zeros
+
+
+@triton.jit
 def _diagonal_maps(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -225,19 +240,19 @@ def _diagonal_maps(
         rowptr, col, reverse, num_rows, num_entries, search_steps, ENTRIES
     )
     p = tl.program_id(1)
-    own = tl.zeros([ENTRIES], x.dtype.element_ty)
-    cross = tl.zeros([ENTRIES], x.dtype.element_ty)
+    own, cross = _zeros(x, ENTRIES), _zeros(x, ENTRIES)
     for start in range(0, WIDTH, COLUMNS):
         column = start + tl.arange(0, COLUMNS)
-        x_v = gather(x, row * STALK + p, here, column, WIDTH, 0.0)
-        z_v = gather(grad, row * STALK + p, here, column, WIDTH, 0.0)
-        x_u = gather(x, source * STALK + p, here, column, WIDTH, 0.0)
-        z_u = gather(grad, source * STALK + p, here, column, WIDTH, 0.0)
+        x_v = gather(x, row * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
+        z_v = gather(grad, row * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
+        x_u = gather(x, source * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
+        z_u = gather(grad, source * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
         own += tl.sum(z_v * x_v, 1)
         cross += tl.sum(x_u * z_v + z_u * x_v, 1)
-    mine = tl.load(maps + entry * STALK + p, mask=here, other=0.0)
-    other = tl.load(maps + back * STALK + p, mask=here, other=0.0)
-    tl.store(grad_maps + entry * STALK + p, 2 * mine * own - other * cross, mask=here)
+    mine = tl.load(maps + entry * STALK + p, mask=here, other=0.0).to(own.dtype)
+    other = tl.load(maps + back * STALK + p, mask=here, other=0.0).to(own.dtype)
+    slope = (2 * mine * own - other * cross).to(grad_maps.dtype.element_ty)
+    tl.store(grad_maps + entry * STALK + p, slope, mask=here)
 
 
 @triton.jit
@@ -265,21 +280,21 @@ def _full_maps(
     q = tl.program_id(1)
     p = tl.arange(0, PADDED)
     mask = here[:, None] & (p < STALK)[None, :]
-    total = tl.zeros([ENTRIES, PADDED], x.dtype.element_ty)
+    total = tl.zeros([ENTRIES, PADDED], _zeros(x, ENTRIES).dtype)
     for start in range(0, WIDTH, COLUMNS):
         column = start + tl.arange(0, COLUMNS)
-        x_q = gather(x, row * STALK + q, here, column, WIDTH, 0.0)
-        z_q = gather(grad, row * STALK + q, here, column, WIDTH, 0.0)
+        x_q = gather(x, row * STALK + q, here, column, WIDTH, 0.0).to(total.dtype)
+        z_q = gather(grad, row * STALK + q, here, column, WIDTH, 0.0).to(total.dtype)
         for k in range(STALK):
-            x_v = gather(x, row * STALK + k, here, column, WIDTH, 0.0)
-            z_v = gather(grad, row * STALK + k, here, column, WIDTH, 0.0)
-            x_u = gather(x, source * STALK + k, here, column, WIDTH, 0.0)
-            z_u = gather(grad, source * STALK + k, here, column, WIDTH, 0.0)
+            x_v = gather(x, row * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
+            z_v = gather(grad, row * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
+            x_u = gather(x, source * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
+            z_u = gather(grad, source * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
             own = tl.sum(z_v * x_q + x_v * z_q, 1)
             cross = tl.sum(x_u * z_q + z_u * x_q, 1)
             place = p[None, :] * STALK + k
             mine = tl.load(maps + entry[:, None] * STALK * STALK + place, mask=mask, other=0.0)
             other = tl.load(maps + back[:, None] * STALK * STALK + place, mask=mask, other=0.0)
-            total += mine * own[:, None] - other * cross[:, None]
+            total += mine.to(total.dtype) * own[:, None] - other.to(total.dtype) * cross[:, None]
     place = entry[:, None] * STALK * STALK + p[None, :] * STALK + q
-    tl.store(grad_maps + place, total, mask=mask)
+    tl.store(grad_maps + place, total.to(grad_maps.dtype.element_ty), mask=mask)

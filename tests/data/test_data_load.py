@@ -13,7 +13,7 @@ from typing import IO, Any
 import pytest
 import torch
 
-from gbench.data import cache
+from gbench.data.files import cache
 from gbench.data.load import Dataset, load
 from gbench.errors import UserError
 

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from gbench.choices import choices, read_yaml
-from gbench.data import cache, manage
+from gbench.data import manage
+from gbench.data.files import cache
 from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 
-CARDS = sorted(choices("data"))
+CARDS = [name for name, path in choices("data").items() if "names" not in read_yaml(path)]
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def test_get_info_list_and_clean(toy: Any, config_dir: Path) -> None:
     assert "raw files missing" in row_of(manage.listing([config_dir], *folders), "toy")
     toy.raw.write_bytes(content)
     assert "raw files there" in row_of(manage.listing([config_dir], *folders), "toy")
-    assert manage.get(card, *folders).startswith("toy is ready: 6 graphs, 18 nodes, 24 edges")
+    (line,) = manage.get([card], *folders)
+    assert line.startswith("toy is ready: 6 graphs, 18 nodes, 24 edges")
     assert row_of(manage.listing([config_dir], *folders), "toy").split()[:5] == [
         "toy", "graph", "fixed", "accuracy", "ready",
     ]  # fmt: skip

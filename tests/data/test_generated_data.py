@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from gbench.data import csbm, csl, digits
+from gbench.data.loaders import csbm, csl, digits
+from gbench.data.loaders.splits import stratified, ten_folds
 from gbench.data.source import Graph, Split
-from gbench.data.splits import stratified, ten_folds
 from gbench.errors import UserError
 
 NOWHERE = Path("no-such-folder")

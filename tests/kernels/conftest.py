@@ -1,6 +1,8 @@
 """Graphs of every awkward shape, and the comparison of a kernel with its reference."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,3 +89,27 @@ def assert_agrees() -> Callable[..., None]:
             torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance * scale)
 
     return check
+
+
+@pytest.fixture
+def peak_of() -> Callable[[Callable[[], Tensor]], int]:
+    """The most memory, in bytes, that a call takes at any time, whoever allocates it."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        pytest.skip("needs Linux's /proc/self/clear_refs")
+
+    def memory(name: str) -> int:
+        found = re.search(rf"{name}:\s+(\d+) kB", status.read_text())
+        assert found
+        return int(found[1]) * 1024
+
+    def measure(call: Callable[[], Tensor]) -> int:
+        call()  # compiles, and starts threads
+        reset.write_text("5")  # the high-water mark begins anew
+        before = memory("VmRSS")
+        result = call()
+        after = memory("VmHWM")
+        del result
+        return after - before
+
+    return measure

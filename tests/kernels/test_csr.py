@@ -87,6 +87,17 @@ def test_sizes_beyond_32_bits_are_refused() -> None:
     too_many = torch.zeros(1, dtype=torch.int64).expand(2, INT32_MAX)  # no memory behind it
     with pytest.raises(ValueError, match="32-bit"):
         CSR.from_edge_index(too_many, 1)
+    with pytest.raises(ValueError, match="at most 2147483646 of each"):
+        CSR.from_edge_index(torch.empty(2, 2**40, dtype=torch.int64, device="meta"), 1)
+
+
+def test_arrays_of_64_bits_are_refused() -> None:
+    graph, _ = CSR.from_edge_index(EDGES, 4)
+    parts = [graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, graph.perm_t]
+    for position, name in enumerate(("rowptr", "col", "rowptr_t", "col_t", "perm_t")):
+        wide = [part.long() if k == position else part for k, part in enumerate(parts)]
+        with pytest.raises(TypeError, match=rf"^{name} is torch\.int64"):
+            CSR(*wide)
 
 
 @pytest.mark.parametrize(

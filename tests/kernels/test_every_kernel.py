@@ -39,6 +39,12 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
         "spmm-max": Case(lambda x: kernels.spmm(graph, x, reduce="max"), (x,)),
         "spmm-weighted": Case(lambda x, w: kernels.spmm(graph, x, w), (x, weight)),
         "gcn_propagate": Case(lambda x: kernels.gcn_propagate(graph, x, 3), (x,)),
+        "gcn_propagate-bias": Case(
+            lambda x, b: kernels.gcn_propagate(graph, x, 2, bias=b, relu=True), (x, root)
+        ),
+        "gcn_gated_sum": Case(
+            lambda x, w, b: kernels.gcn_gated_sum(graph, x, w, b, 3), (x, root, eps)
+        ),
         "segment_reduce-sum": Case(lambda x: kernels.segment_reduce(ptr, x), (x,)),
         "segment_reduce-mean": Case(lambda x: kernels.segment_reduce(ptr, x, "mean"), (x,)),
         "segment_reduce-max": Case(lambda x: kernels.segment_reduce(ptr, x, "max"), (x,)),
@@ -61,7 +67,8 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
     }[name]
 
 
-NAMES = ["spmm-sum", "spmm-mean", "spmm-max", "spmm-weighted", "gcn_propagate"]
+NAMES = ["spmm-sum", "spmm-mean", "spmm-max", "spmm-weighted"]
+NAMES += ["gcn_propagate", "gcn_propagate-bias", "gcn_gated_sum"]
 NAMES += [f"segment_reduce-{reduce}" for reduce in ("sum", "mean", "max")]
 NAMES += [
     "embedding_sum",
@@ -100,6 +107,26 @@ def test_bitwise_the_same_again_and_at_any_number_of_threads(name, monkeypatch) 
         assert all(torch.equal(a, b) for a, b in zip(first, run(case), strict=True))
     for a, b in zip(whole, first, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@every_kernel
+def test_a_tensor_on_another_device_is_refused(name: str) -> None:
+    case = make(name, 12, 30, 6, torch.float32)
+    for position in range(len(case.inputs)):
+        inputs = list(case.inputs)
+        inputs[position] = inputs[position].to("meta")
+        with pytest.raises(ValueError, match=r"is on (meta|cpu) but"):
+            case.function(*inputs)
+
+
+def test_a_gpu_without_triton_is_told_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "gbench.kernels.cuda.spmm", raising=False)
+    on_gpu = kernels.library._on_first_use("cuda", "spmm")
+    with pytest.raises(
+        RuntimeError, match=r"gbench\.spmm .* pip install triton .* stay on the CPU"
+    ):
+        on_gpu()
 
 
 def test_an_error_in_another_thread_is_raised(monkeypatch) -> None:
@@ -180,7 +207,7 @@ def test_opcheck(name: str) -> None:
     case = make(name, 12, 30, 3, torch.float64)
     with Record():
         run(case)
-    assert any(op.name().endswith("_backward") for op, _ in calls) or name == "gcn_propagate"
+    assert any(op.name().endswith("_backward") for op, _ in calls)
     for op, args in calls:
         is_forward = not op.name().endswith("_backward")
         detached = [
@@ -192,21 +219,40 @@ def test_opcheck(name: str) -> None:
         torch.library.opcheck(op, tuple(detached))
 
 
-@pytest.mark.parametrize("name", ["spmm-sum", "spmm-mean", "spmm-max", "gcn_propagate"])
+NODE_KERNELS = ["spmm-sum", "spmm-mean", "spmm-max", "gcn_propagate", "gcn_gated_sum"]
+NODE_KERNELS += ["gine_aggregate", "gcn_bond_aggregate", "edge_softmax", "sheaf_laplacian"]
+
+
+@pytest.mark.parametrize("name", NODE_KERNELS)
 def test_relabelled_nodes_give_relabelled_rows(name: str) -> None:
     torch.manual_seed(3)
     edges, x = torch.randint(0, 20, (2, 70)), torch.randn(20, 5, dtype=torch.float64)
+    if name == "sheaf_laplacian":
+        edges = torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
     label = torch.randperm(20)
+    values = torch.randn(edges.size(1), 5, dtype=torch.float64)
+    code = torch.randint(0, 5, (edges.size(1),))
 
-    def at(edges: Tensor) -> Callable[[Tensor], Tensor]:
-        graph, _ = CSR.from_edge_index(edges, 20)
+    def at(edges: Tensor, x: Tensor) -> Tensor:
+        graph, order = CSR.from_edge_index(edges, 20)
+        given, codes = values[order], code[order]
         if name == "gcn_propagate":
-            return lambda x: kernels.gcn_propagate(graph, x, 2)
-        return lambda x: kernels.spmm(graph, x, reduce=name.removeprefix("spmm-"))
+            return kernels.gcn_propagate(graph, x, 2, bias=values[0], relu=True)
+        if name == "gcn_gated_sum":
+            return kernels.gcn_gated_sum(graph, x, values[0], values[1, 1], 3)
+        if name == "edge_softmax":
+            return kernels.edge_softmax(graph, given, x[:, :, None])[:, :, 0]
+        if name == "sheaf_laplacian":
+            return kernels.sheaf_laplacian(graph, given, x[:, :, None])[:, :, 0]
+        if name == "gine_aggregate":
+            return kernels.gine_aggregate(graph, x, values[:5], codes, values[0, 0])
+        if name == "gcn_bond_aggregate":
+            return kernels.gcn_bond_aggregate(graph, x, values[:5], codes, values[0])
+        return kernels.spmm(graph, x, reduce=name.removeprefix("spmm-"))
 
     moved = torch.empty_like(x)
     moved[label] = x
-    torch.testing.assert_close(at(label[edges])(moved)[label], at(edges)(x))
+    torch.testing.assert_close(at(label[edges], moved)[label], at(edges, x))
 
 
 @pytest.mark.parametrize("name", ["gine_aggregate", "gcn_bond_aggregate", "spmm"])
@@ -228,16 +274,14 @@ def test_shuffled_edges_change_nothing(name: str) -> None:
 
 
 def test_plain_sums_import_no_compiler() -> None:
-    """spmm, gcn_propagate and segment_reduce start without numba, dynamo and sympy."""
+    """Spmm starts without numba, dynamo and sympy."""
     script = """
 import sys, torch
 import gbench.kernels as kernels
 assert not {"numba", "triton"} & set(sys.modules)
 graph, _ = kernels.CSR.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2)
 x = torch.ones(2, 3, requires_grad=True)
-ptr = torch.tensor([0, 2], dtype=torch.int32)
-hidden = kernels.gcn_propagate(graph, kernels.spmm(graph, x, reduce="mean"), 2)
-kernels.segment_reduce(ptr, hidden, "mean").sum().backward()
+kernels.spmm(graph, x, reduce="mean").sum().backward()
 heavy = {"numba", "triton", "torch._dynamo", "sympy"} & set(sys.modules)
 assert not heavy, heavy
 """

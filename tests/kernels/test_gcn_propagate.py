@@ -16,6 +16,68 @@ def test_agrees_with_the_reference(graph, width, dtype, hops, assert_agrees) -> 
     )
 
 
+@pytest.mark.parametrize("hops", [0, 1, 3])
+def test_bias_where_the_last_hop_writes(graph, width, dtype, hops, assert_agrees) -> None:
+    assert_agrees(
+        lambda x, bias: gcn_propagate(graph, x, hops, bias=bias),
+        lambda x, bias: reference(graph, x, hops, bias=bias),
+        torch.randn(graph.num_rows, width).to(dtype),
+        torch.randn(width).to(dtype),
+        roundings=hops + 1,
+    )
+
+
+@pytest.mark.parametrize("hops", [0, 1, 3])
+def test_relu_where_the_last_hop_writes(random_graph, width, dtype, hops) -> None:
+    x = torch.randn(40, width).to(dtype).requires_grad_()
+    bias = torch.randn(width).to(dtype).requires_grad_()
+    plain = gcn_propagate(random_graph, x, hops, bias=bias)
+    out = gcn_propagate(random_graph, x, hops, bias=bias, relu=True)
+    assert torch.equal(out, plain.relu())
+    grad = torch.randn(40, width).to(dtype)
+    found = torch.autograd.grad(out, [x, bias], grad)
+    expected = torch.autograd.grad(plain, [x, bias], torch.where(out > 0, grad, 0))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_output_of_exactly_zero_has_no_gradient() -> None:
+    graph, _ = CSR.from_edge_index(torch.zeros(2, 0).long(), 3)
+    x = torch.tensor([[1.0], [0.0], [-1.0]], requires_grad=True)
+    gcn_propagate(graph, x, relu=True).sum().backward()
+    assert x.grad.flatten().tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_sample_with_the_whole_graphs_degrees_gives_the_whole_graphs_rows() -> None:
+    graph, x = simple_graph(), torch.randn(30, 9)
+    wanted = torch.tensor([3, 8, 20])
+    edges = graph.edge_index
+    sample, _ = CSR.from_edge_index(edges[:, torch.isin(edges[1], wanted)], 30)
+    expected = gcn_propagate(graph, x)[wanted]
+    found = gcn_propagate(sample, x, degree=graph.in_degree)[wanted]
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(gcn_propagate(sample, x)[wanted], expected)
+    leaf = x.clone().requires_grad_()
+    grad = torch.randn(30, 9)
+    (ours,) = torch.autograd.grad(gcn_propagate(sample, leaf, degree=graph.in_degree), leaf, grad)
+    (theirs,) = torch.autograd.grad(reference(sample, leaf, degree=graph.in_degree), leaf, grad)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("hops", [1, 2, 5])
+def test_memory_beside_the_input_is_at_most_two_matrices_of_its_size(hops, peak_of) -> None:
+    graph, _ = CSR.from_edge_index(torch.randint(0, 100_000, (2, 100_000)), 100_000)
+    x = torch.randn(100_000, 64)
+    assert peak_of(lambda: gcn_propagate(graph, x, hops)) < 2.1 * x.nbytes
+
+
+def test_nothing_of_the_features_is_kept_without_a_relu(random_graph) -> None:
+    kept: list[torch.Tensor] = []
+    x, bias = torch.randn(40, 30, requires_grad=True), torch.randn(30, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        gcn_propagate(random_graph, x, 3, bias=bias)
+    assert all(not t.is_floating_point() for t in kept)
+
+
 def simple_graph() -> CSR:
     """No self-loops and no repeated edges, where PyG's conventions and ours are the same."""
     edges = torch.randint(0, 30, (2, 90), generator=torch.Generator().manual_seed(2))
@@ -63,6 +125,12 @@ def test_wrong_arguments_are_named(random_graph) -> None:
         gcn_propagate(random_graph, torch.randn(40, 3), -1)
     with pytest.raises(ValueError, match="x has shape"):
         gcn_propagate(random_graph, torch.randn(41, 3))
+    with pytest.raises(ValueError, match="bias has shape"):
+        gcn_propagate(random_graph, torch.randn(40, 3), bias=torch.randn(4))
+    with pytest.raises(TypeError, match=r"degree is torch\.float32"):
+        gcn_propagate(random_graph, torch.randn(40, 3), degree=torch.ones(40))
+    with pytest.raises(ValueError, match="degree has shape"):
+        gcn_propagate(random_graph, torch.randn(40, 3), degree=torch.ones(39).long())
     wide, _ = CSR.from_edge_index(torch.tensor([[4], [0]]), 2, 5)
     with pytest.raises(ValueError, match="2 rows and 5 columns"):
         gcn_propagate(wide, torch.randn(2, 3))

@@ -2,13 +2,12 @@ import pytest
 import torch
 from torch_geometric.nn import GINEConv
 
-from gbench.kernels import gine_aggregate
+from gbench.kernels import CSR, gine_aggregate
 from gbench.kernels.gine_aggregate import reference
 
 
-@pytest.mark.parametrize("code_dtype", [torch.uint8, torch.int32, torch.int64], ids=str)
-def test_agrees_with_the_reference(graph, width, dtype, code_dtype, assert_agrees) -> None:
-    code = torch.randint(0, 7, (graph.num_entries,)).to(code_dtype)
+def test_agrees_with_the_reference(graph, width, dtype, assert_agrees) -> None:
+    code = torch.randint(0, 7, (graph.num_entries,), dtype=torch.uint8)
     assert_agrees(
         lambda x, table, eps: gine_aggregate(graph, x, table, code, eps),
         lambda x, table, eps: reference(graph, x, table, code, eps),
@@ -16,6 +15,55 @@ def test_agrees_with_the_reference(graph, width, dtype, code_dtype, assert_agree
         torch.randn(7, width).to(dtype),
         torch.tensor(0.3, dtype=dtype),
     )
+
+
+@pytest.mark.parametrize("num_codes", [1, 2, 3])
+def test_rows_of_every_length_and_every_pattern_of_equal_codes(num_codes, assert_agrees) -> None:
+    """Rows of up to three entries have walks of their own, which tell equal codes from others."""
+    graph, _ = CSR.from_edge_index(torch.randint(0, 300, (2, 600)), 300)
+    assert graph.in_degree.unique().tolist()[:6] == [0, 1, 2, 3, 4, 5]
+    code = torch.randint(0, num_codes, (600,), dtype=torch.uint8)
+    assert_agrees(
+        lambda x, table, eps: gine_aggregate(graph, x, table, code, eps),
+        lambda x, table, eps: reference(graph, x, table, code, eps),
+        torch.randn(300, 5, dtype=torch.float64),
+        torch.randn(num_codes, 5, dtype=torch.float64),
+        torch.tensor(-1.0, dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize("code_dtype", [torch.int32, torch.int64], ids=str)
+def test_codes_of_any_integer_type(random_graph, code_dtype) -> None:
+    x, table, eps = torch.randn(40, 3), torch.randn(5, 3), torch.tensor(0.0)
+    code = torch.randint(0, 5, (120,), dtype=torch.uint8)
+    found = gine_aggregate(random_graph, x, table, code.to(code_dtype), eps)
+    assert torch.equal(found, gine_aggregate(random_graph, x, table, code, eps))
+
+
+def test_relabelled_nodes_give_relabelled_rows() -> None:
+    edges, code = torch.randint(0, 20, (2, 70)), torch.randint(0, 5, (70,))
+    x, table = torch.randn(20, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    label, moved = torch.randperm(20), torch.empty(20, 3, dtype=torch.float64)
+    moved[label] = x
+    before, order = CSR.from_edge_index(edges, 20)
+    after, new_order = CSR.from_edge_index(label[edges], 20)
+    eps = torch.tensor(0.1, dtype=torch.float64)
+    torch.testing.assert_close(
+        gine_aggregate(after, moved, table, code[new_order], eps)[label],
+        gine_aggregate(before, x, table, code[order], eps),
+    )
+
+
+def test_a_bfloat16_hub_sums_in_float32() -> None:
+    sources = torch.arange(4097)  # bfloat16 sums of ones stop at 256
+    graph, _ = CSR.from_edge_index(torch.stack([sources, torch.zeros_like(sources)]), 4097)
+    x = torch.zeros(4097, 5, dtype=torch.bfloat16)
+    table = torch.ones(1, 5, dtype=torch.bfloat16, requires_grad=True)
+    code, eps = torch.zeros(4097, dtype=torch.uint8), torch.tensor(0.0, dtype=torch.bfloat16)
+    out = gine_aggregate(graph, x, table, code, eps)
+    assert out[0].tolist() == [4096.0] * 5  # 4097 rounded to bfloat16
+    (grad,) = torch.autograd.grad(out, table, torch.ones_like(out))
+    assert grad.tolist() == [[4096.0] * 5]
 
 
 def test_is_pygs_gine_conv(random_graph) -> None:

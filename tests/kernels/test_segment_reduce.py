@@ -33,6 +33,20 @@ def test_is_pygs_readout(reduce) -> None:
     torch.testing.assert_close(segment_reduce(ptr, x, reduce), POOLS[reduce](x, batch))
 
 
+def test_a_long_bfloat16_segment_sums_in_float32() -> None:
+    ptr, ones = torch.tensor([0, 4097], dtype=torch.int32), torch.ones(4097, 5).bfloat16()
+    assert segment_reduce(ptr, ones).tolist() == [[4096.0] * 5]  # 4097 rounded to bfloat16
+    assert segment_reduce(ptr, ones, "mean").tolist() == [[1.0] * 5]
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_a_nan_stays_in_its_segment_and_column(reduce) -> None:
+    x = torch.randn(9, 3)
+    x[5, 1] = torch.nan
+    found = segment_reduce(torch.tensor([0, 4, 7, 9], dtype=torch.int32), x, reduce).isnan()
+    assert found.nonzero().tolist() == [[1, 1]]
+
+
 def test_wrong_arguments_are_named() -> None:
     x = torch.randn(5, 3)
     with pytest.raises(TypeError, match="int32"):

@@ -113,7 +113,7 @@ def test_molecules_equal_the_dense_formula(make_batch, random_graph, same_output
     model = gcn(MOLECULES)
     p = dict(model.named_parameters())
     starts = [0, 8, 15, 16]
-    x = torch.cat([lookup(p["encoder.table"], e.x, ATOMS) for e in examples])
+    x = torch.cat([lookup(p["encoder.features.table"], e.x, ATOMS) for e in examples])
     for layer in range(3):
         h = x @ p[f"layers.{layer}.linear.weight"].T + p[f"layers.{layer}.linear.bias"]
         out = []
@@ -158,7 +158,7 @@ def test_molecules_equal_ogb_in_pyg(make_batch, random_graph):
     examples = [random_graph(n, None) for n in (8, 7, 3)]
     batch = make_batch(examples)
     model = gcn(MOLECULES).eval()
-    x = lookup(model.encoder.table, batch.x, ATOMS)
+    x = lookup(model.encoder.features.table, batch.x, ATOMS)
     attributes = batch.edge_combos[batch.edge_code]
     for index, (layer, norm_act) in enumerate(zip(model.layers, model.norm_acts, strict=True)):
         x = OGBConv(layer)(x, batch.edge_index, lookup(layer.bonds.table, attributes, BONDS))

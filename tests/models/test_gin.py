@@ -91,9 +91,9 @@ def test_ogbs_form_equals_the_dense_formula(
     p = dict(model.named_parameters())
     features, edges, attributes, ranges = side_by_side(examples)
     if spec is DENSE:
-        x = linear(features, p, "encoder")
+        x = linear(features, p, "encoder.features")
     else:
-        x = lookup(p["encoder.table"], features, ATOMS)
+        x = lookup(p["encoder.features.table"], features, ATOMS)
     v = [p["virtual_start"]] * 4 if virtual_node else None
     for layer in range(3):
         if v is not None:
@@ -145,7 +145,7 @@ def test_molecules_equal_ogb_in_pyg(virtual_node, make_batch, random_graph):
     batch = make_batch([random_graph(n, None) for n in (8, 7, 3)])
     model = gin(MOLECULES, virtual_node=virtual_node).eval()
     attributes = batch.edge_combos[batch.edge_code]
-    x = lookup(model.encoder.table, batch.x, ATOMS)
+    x = lookup(model.encoder.features.table, batch.x, ATOMS)
     v = model.virtual_start.repeat(3, 1) if virtual_node else None
     for index, (layer, norm_act) in enumerate(zip(model.layers, model.norm_acts, strict=True)):
         conv = GINEConv(layer.mlp).double()

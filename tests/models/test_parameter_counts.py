@@ -16,6 +16,8 @@ MOLPCBA = DataSpec("graph", 128, 9, ATOMS, BONDS)
 CORA = DataSpec("node", 7, 1433)
 ARXIV = DataSpec("node", 40, 128)
 MUTAG = DataSpec("graph", 2, 7)
+WEBKB = DataSpec("node", 5, 1703)
+CHAMELEON, SQUIRREL = DataSpec("node", 5, 2325), DataSpec("node", 5, 2089)
 
 AS_ON_ARXIV = (
     "model=gcn data=cora model.hidden_dim=256 model.num_layers=3 model.bias=true model.norm=batch"
@@ -40,6 +42,12 @@ def build(config: dict, spec: DataSpec):
         (AS_ON_ARXIV, ARXIV, 110_120),
         ("model=gcn data=cora", CORA, 1433 * 16 + 16 * 7),
         ("model=sgc data=cora", CORA, 1433 * 7 + 7),
+        # the five scripts of sheaf diffusion's authors
+        ("model=od-nsd data=texas", WEBKB, 105_153),
+        ("model=od-nsd data=wisconsin", WEBKB, 278_113),
+        ("model=diag-nsd data=cornell", WEBKB, 138_577),
+        ("model=diag-nsd data=chameleon", CHAMELEON, 410_395),
+        ("model=od-nsd data=squirrel", SQUIRREL, 295_017),
         # GIN-0 of the paper: MLPs 7-32-32 and three of 32-32-32, two batch norms in each layer,
         # and a classifier of the input and of each layer
         ("model=gin data=mutag", MUTAG, 256 + 7 * 1056 + 4 * 128 + 16 + 4 * 66),

@@ -9,6 +9,7 @@ from gbench.data.spec import DataSpec
 from gbench.models.gcn import GCN
 from gbench.models.gin import GIN
 from gbench.models.sgc import SGC
+from gbench.models.sheaf import NSD
 
 GCN_SETTINGS = {
     "hidden_dim": 12, "num_layers": 3, "bias": True, "norm": "batch", "input_dropout": 0.5,
@@ -18,12 +19,22 @@ GIN_SETTINGS = {
     "hidden_dim": 12, "num_layers": 3, "mlp_ratio": 2, "learn_eps": True, "virtual_node": False,
     "jk": "last", "readout": "sum", "dropout": 0.5,
 }  # fmt: skip
+NSD_SETTINGS = {
+    "maps": "diagonal", "orthogonal": "householder", "stalk_dim": 3, "add_lp": True,
+    "add_hp": True, "hidden_dim": 4, "num_layers": 3, "linear": False, "sparse_learner": False,
+    "edge_weights": True, "deg_normalised": False, "left_weights": True, "right_weights": True,
+    "use_act": True, "second_linear": True, "input_dropout": 0.5, "dropout": 0.5,
+    "readout": "sum",
+}  # fmt: skip
 MODELS = {
     "gcn": (GCN, GCN_SETTINGS),
     "gin": (GIN, GIN_SETTINGS),
     "gin-vn": (GIN, {**GIN_SETTINGS, "virtual_node": True}),
     "gin-layerwise": (GIN, {**GIN_SETTINGS, "jk": "layerwise"}),
     "sgc": (SGC, {"hops": 2}),
+    "diag-nsd": (NSD, NSD_SETTINGS),
+    "od-nsd": (NSD, {**NSD_SETTINGS, "maps": "orthogonal"}),
+    "gen-nsd": (NSD, {**NSD_SETTINGS, "maps": "general"}),
 }
 DATA = {
     "nodes": DataSpec("node", 2, 4),

@@ -22,7 +22,7 @@ CONFIG: dict[str, Any] = {
         "dropout": 0.5,
     },
     "data": {
-        "_target_": "gbench.data.planetoid.load",
+        "_target_": "gbench.data.loaders.planetoid.load",
         "name": "cora",
         "level": "node",
         "loss": "cross-entropy",

@@ -7,9 +7,10 @@ import torch
 
 from gbench.build import build_task
 from gbench.config import compose
+from gbench.data.big.part import batch_of
 from gbench.train import loader
 from gbench.train.loader import TrainingBatches, split_batches
-from gbench.train.task import Task
+from gbench.train.task import Task, fits
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +87,50 @@ def test_evaluation_goes_through_a_split_in_order(task: Task) -> None:
     ids = task.dataset.split.valid
     labels = torch.cat([batch.y for batch in split_batches(task.dataset, ids, 7)])
     assert torch.equal(labels, task.dataset.store.y[ids])
+
+
+def test_no_graphs_are_one_empty_batch(task: Task) -> None:
+    """A process that gets none of a very small split still takes part in the gathering."""
+    (batch,) = split_batches(task.dataset, torch.empty(0, dtype=torch.int64), 7)
+    assert task.model.eval()(batch).shape == (0, 10)
+    task.model.train()
+
+
+@pytest.mark.parametrize(("free", "expected"), [(100, True), (99, False)])
+def test_a_dataset_is_placed_where_it_leaves_half_of_the_memory(
+    free: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1000))
+    assert fits(50, torch.device("cuda", 0)) is expected
+    assert fits(50, torch.device("cpu"))
+
+
+def test_what_does_not_fit_stays_and_its_batches_are_moved(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = torch.device("meta")
+    monkeypatch.setattr("gbench.train.task.fits", lambda num_bytes, device: False)
+    before = task.dataset
+    task.place_data(meta)
+    assert task.dataset is before
+    (batch,) = split_batches(before, torch.arange(3), 7)
+    assert batch.to(torch.device("cpu")) is batch  # what is derived from it is kept
+    moved = batch.to(meta)
+    assert moved.memo == {} and moved.graph.device == moved.x.device == moved.y.device == meta
+
+    one_graph = build_task(compose(["model=gcn", "data=csbm", "data.num_nodes=300"]))
+    one_graph.place_data(meta)  # trained on as one batch, it has to be there
+    assert one_graph.dataset.store.device == meta
+
+
+def test_every_tensor_of_a_part_is_moved() -> None:
+    task = build_task(
+        compose(["model=gcn", "data=csbm", "data.num_nodes=300", "batching=neighbours",
+                 "encoding=rwse"])
+    )  # fmt: skip
+    cutter, store = task.batching.cutter, task.dataset.store  # type: ignore[union-attr]
+    batch = batch_of(store, cutter.cut(torch.arange(4), 0)).to(torch.device("meta"))
+    values = {**vars(batch), **{f"graphs {i}": graph for i, graph in enumerate(batch.graphs)}}
+    on_a_device = {name: value.device for name, value in values.items() if hasattr(value, "device")}
+    assert {"x", "y", "pe", "degree", "targets", "graphs 0", "graphs 1"} <= set(on_a_device)
+    assert {device.type for device in on_a_device.values()} == {"meta"}

@@ -113,3 +113,62 @@ def test_better_follows_the_direction_and_a_tie_keeps_the_earlier(
 def test_an_unknown_metric_is_told() -> None:
     with pytest.raises(UserError, match="unknown metric 'acuracy': did you mean 'accuracy'"):
         score(card(metric="acuracy"), torch.zeros(1, 2), torch.zeros(1, dtype=torch.long))
+
+
+def multi_task(num_tasks: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predictions and 0/1 labels of 300 molecules, half of them missing, some tasks one-sided."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, num_tasks, generator=generator)
+    y = (torch.rand(300, num_tasks, generator=generator) < 0.1).float()
+    y[torch.rand(300, num_tasks, generator=generator) < 0.5] = math.nan
+    y[:, 3] = y[:, 3] * 0
+    y[:, 5] = math.nan
+    return logits, y
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "metric", "num_tasks"),
+    [("ogbg-molpcba", "ap", 128), ("ogbg-molmuv", "ap", 17), ("ogbg-moltox21", "rocauc", 12)],
+)
+def test_multi_task_metrics_are_those_of_ogb(evaluator: str, metric: str, num_tasks: int) -> None:
+    logits, y = multi_task(num_tasks)
+    value = score(card(metric=metric), logits, y)
+    assert value == pytest.approx(score(card(metric=metric, evaluator=evaluator), logits, y))
+    assert 0 < value < 1
+
+
+def test_average_precision_counts_precision_at_each_positive() -> None:
+    logits = torch.tensor([[3.0], [2.0], [1.0], [0.0]])
+    y = torch.tensor([[1.0], [0.0], [1.0], [0.0]])
+    assert score(card(metric="ap"), logits, y) == pytest.approx((1 / 1 + 2 / 3) / 2)
+
+
+def test_root_mean_squared_error_is_that_of_ogb_and_skips_missing_labels() -> None:
+    logits, y = torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([[0.0], [4.0], [math.nan]])
+    known = card(metric="rmse", evaluator="ogbg-molesol", direction="min")
+    assert score(known, logits, y) == pytest.approx(math.sqrt(5 / 2))
+    assert score(card(metric="rmse"), logits, y) == pytest.approx(math.sqrt(5 / 2))
+    two = score(card(metric="rmse"), torch.cat([logits, logits], 1), torch.cat([y, logits + 3], 1))
+    assert two == pytest.approx((math.sqrt(5 / 2) + 3) / 2)
+
+
+def test_mean_absolute_error_skips_missing_labels() -> None:
+    logits, y = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[2.0, math.nan], [4.0, 1.0]])
+    assert score(card(metric="mae"), logits, y) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("loss", ["bce", "l1", "mse"])
+def test_losses_of_labelled_entries_are_torch_s_on_them_alone(loss: str) -> None:
+    logits, y = multi_task(6)
+    known = ~y.isnan()
+    theirs = {
+        "bce": torch.nn.functional.binary_cross_entropy_with_logits,
+        "l1": torch.nn.functional.l1_loss,
+        "mse": torch.nn.functional.mse_loss,
+    }[loss]
+    logits.requires_grad_()
+    ours = loss_of(card(loss=loss), logits, y)
+    assert ours.item() == pytest.approx(theirs(logits[known], y[known]).item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(ours, logits)
+    assert not gradient[~known].any() and bool(gradient.isfinite().all())
+    assert loss_of(card(loss=loss), logits, y * math.nan).item() == 0.0  # a batch without labels

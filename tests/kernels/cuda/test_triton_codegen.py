@@ -20,6 +20,9 @@ triton = pytest.importorskip("triton", reason="needs triton (pip install triton)
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 
+KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
+SHARED = ("__init__", "rows", "tables", "spmm_max", "moments")
+CUDA_OPERATIONS = [path.stem for path in KERNELS.glob("*.py") if path.stem not in SHARED]
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 NODES, ENTRIES = 1000, 200  # so few entries have no hub, and need no second launch
 
@@ -98,7 +101,16 @@ def spmm(x: torch.Tensor) -> None:
 
 def gcn_propagate(x: torch.Tensor) -> None:
     ptr, col = graph()
-    cuda("gcn_propagate").gcn_propagate(ptr, col, ptr, col, x, 1, False)
+    cuda("gcn_propagate").gcn_propagate(ptr, col, ptr, col, None, x, x[0], 1, True)
+    cuda("gcn_propagate").gcn_propagate_backward(x, ptr, ptr, col, ptr[:-1], 1)
+
+
+def gcn_gated_sum(x: torch.Tensor) -> None:
+    (ptr, col), score = graph(), x[:, 0].float()
+    bias = x.new_empty(())
+    given = (ptr, col, ptr, col, None, x, score, bias, 1, True)
+    _, hidden = cuda("gcn_gated_sum").gcn_gated_sum(*given)
+    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, ptr, ptr, col, None, hidden, bias, 1)
 
 
 def segment_reduce(x: torch.Tensor) -> None:
@@ -151,58 +163,84 @@ def norm_act(x: torch.Tensor) -> None:
     cuda("norm_act").norm_act_backward(x, x, *given, seed, *options)
 
 
-OPERATIONS = [spmm, gcn_propagate, segment_reduce, embedding_sum, gine_aggregate]
+OPERATIONS = [spmm, gcn_propagate, gcn_gated_sum, segment_reduce, embedding_sum, gine_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 160}
 
 
-def check(compiled: list[Compiled]) -> None:
+def check(compiled: list[Compiled], load_bits: int = 128) -> None:
     assert compiled
     for kernel in compiled:
         bound = next((n for part, n in REGISTERS.items() if part in kernel.name), 80)
         assert kernel.spilled == 0, kernel
         assert kernel.registers <= bound, kernel
-        if kernel.name not in ("edge_softmax._exp_sum", "edge_softmax._exp_sum (merge)"):
-            assert kernel.load_bits >= 64, kernel
+        assert kernel.load_bits >= load_bits, kernel
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+# A row of 300 bfloat16, 600 bytes, begins at a multiple of 8 bytes only: no load can be wider.
+WIDTHS = [(300, torch.float32, 128), (300, torch.bfloat16, 64), (256, torch.bfloat16, 128)]
+
+
+@pytest.mark.parametrize(("width", "dtype", "load_bits"), WIDTHS, ids=str)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_molecules_at_width_300(operation, dtype, compiled) -> None:
-    operation(torch.empty(NODES, 300, dtype=dtype))
-    check(compiled)
+def test_wide_rows(operation, width, dtype, load_bits, compiled) -> None:
+    operation(torch.empty(NODES, width, dtype=dtype))
+    if operation is edge_softmax:  # the other two read rows of four scores
+        names = ("edge_softmax._weigh", "edge_softmax._grad_score")
+        compiled = [kernel for kernel in compiled if kernel.name in names]
+    check(compiled, load_bits)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("width", [64, 128, 256])
-def test_powers_of_two(width, dtype, compiled) -> None:
+@pytest.mark.parametrize("width", [64, 128])
+def test_narrow_rows(width, dtype, compiled) -> None:
     x = torch.empty(NODES, width, dtype=dtype)
     # The kernels differ in what they do with a tile, not in how it is loaded: two stand for all.
     gcn_propagate(x)
     gine_aggregate(x)
-    check(compiled)
+    check(compiled, 64)
+
+
+def test_rows_of_seven_classes(compiled) -> None:
+    """DAGNN on Cora: with the score 8 numbers, whose rows are aligned though 7 would not be."""
+    gcn_gated_sum(torch.empty(NODES, 7))
+    check([kernel for kernel in compiled if kernel.name == "gcn_propagate._hop"])
 
 
 def test_hubs_second_launch(compiled, monkeypatch) -> None:
     monkeypatch.setattr("gbench.kernels.cuda.rows.SLOT", 4)
+    compile_only = triton.runtime.JITFunction.run
+
+    def compile_merges(kernel, *args, **kwargs):
+        if kwargs.get("MERGE"):
+            compile_only(kernel, *args, **kwargs)
+
+    monkeypatch.setattr(triton.runtime.JITFunction, "run", compile_merges)
     x = torch.empty(NODES, 300)
-    for operation in (spmm, gcn_propagate, gine_aggregate, gcn_bond_aggregate):
+    for operation in (spmm, gcn_propagate, gine_aggregate, gcn_bond_aggregate, edge_softmax):
         operation(x)
-    assert sum("(merge)" in kernel.name for kernel in compiled) >= 8
-    check([kernel for kernel in compiled if "(merge)" in kernel.name])
+    sheaf_laplacian(x[:, :32])
+    assert {kernel.name.removesuffix(" (merge)") for kernel in compiled} == {
+        *("spmm._sum", "spmm_max._maximum", "spmm_max._count", "spmm_max._collect"),
+        *("gcn_propagate._hop", "gine_aggregate._forward", "gine_aggregate._backward_x"),
+        *("gcn_bond_aggregate._forward", "gcn_bond_aggregate._backward_x"),
+        *("edge_softmax._exp_sum", "edge_softmax._weigh"),
+        *("sheaf_laplacian._diagonal", "sheaf_laplacian._full"),
+    }
+    check(compiled, 64)
 
 
-@pytest.mark.parametrize("stalk_width", [32, 64])
-def test_sheaf_laplacian(stalk_width, compiled) -> None:
-    sheaf_laplacian(torch.empty(NODES, stalk_width))
-    check(compiled)
+@pytest.mark.parametrize(("width", "dtype"), [(32, torch.float32), (64, torch.bfloat16)], ids=str)
+def test_sheaf_laplacian(width, dtype, compiled) -> None:
+    sheaf_laplacian(torch.empty(NODES, width, dtype=dtype))
+    check(compiled, 64)
 
 
 @pytest.mark.parametrize(("width", "dtype"), [(1, torch.bfloat16), (33, torch.float64)], ids=str)
 def test_odd_widths_and_float64(width, dtype, compiled) -> None:
     x = torch.empty(NODES, width, dtype=dtype)
-    for operation in (spmm, embedding_sum, gine_aggregate):
+    for operation in (spmm, embedding_sum, gine_aggregate, gcn_gated_sum):
         operation(x)
     assert all(kernel.spilled <= 16 for kernel in compiled), compiled
 
@@ -210,3 +248,8 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 def test_float64_roots_compile(compiled) -> None:
     cuda("inverse_sqrt").inverse_sqrt(torch.empty(50, 3, 3))
     assert [kernel.spilled for kernel in compiled] == [0]
+
+
+def test_every_operation_is_compiled_here() -> None:
+    compiled_here = {operation.__name__ for operation in OPERATIONS}
+    assert compiled_here | {"sheaf_laplacian", "inverse_sqrt"} == set(CUDA_OPERATIONS)

@@ -9,7 +9,16 @@ from xml.etree import ElementTree
 import pytest
 
 VALUES = Path(__file__).with_name("test_triton_values.py")
-GROUPS = ["spmm", "gcn_propagate", "segment_reduce", "embedding_sum", "gine", "gcn_bond", "bonds"]
+GROUPS = [
+    "spmm",
+    "gcn_propagate",
+    "gcn_gated_sum",
+    "segment_reduce",
+    "embedding_sum",
+    "gine",
+    "gcn_bond",
+    "bonds",
+]
 GROUPS += ["edge_softmax", "sheaf_laplacian", "inverse_sqrt", "norm_act"]
 
 

@@ -8,6 +8,7 @@ from gbench.kernels import CSR
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.embedding_sum import reference as embedding_sum_reference
 from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
+from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
 from gbench.kernels.gine_aggregate import reference as gine_reference
 from gbench.kernels.inverse_sqrt import inverse_sqrt
@@ -119,6 +120,22 @@ def test_gcn_propagate(hub_graph, width, dtype, device, agrees) -> None:
     )
 
 
+@pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
+def test_gcn_propagate_with_bias_relu_and_degrees(hub_graph, width, dtype, device, agrees) -> None:
+    there, degree = hub_graph.to(device), torch.randint(0, 50, (22,))
+    agrees(
+        lambda x, bias: kernels.gcn_propagate(
+            there, x, 2, bias=bias, relu=True, degree=degree.to(device)
+        ),
+        lambda x, bias: gcn_propagate_reference(
+            hub_graph, x, 2, bias=bias, relu=True, degree=degree
+        ),
+        torch.randn(22, width).to(dtype),
+        torch.randn(width).to(dtype),
+        roundings=2,
+    )
+
+
 def test_gcn_propagate_without_edges(bare_graph, device, agrees) -> None:
     there = bare_graph.to(device)
     x = torch.randn(bare_graph.num_rows, 3)
@@ -127,6 +144,40 @@ def test_gcn_propagate_without_edges(bare_graph, device, agrees) -> None:
         lambda x: gcn_propagate_reference(bare_graph, x),
         x,
     )
+
+
+@every_case
+def test_gcn_gated_sum(hub_graph, width, dtype, device, agrees) -> None:
+    graph, hops = fewer(hub_graph, width), 3 if width < 33 else 1
+    there, degree = graph.to(device), graph.in_degree + 1
+    agrees(
+        lambda *given: kernels.gcn_gated_sum(there, *given, hops, degree=degree.to(device)),
+        lambda *given: gcn_gated_sum_reference(graph, *given, hops, degree=degree),
+        torch.randn(graph.num_rows, width).to(dtype),
+        (torch.randn(width) / width**0.5).to(dtype),
+        torch.tensor(0.3).to(dtype),
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize("hops", [0, 2])
+def test_gcn_gated_sum_without_edges(bare_graph, hops, device, agrees) -> None:
+    there = bare_graph.to(device)
+    agrees(
+        lambda *given: kernels.gcn_gated_sum(there, *given, hops),
+        lambda *given: gcn_gated_sum_reference(bare_graph, *given, hops),
+        torch.randn(bare_graph.num_rows, 3),
+        torch.randn(3),
+        torch.tensor(-0.2),
+        roundings=2,
+    )
+
+
+def test_gcn_gated_sum_in_inference_takes_turns_with_two_buffers(hub_graph, device) -> None:
+    given = [t.to(device) for t in (torch.randn(22, 3), torch.randn(3), torch.tensor(0.1))]
+    kept = kernels.gcn_gated_sum(hub_graph.to(device), *[t.requires_grad_() for t in given], 3)
+    with torch.no_grad():
+        assert torch.equal(kernels.gcn_gated_sum(hub_graph.to(device), *given, 3), kept)
 
 
 @every_case
@@ -304,6 +355,7 @@ def undirected(graph: CSR) -> CSR:
 
 
 SHEAVES = [(kind, 3, torch.float32) for kind in ("diagonal", "full")]
+SHEAVES += [(kind, 2, torch.bfloat16) for kind in ("diagonal", "full")]
 SHEAVES += [("diagonal", 1, torch.float64), ("full", 2, torch.float64)]
 
 

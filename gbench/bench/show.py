@@ -1,0 +1,40 @@
+"""Rows of a benchmark as blocks of text, one per case, in 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gbench.bench.row import Row
+
+HEAD = f"  {'peer':26}{'ratio':>8}  {'95 % interval':>15}{'peer ms':>11}{'peer MiB':>10}"
+
+
+def block(rows: Sequence[Row]) -> str:
+    """One case in one direction: what it is, our figures, and a line for each peer."""
+    first = rows[0]
+    title = f"{first.op} · {first.workload} · {first.dtype} · {first.direction}"
+    lines = [title]
+    if first.ours_ms is not None:
+        assert first.gb_per_s is not None and first.floor_fraction is not None
+        lines.append(
+            f"  ours {first.ours_ms:.3g} ms · {first.gb_per_s:.1f} GB/s · "
+            f"{100 * first.floor_fraction:.0f} % of a copy · {_mib(first.peak_mib)} MiB extra"
+        )
+        lines.append(HEAD)
+    return "\n".join([*lines, *map(_line, rows)]) + "\n"
+
+
+def _line(row: Row) -> str:
+    if not row.checked:
+        return f"  {row.peer or 'gbench':26}checked: no, so not timed. {row.note}"
+    if row.ratio is None:
+        return "  no peer here"
+    interval = f"{row.ratio_low:.2f} – {row.ratio_high:.2f}"
+    return (
+        f"  {row.peer:26}{row.ratio:>7.2f}×  {interval:>15}{row.peer_ms:>11.3g}"
+        f"{_mib(row.peer_peak_mib):>10}"
+    )
+
+
+def _mib(value: float | None) -> str:
+    return "?" if value is None else f"{value:.1f}"

@@ -1,0 +1,106 @@
+"""Measure what the kernels and the loader gain on this machine, against what else is installed.
+
+gbench bench kernels                          every operation, workload and peer (many minutes)
+gbench bench kernels --quick --op gine_aggregate --op spmm
+gbench bench kernels --op spmm --workload molhiv-512 --peer pyg --json rows.json
+gbench bench loader                           batches of ogbg-molhiv against PyG's loader
+
+A row is timed only after its values and gradients were compared with the operation's plain
+definition. ratio = the peer's time / ours. Exit code 1: something did not compute what it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gbench.errors import UserError, unknown
+from gbench.folders import written_whole
+
+if TYPE_CHECKING:
+    from gbench.bench.row import Row
+
+SUMMARY = "measure kernels and loader against other packages"
+BENCHES = ("kernels", "loader")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    parser.add_argument("what", metavar="|".join(BENCHES))
+    parser.add_argument("--op", action="append", default=[], help="only this operation")
+    parser.add_argument("--workload", action="append", default=[], help="only this graph")
+    parser.add_argument("--peer", action="append", default=[], help="only peers so named (a part)")
+    parser.add_argument("--threads", type=int, default=1, help="more than 1: wall time")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no large graphs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows to a file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print as it goes, and write the rows."""
+    if args.what not in BENCHES:
+        raise unknown("bench", args.what, BENCHES)
+    if args.threads < 1:
+        raise UserError(f"--threads {args.threads}: pass 1 or more")
+    import torch
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no GPU here; leave the option out")
+    torch.set_num_threads(args.threads)
+    from gbench.bench import measure, show
+    from gbench.environment import device_name
+
+    device = torch.device(args.device)
+    load = f"load {os.getloadavg()[0]:.1f}"
+    print(f"{device_name(device)}, {measure.clock_name(device)}, {load}\n")
+    missing: dict[str, str] = {}
+    rows = []
+    with warnings.catch_warnings():
+        if not args.debug:  # sparse tensors are "in beta", and other packages have their own
+            warnings.simplefilter("ignore")
+        for found in _blocks(args, missing):
+            print(show.block(found), flush=True)
+            rows += found
+    for name, reason in missing.items():
+        print(f"not measured: {name} ({reason})")
+    if args.json:
+        document = {"rows": [dataclasses.asdict(row) for row in rows], "not_measured": missing}
+        with written_whole(args.json) as file:
+            file.write(json.dumps(document, indent=1).encode())
+    failed = [row for row in rows if not row.checked]
+    if failed:
+        print(f"{len(failed)} rows did not pass their check", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _blocks(args: argparse.Namespace, missing: dict[str, str]) -> Iterator[list[Row]]:
+    """What is measured, a case and direction at a time."""
+    import torch
+
+    from gbench.bench import kernels, loader, measure, workloads
+
+    device = torch.device(args.device)
+    budget = measure.QUICK if args.quick else measure.FULL
+    if args.what == "loader":
+        if args.op or args.workload:
+            raise UserError("gbench bench loader has no operations and workloads to choose from")
+        yield from loader.run(device, budget, args.peer)
+        return
+    for name in args.op:
+        if name not in kernels.OPS:
+            raise unknown("operation", name, kernels.OPS)
+    for name in args.workload:
+        if name not in workloads.NAMES:
+            raise unknown("workload", name, workloads.NAMES)
+    chosen = args.workload or [
+        name for name in workloads.NAMES if not (args.quick and name in workloads.LARGE)
+    ]
+    choice = kernels.Choice(device, budget, args.op, chosen, args.peer)
+    yield from kernels.run(choice, missing)

@@ -1,0 +1,1 @@
+"""One big graph in batches: sampled neighbourhoods, and parts that few edges leave."""

@@ -1,0 +1,1 @@
+"""Positional encodings, computed once per dataset."""

@@ -1,0 +1,139 @@
+"""Laplacian positional encoding: where a node lies along the slowest waves of its graph.
+
+Legend: N nodes of all graphs, n nodes of one, G graphs of n nodes each, K eigenvectors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from gbench.data.files.parallel import in_threads
+from gbench.errors import UserError
+from gbench.kernels.csr import CSR
+
+DENSE_NODES = 1000  # LAPACK takes 0.1 s for so many; of larger graphs ARPACK finds the few needed
+DENSE_ENTRIES = 1 << 21  # of the matrices decomposed in one call: 16 MiB
+
+
+def eigenvectors(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
+    """Eigenvectors of L = I - D^-1/2 A D^-1/2 with the K smallest eigenvalues above zero.
+
+    Dwivedi et al., "Benchmarking Graph Neural Networks" (JMLR 2023). Directed edges count in both
+    directions; loops do not count. Each vector has length 1; its sign is free, and here such that
+    its largest entry is positive. Eigenvalue 0 occurs once in each connected part of a graph: its
+    vectors tell nothing, and of a connected graph exactly the first one is left out, as everywhere.
+    Where a graph has fewer than K others the last columns are 0.
+
+    Shapes: graph N × N, the union of all graphs; node_ptr (B + 1,) → (N, K) float32.
+    Raises UserError where the eigenvectors of a large graph do not converge.
+    """
+    normalized, degree = _normalized_adjacency(graph)
+    part = sp.csgraph.connected_components(normalized, directed=False)[1]
+    ptr = node_ptr.numpy().astype(np.int64)
+    _, first = np.unique(part, return_index=True)
+    num_trivial = np.bincount(np.searchsorted(ptr, first, side="right") - 1, minlength=ptr.size - 1)
+    out = np.zeros((degree.size, dim), dtype=np.float32)
+
+    def small(graphs: np.ndarray) -> None:
+        nodes = ptr[graphs, None] + np.arange(ptr[graphs[0] + 1] - ptr[graphs[0]])
+        laplacians = _dense_laplacians(normalized, degree, nodes)
+        vectors = np.linalg.eigh(laplacians)[1]
+        columns = num_trivial[graphs, None] + np.arange(dim)
+        chosen = np.take_along_axis(
+            vectors, np.minimum(columns, nodes.shape[1] - 1)[:, None, :], axis=2
+        )
+        out[nodes] = _signed(chosen * (columns < nodes.shape[1])[:, None, :])
+
+    def large(graphs: np.ndarray) -> None:
+        nodes = slice(ptr[graphs[0]], ptr[graphs[0] + 1])
+        vectors = _sparse_eigenvectors(normalized[nodes, nodes], degree[nodes], part[nodes], dim)
+        out[nodes, : vectors.shape[1]] = _signed(vectors[None])[0]
+
+    pieces = []
+    sizes = np.diff(ptr)
+    for size in np.unique(sizes[sizes > 0]):
+        of_size = np.flatnonzero(sizes == size)
+        at_once = max(1, DENSE_ENTRIES // size**2) if size <= DENSE_NODES else 1
+        pieces += np.split(of_size, range(at_once, of_size.size, at_once))
+    in_threads(
+        lambda graphs: (small if sizes[graphs[0]] <= DENSE_NODES else large)(graphs),
+        pieces,
+        "eigenvectors",
+    )
+    return torch.from_numpy(out)
+
+
+def _normalized_adjacency(graph: CSR) -> tuple[sp.csr_matrix, np.ndarray]:
+    """D^-1/2 A D^-1/2 of the simple undirected graph, and its degrees. Shapes: N × N, (N,)."""
+    num_nodes = graph.num_rows
+    ends = graph.edge_index.numpy()
+    ends = ends[:, ends[0] != ends[1]]
+    codes = np.unique(
+        np.concatenate([ends[0] * num_nodes + ends[1], ends[1] * num_nodes + ends[0]])
+    )
+    row, col = codes // num_nodes, codes % num_nodes
+    degree = np.bincount(row, minlength=num_nodes)
+    scale = 1 / np.sqrt(np.maximum(degree, 1))
+    return sp.csr_matrix((scale[row] * scale[col], (row, col)), (num_nodes, num_nodes)), degree
+
+
+def _dense_laplacians(
+    normalized: sp.csr_matrix, degree: np.ndarray, nodes: np.ndarray
+) -> np.ndarray:
+    """I - D^-1/2 A D^-1/2, with 0 for isolated nodes. Shapes: nodes (G, n) → (G, n, n)."""
+    count, size = nodes.shape
+    block = normalized[nodes.reshape(-1)].tocoo()
+    laplacians = np.zeros((count, size, size))
+    graph, row = np.divmod(block.row, size)
+    laplacians[graph, row, block.col - nodes[graph, 0]] = -block.data
+    diagonal = np.arange(size)
+    laplacians[:, diagonal, diagonal] = degree[nodes] > 0
+    return laplacians
+
+
+def _sparse_eigenvectors(
+    normalized: sp.csr_matrix, degree: np.ndarray, part: np.ndarray, dim: int
+) -> np.ndarray:
+    """The same of one large graph, by Lanczos iterations. Shapes: (n, at most K) float64.
+
+    I - L has the same eigenvectors, wanted with the largest eigenvalues. Those of eigenvalue 1 are
+    known, √degree on each connected part, and are moved out of the way to -2, below all others:
+    however many parts a graph has, they cost nothing and cannot be taken for what is wanted.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    size = degree.size
+    part = np.unique(part, return_inverse=True)[1]
+    isolated = (degree == 0).astype(np.float64)
+    trivial = np.sqrt(degree) + isolated
+    trivial /= np.sqrt(np.bincount(part, trivial**2))[part]
+    matrix = normalized + sp.diags(isolated)
+
+    def times(x: np.ndarray) -> np.ndarray:
+        x = x.reshape(-1)
+        known = trivial * np.bincount(part, trivial * x)[part]
+        product: np.ndarray = matrix @ x - 3 * known
+        return product
+
+    wanted = min(dim, size - int(part.max()) - 1)
+    if wanted <= 0:
+        return np.zeros((size, 0))
+    operator = LinearOperator((size, size), matvec=times, dtype=np.float64)
+    start = np.random.RandomState(0).randn(size)
+    try:
+        _, vectors = eigsh(operator, wanted, which="LA", v0=start, ncv=max(4 * wanted, 40))
+    except ArpackNoConvergence as error:
+        raise UserError(
+            f"the Laplacian eigenvectors of a graph of {size:,} nodes did not converge: "
+            f"ask for fewer with encoding.dim=, or take encoding=rwse ({error})"
+        ) from error
+    return np.asarray(vectors[:, ::-1])
+
+
+def _signed(vectors: np.ndarray) -> np.ndarray:
+    """The entry of largest size of each vector is positive. Shapes: (G, n, K) → (G, n, K)."""
+    place = np.abs(vectors).argmax(axis=1, keepdims=True)
+    return vectors * np.where(np.take_along_axis(vectors, place, axis=1) < 0, -1.0, 1.0)

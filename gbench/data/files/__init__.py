@@ -1,0 +1,1 @@
+"""Raw files and derived ones: found, fetched, verified, cached."""

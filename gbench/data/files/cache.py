@@ -1,0 +1,102 @@
+"""Where prepared datasets lie, when they are still good, and who may write them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gbench.data.spec import DataCard
+from gbench.errors import UserError
+from gbench.folders import written_whole
+
+FORMAT = 3  # of the packed tensors; raise it when store.py or load.py lay them out differently
+
+
+def path_of(card: DataCard, cache_dir: Path) -> Path:
+    """The file of this dataset with these options, made by this version of its loader's code."""
+    facts = {
+        "format": FORMAT,
+        "loader": card._target_,
+        "code": source_hash(card._target_),
+        "level": card.level,
+        "loss": card.loss,
+        "num_folds": card.num_folds,
+        "split": card.split if card.splits else "",
+        "normalize_features": card.normalize_features,
+        "folder": card.folder,
+        "options": card.options,
+    }
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return folder_of(card.name, cache_dir) / f"{key[:16]}.pt"
+
+
+def folder_of(name: str, cache_dir: Path) -> Path:
+    """Everything derived from one dataset lies here."""
+    return cache_dir / "data" / name
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time prepare `path`; the others wait and then find it made.
+
+    A process that dies lets go of the lock, and the next one removes what it left half written.
+    Raises UserError when the folder cannot be written.
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock").open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in path.parent.glob(f".{path.name}.*.part"):
+            left.unlink(missing_ok=True)
+        yield
+
+
+def describe(path: Path, what: str) -> None:
+    """Say in a small file beside a derived one what it is, for `gbench data list`."""
+    with written_whole(path.with_suffix(".json")) as file:
+        file.write(json.dumps({"what": what}).encode())
+
+
+def description(path: Path) -> str:
+    """What was said of a derived file, or its name."""
+    try:
+        return str(json.loads(path.with_suffix(".json").read_text())["what"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.name
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a disk that is full, read-only or not there into one message."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder} ({error.strerror}): "
+            "choose another folder with cache_dir= or GBENCH_CACHE"
+        ) from error
+
+
+def source_hash(target: str) -> str:
+    """Hash the code of a loader or an encoding: what it made is made again when it changes.
+
+    That is its module, and of gbench's own all of its folder, since these share their readers.
+    """
+    try:
+        spec = importlib.util.find_spec(target.rpartition(".")[0])
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UserError(
+            f"there is no module for the loader '{target}': _target_ must name a function, "
+            "as in my_module.load, and the module must be importable"
+        )
+    module = Path(spec.origin)
+    files = sorted(module.parent.glob("*.py")) if target.startswith("gbench.") else [module]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,0 +1,91 @@
+"""What is computed from a prepared dataset, once, and read from disk afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gbench.data.files import cache
+from gbench.data.files.checksum import checksum
+from gbench.errors import UserError
+from gbench.folders import written_whole
+from gbench.runfolder import helps_another_process
+
+FORMAT = 2  # of the file; raise it when this module lays it out differently
+
+
+class Key(NamedTuple):
+    """All that the result depends on, but for the code of the function, which `path` adds."""
+
+    data: str
+    fingerprint: str  # of the dataset's tensors
+    name: str  # what the file is called by
+    target: str  # the function, as module.function
+    options: Mapping[str, Any]
+
+    def path(self, cache_dir: Path) -> Path:
+        """The file of this result by this version of the code: what changes makes another file."""
+        facts = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "target": self.target,
+            "code": cache.source_hash(self.target),
+            "options": self.options,
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+        return cache.folder_of(self.data, cache_dir) / f"{self.name}-{key[:16]}.pt"
+
+
+def derived(
+    key: Key, compute: Callable[[Callable[..., Any]], dict[str, Tensor]], cache_dir: Path
+) -> dict[str, Tensor]:
+    """The tensors that `compute`, given the function of the key, makes: memory-mapped if kept.
+
+    Raises UserError when the function cannot be found or the cache folder cannot be written.
+    """
+    path = key.path(cache_dir)
+    kept = _read(path)
+    if kept is None:
+        with cache.locked(path):
+            # another process may have made it while this one waited for the lock
+            kept = _read(path) or _make(key, compute, path)
+    return kept
+
+
+def _make(
+    key: Key, compute: Callable[[Callable[..., Any]], dict[str, Tensor]], path: Path
+) -> dict[str, Tensor]:
+    from rich.console import Console
+
+    module, _, name = key.target.rpartition(".")
+    function = getattr(importlib.import_module(module), name, None)
+    if function is None:
+        raise UserError(f"{key.name}: {module} has no function '{name}' (its _target_)")
+    console = Console(stderr=True, quiet=helps_another_process())
+    about = f"computing {key.name} of {key.data}, once; it is kept in {path.parent}"
+    console.print(about, highlight=False, soft_wrap=True)
+    tensors = compute(function)
+    with cache.writing(path.parent):
+        with written_whole(path) as file:
+            torch.save({"tensors": tensors, "checksum": checksum(tensors)}, file)
+        cache.describe(path, " ".join([key.name, *(f"{k}={v}" for k, v in key.options.items())]))
+    return tensors
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    """The tensors on disk, or None where there are none or they are damaged."""
+    if not path.exists():
+        return None
+    try:
+        kept: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
+        tensors: dict[str, Tensor] = kept["tensors"]
+        return tensors if checksum(tensors) == kept["checksum"] else None
+    except Exception:  # a damaged file raises whatever its bytes happen to say; it is made again
+        return None

@@ -1,0 +1,61 @@
+"""Co-purchase and co-author graphs of Shchur et al. (2018), "Pitfalls of GNN Evaluation"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gbench.data.loaders.edges import among, both_directions, largest_component, without_loops
+from gbench.data.loaders.splits import twenty_and_thirty_per_class
+from gbench.data.source import Graph, Source
+from gbench.errors import unknown
+
+SPLITS = ("random", "random-lcc", "dagnn-lcc-quirk")
+RANDOM_SPLITS = 100  # as many as Shchur et al. draw
+
+
+def load(raw: Path, prefix: str, split: str) -> Source:
+    """Read `<prefix>.npz`, sparse matrices of links and of words, as PyG does.
+
+    Links count in both directions, loops are dropped, and a word is there or not. Each split has 20
+    nodes of each class to train and 30 to validate on, drawn
+
+    * `random`: from all nodes;
+    * `random-lcc`: from the largest connected component, to which the graph is reduced (Shchur et
+      al.);
+    * `dagnn-lcc-quirk`: as the code of DAGNN (Liu, Gao and Ji, KDD 2020) draws them for its
+      published numbers on the Amazon graphs. It takes positions within the component for nodes of
+      the whole graph, so that the labels it sees there are others and classes not balanced.
+
+    Raises UserError for another split.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    from scipy.sparse import csr_matrix
+
+    with np.load(raw / f"{prefix}.npz", allow_pickle=False) as arrays:
+        words, links = (
+            csr_matrix(
+                tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr")),
+                arrays[f"{name}_shape"],
+            )
+            for name in ("attr", "adj")
+        )
+        y = torch.from_numpy(arrays["labels"]).long()
+    words.sum_duplicates()
+    words.data[words.data > 0] = 1
+    x = torch.from_numpy(words.toarray().astype(np.float32, copy=False))
+    edge_index = torch.from_numpy(np.stack(links.tocoo().coords)).long()
+    edge_index = both_directions(without_loops(edge_index), len(y))
+
+    seen = y
+    if split != "random":
+        component = largest_component(edge_index, len(y))
+        seen = y[component]
+    if split == "random-lcc":
+        edge_index = among(edge_index, component, len(y))
+        x, y = x[component], seen
+    splits = [twenty_and_thirty_per_class(seen.numpy(), seed=fold) for fold in range(RANDOM_SPLITS)]
+    return Source([Graph(x, edge_index, y)], splits, num_outputs=int(y.max()) + 1)

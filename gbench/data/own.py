@@ -1,0 +1,227 @@
+"""A folder of your own: data=folder data.path=FOLDER, for `gbench train` and the other verbs.
+
+nodes.csv     id, label, graph (where there are several); every other column is a feature, a number
+edges.csv     source, target: ids of nodes; every other column is a category (word or whole number)
+graphs.csv    id, label: if it is there, graphs are predicted, and the labels of nodes are not
+splits.csv    id, part (train, valid or test), fold (0, 1, ...; may be left out)
+dataset.yaml  task (classification, multi-label, regression), metric, directed, source, licence,
+              citation; any of them may be left out
+
+The first line of a CSV file names its columns. Several labels are columns label_NAME; an empty one
+is unknown. If dataset.yaml does not say the task, the labels do: words and whole numbers are
+classes, other numbers are to be regressed, and several columns of nothing but 0 and 1 are tasks of
+their own (multi-label). The metric is accuracy, rocauc (or ap) and mae (or rmse). Edges count in
+both directions, and repeated ones once; with `directed: true` as they stand. Without features every
+node has a 1. Without splits.csv there are ten random splits into 60, 20 and 20 %.
+
+A saved PyG dataset (.pt, a Data, a list of them, or what InMemoryDataset saves) in the folder, or
+named by data.path=FILE.pt, takes the place of the first three files; its masks are splits.
+
+Results stand under the folder's name and a hash of its files, so that no two contents mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gbench.choices import read_yaml
+from gbench.data.files import raw
+from gbench.data.spec import Level
+from gbench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pandas import Series
+    from torch import Tensor
+
+    from gbench.data.loaders.table import Table
+
+TASKS = {  # each with the loss of its metrics; the first metric is the usual one
+    "classification": {"accuracy": "cross-entropy"},
+    "multi-label": {"rocauc": "bce", "ap": "bce"},
+    "regression": {"mae": "l1", "rmse": "mse"},
+}
+LOWER_IS_BETTER = ("mae", "rmse")
+ABOUT = "dataset.yaml"
+SAID = ("task", "metric", "directed", "source", "licence", "citation")
+FOLDS_DRAWN = 10
+MOST_CLASSES = 100  # of whole numbers that nobody called classes
+
+
+class Description(NamedTuple):
+    """How to read a folder: what its dataset.yaml says, and the rules for what it does not."""
+
+    level: Level
+    task: str
+    metric: str
+    num_folds: int  # that splits.csv lists; 0: there is none
+    said: Mapping[str, Any]
+
+
+class Items(NamedTuple):
+    """What is to be predicted of N nodes or graphs. Shapes: y (N,) or (N, T), is_known (N,)."""
+
+    ids: Series
+    y: Tensor
+    is_known: np.ndarray
+    num_outputs: int
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """The facts of `data=folder`, to lay over those of its YAML.
+
+    The name is that of the folder and the start of a hash of its files, so that results of one
+    content never stand beside those of another. Raises UserError for what is wrong with the folder.
+    """
+    folder, saved = _parts_of(path)
+    about = described(folder, saved)
+    names = [saved] if saved else ["nodes.csv", "edges.csv", "graphs.csv"]
+    files = {
+        name: raw.digest(folder / name)
+        for name in (*names, "splits.csv", ABOUT)
+        if (folder / name).is_file()
+    }
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    root = folder.parent if folder.name == "processed" else folder
+    title = Path(saved).stem if path.is_file() and saved != "data.pt" else root.name
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.") or "folder"
+    drawn = "stratified-60-20-20" if about.task == "classification" else "random-60-20-20"
+    return {
+        "name": f"{slug}-{digest[:8]}",
+        "level": about.level,
+        "loss": TASKS[about.task][about.metric],
+        "metric": about.metric,
+        "direction": "min" if about.metric in LOWER_IS_BETTER else "max",
+        "split": "own" if about.num_folds else drawn,
+        "num_folds": about.num_folds or FOLDS_DRAWN,
+        "folder": str(folder),
+        "download": [{"url": "", "files": files}],
+        **({"saved": saved} if saved else {}),
+        **{key: str(about.said[key]) for key in SAID[3:] if key in about.said},
+    }
+
+
+def described(folder: Path, saved: str) -> Description:
+    """Read dataset.yaml, and of the tables what decides level and task."""
+    said = _said(folder)
+    if saved:
+        from gbench.data.loaders.saved import kind_of
+
+        if "directed" in said:
+            raise UserError(f"{folder / ABOUT}: directed: the edges in {saved} stay as they are")
+        level, guess, num_folds = kind_of(folder / saved)
+    else:
+        level = "graph" if (folder / "graphs.csv").is_file() else "node"
+        guess, num_folds = "", 0
+    if (folder / "splits.csv").is_file():
+        num_folds = _num_folds(folder / "splits.csv")
+    task = said.get("task") or guess or _guessed_task(labels_of(folder, level))
+    metric = said.get("metric", next(iter(TASKS[task])))
+    if metric not in TASKS[task]:
+        raise UserError(f"{folder / ABOUT}: {unknown(f'metric of {task}', metric, TASKS[task])}")
+    return Description(level, task, metric, num_folds, said)
+
+
+def labels_of(folder: Path, level: Level) -> tuple[Table, list[str]]:
+    """The table that holds the labels, with the names of their columns."""
+    table = table_of(folder, f"{level}s.csv")
+    names = [name for name in table.columns if name == "label" or name.startswith("label_")]
+    if not names:
+        raise UserError(
+            f"{table.path}:1: there is no column 'label' (or label_NAME, where there are several), "
+            f"only {', '.join(table.columns)}"
+        )
+    return table, names
+
+
+def table_of(folder: Path, name: str) -> Table:
+    """One of the CSV files, with ids and labels as they are written."""
+    from gbench.data.loaders.table import Table
+
+    path = folder / name
+    if not path.is_file():
+        raise UserError(f"{folder} has no {name}: see `gbench data --help`")
+    needed = {"edges.csv": ["source", "target"], "splits.csv": ["id", "part"]}.get(name, ["id"])
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        columns = [column.strip() for column in file.readline().strip().split(",")]
+    words = [c for c in columns if c in ("id", "graph", "source", "target", "part", "fold")]
+    labels = [c for c in columns if c == "label" or c.startswith("label_")]
+    return Table(path, needed, [*words, *labels])
+
+
+def _parts_of(path: Path) -> tuple[Path, str]:
+    """The folder, and the name of the saved dataset in it, if it is one."""
+    path = path.expanduser().absolute()
+    if path.is_file():
+        return path.parent, path.name
+    if not path.is_dir():
+        raise UserError(f"data.path={path}: there is no such folder or file")
+    if (path / "nodes.csv").is_file():
+        return path, ""
+    for folder in (path, path / "processed"):
+        found = [f.name for f in folder.glob("*.pt") if not f.name.startswith("pre_")]
+        if len(found) == 1:
+            return folder, found[0]
+        if found:
+            raise UserError(f"{folder} has several saved datasets: name one, as in data.path=FILE")
+    raise UserError(
+        f"{path} has neither a nodes.csv nor a saved PyG dataset (.pt): see `gbench data --help`"
+    )
+
+
+def _said(folder: Path) -> dict[str, Any]:
+    from yaml import YAMLError
+
+    path = folder / ABOUT
+    try:
+        said = read_yaml(path) if path.is_file() else {}
+    except (YAMLError, ValueError, OSError) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+    for key in said:
+        if key not in SAID:
+            raise UserError(f"{path}: {unknown('key', str(key), SAID)}")
+    if said.get("task", "regression") not in TASKS:
+        raise UserError(f"{path}: {unknown('task', str(said['task']), TASKS)}")
+    if not isinstance(said.get("directed", False), bool):
+        raise UserError(f"{path}: directed is {said['directed']}, allowed are true and false")
+    return said
+
+
+def _guessed_task(labels: tuple[Table, Sequence[str]]) -> str:
+    """What the labels look like."""
+    import numpy as np
+    import pandas
+
+    table, names = labels
+    known = pandas.concat([table.words(name) for name in names])
+    known = known[known != ""]
+    values = pandas.to_numeric(known, errors="coerce").to_numpy(dtype=np.float64)
+    if len(names) > 1:
+        return "multi-label" if np.isin(values, (0, 1)).all() else "regression"
+    if np.isnan(values).any():
+        return "classification"
+    if (values % 1 != 0).any():
+        return "regression"
+    if np.unique(values).size > MOST_CLASSES:
+        raise UserError(
+            f"{table.path}: label has {np.unique(values).size} different whole numbers: write "
+            f"`task: classification` or `task: regression` in {ABOUT} beside it"
+        )
+    return "classification"
+
+
+def _num_folds(path: Path) -> int:
+    table = table_of(path.parent, path.name)
+    table.only(("id", "part", "fold"))
+    if "fold" not in table.columns or not len(table):
+        return 1
+    folds = table.words("fold")
+    table.refuse(
+        ~folds.str.fullmatch(r"\d{1,4}"), lambda row: f"fold '{folds[row]}': not 0, 1, 2, ..."
+    )
+    return int(folds.astype(int).max()) + 1

@@ -1,0 +1,1 @@
+"""Overlapping patches of graphs, cut anew for every epoch of training."""

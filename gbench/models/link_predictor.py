@@ -1,0 +1,49 @@
+"""Link prediction with any node-level model, as OGB's examples do it (Hu et al., NeurIPS 2020).
+
+Legend: N nodes, P pairs, D hidden_dim.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gbench.data.batch import Batch
+
+PAIRS_AT_ONCE = 65_536  # one D = 256 activation of so many pairs is 64 MiB
+
+
+class LinkPredictor(nn.Module):
+    """logit(u, v) = MLP(h_u ⊙ h_v), h the embeddings that a node-level model computes.
+
+    Each layer of the MLP but the last is followed by ReLU and dropout. The product makes the answer
+    independent of the order of a pair.
+
+    Shapes: encoder's h (N, D), batch.pairs (P, 2) → (P, 1).
+    """
+
+    def __init__(
+        self, encoder: nn.Module, *, hidden_dim: int, num_layers: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        widths = [hidden_dim] * num_layers + [1]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.dropout = dropout
+
+    def forward(self, batch: Batch) -> Tensor:
+        assert batch.pairs is not None
+        embeddings = self.encoder(batch)
+        chunks = batch.pairs.split(PAIRS_AT_ONCE)
+        return torch.cat([self._logits(embeddings, pairs) for pairs in chunks])
+
+    def _logits(self, embeddings: Tensor, pairs: Tensor) -> Tensor:
+        # F.embedding, because its backward adds in a fixed order where indexing's does not
+        x = F.embedding(pairs[:, 0], embeddings) * F.embedding(pairs[:, 1], embeddings)
+        for layer in self.layers[:-1]:
+            x = F.dropout(layer(x).relu(), self.dropout, self.training)
+        out: Tensor = self.layers[-1](x)
+        return out

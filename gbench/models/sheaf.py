@@ -1,0 +1,176 @@
+"""NSD: Bodnar et al., "Neural Sheaf Diffusion", NeurIPS 2022, the discrete model.
+
+Legend: N nodes, B graphs, d stalk dimension, C channels of a stalk (d + the fixed ones), F
+hidden_dim, D = C · F.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gbench.data.batch import Batch
+from gbench.data.spec import DataSpec
+from gbench.limits import check_limits
+from gbench.models.dropout import dropout
+from gbench.models.encoders import input_features
+from gbench.models.linear import Linear
+from gbench.models.readout import Readout
+from gbench.models.sheaf_learner import EdgeWeightLearner, Sheaf, SheafLearner, undirected
+
+
+class Stalks(nn.Module):
+    """A vector over each node: W_12 drop(elu(W_1 drop(x) + b)), W_12 with `second_linear` alone.
+
+    Shapes: x (N, features) → (N, D) → (N, C, F), float32 under autocast as well: what follows has
+    inverse square roots.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        channels: int,
+        hidden_dim: int,
+        *,
+        use_act: bool,
+        second_linear: bool,
+        input_dropout: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.shape = channels, hidden_dim
+        self.use_act = use_act
+        self.input_dropout, self.dropout = input_dropout, dropout
+        width = channels * hidden_dim
+        self.features, in_dim = input_features(spec, width)
+        self.first = Linear(in_dim, width)
+        self.second = nn.Linear(width, width) if second_linear else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        x = dropout(self.features(batch), self.input_dropout, self.training)
+        x = self.first(x)
+        x = functional.elu(x) if self.use_act else x
+        x = dropout(x, self.dropout, self.training)
+        x = x if self.second is None else self.second(x)
+        out: Tensor = x.to(self.first.weight.dtype).unflatten(1, self.shape)
+        return out
+
+
+class NSD(nn.Module):
+    """Diffusion on a sheaf that is learned anew in each layer (once with `linear`).
+
+    x_0 = the stalks; x_{t+1} = (1 + tanh ε_t) x_t - elu(Δ(x_t) (I ⊗ W_1) drop(x_t) W_2), where ε_t
+    is a number for each channel that starts at 0, W_1 starts at I and W_2 orthogonal; the logits
+    are W readout(x_T) + b. A layer's sheaf is learned from drop(x_t), that of the first from x_0
+    undropped. On directed data each edge counts in both directions; edges' features are not used.
+
+    Shapes: x (N, features) → x_t (N, C, F) → (N, D) → (N, classes), or (B, D) → (B, classes).
+    Raises UserError for values outside gbench/limits.py and as `SheafLearner` does.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        maps: str,
+        orthogonal: str,
+        stalk_dim: int,
+        add_lp: bool,
+        add_hp: bool,
+        hidden_dim: int,
+        num_layers: int,
+        linear: bool,
+        sparse_learner: bool,
+        edge_weights: bool,
+        deg_normalised: bool,
+        left_weights: bool,
+        right_weights: bool,
+        use_act: bool,
+        second_linear: bool,
+        input_dropout: float,
+        dropout: float,
+        readout: str,
+    ) -> None:
+        super().__init__()
+        check_limits(
+            {
+                "model.maps": maps,
+                "model.orthogonal": orthogonal,
+                "model.stalk_dim": stalk_dim,
+                "model.hidden_dim": hidden_dim,
+                "model.num_layers": num_layers,
+                "model.input_dropout": input_dropout,
+                "model.dropout": dropout,
+            }
+        )
+        channels = stalk_dim + add_lp + add_hp
+        width = channels * hidden_dim
+        self.dropout, self.use_act = dropout, use_act
+        self.stalks = Stalks(
+            spec,
+            channels,
+            hidden_dim,
+            use_act=use_act,
+            second_linear=second_linear,
+            input_dropout=input_dropout,
+            dropout=dropout,
+        )
+        learners = 1 if linear else num_layers
+        # `sheaf_learners.` is the prefix of what the authors' sheaf_decay decays
+        self.sheaf_learners = nn.ModuleList(
+            SheafLearner(
+                maps=maps,
+                orthogonal=orthogonal,
+                stalk_dim=stalk_dim,
+                hidden_dim=hidden_dim,
+                sparse_learner=sparse_learner,
+                deg_normalised=deg_normalised,
+                add_lp=add_lp,
+                add_hp=add_hp,
+            )
+            for _ in range(learners)
+        )
+        has_weights = maps == "orthogonal" and edge_weights
+        self.weight_learners = nn.ModuleList(
+            EdgeWeightLearner(width) for _ in range(learners if has_weights else 0)
+        )
+        self.left = nn.ModuleList(
+            nn.Linear(channels, channels, bias=False) if left_weights else nn.Identity()
+            for _ in range(num_layers)
+        )
+        self.right = nn.ModuleList(
+            nn.Linear(hidden_dim, hidden_dim, bias=False) if right_weights else nn.Identity()
+            for _ in range(num_layers)
+        )
+        for left, right in zip(self.left, self.right, strict=True):
+            if isinstance(left, nn.Linear):
+                nn.init.eye_(left.weight)
+            if isinstance(right, nn.Linear):
+                nn.init.orthogonal_(right.weight)
+        self.epsilons = nn.ParameterList(torch.zeros(channels, 1) for _ in range(num_layers))
+        self.readout = Readout(spec, readout)
+        self.head = nn.Linear(width, spec.num_outputs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        graph = undirected(batch)
+        x = self.stalks(batch)
+        with torch.autocast(x.device.type, enabled=False):
+            for layer, epsilon in enumerate(self.epsilons):
+                if layer < len(self.sheaf_learners):
+                    seen = dropout(x, self.dropout, self.training) if layer else x
+                    weights = self.weight_learners
+                    weight = weights[layer](graph, seen) if len(weights) else None
+                    sheaf: Sheaf = self.sheaf_learners[layer](graph, seen, weight)
+                step = dropout(x, self.dropout, self.training)
+                step = sheaf.laplacian(self.right[layer](times(self.left[layer], step)))
+                step = functional.elu(step) if self.use_act else step
+                x = (1 + epsilon.tanh()) * x - step
+            out: Tensor = self.head(self.readout(batch, x.flatten(1)))
+        return out
+
+
+def times(left: nn.Module, x: Tensor) -> Tensor:
+    """(I ⊗ W) x, a matrix on each stalk. Shapes: (N, C, F) → (N, C, F)."""
+    out: Tensor = left(x.transpose(1, 2)).transpose(1, 2)
+    return out

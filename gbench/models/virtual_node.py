@@ -1,0 +1,38 @@
+"""A virtual node: what OGB's molecule models add to a GNN, not a change of the graphs.
+
+Gilmer et al. (ICML 2017) join one more node to all others of a graph. In the form that Hu et al.
+(NeurIPS 2020) report, and that tables mean by "-virtual", its messages have a network of their own
+and no edges or features, so that it belongs to the model: `model.virtual_node=true`.
+
+Legend: N nodes, B graphs, D hidden_dim.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gbench.data.batch import Batch
+from gbench.kernels import segment_reduce
+from gbench.models.norm_act import NormAct
+
+
+class VirtualNode(nn.Module):
+    """One more node per graph, joined to all others: v ← dropout(MLP(Σ_{i in graph} x_i + v)).
+
+    MLP = linear, batch norm, ReLU, linear, batch norm, ReLU, with 2 D inner units.
+
+    Shapes: x (N, D), v (B, D) → (B, D).
+    """
+
+    def __init__(self, dim: int, *, dropout: float) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, 2 * dim),
+            NormAct(2 * dim, norm=True, relu=True, dropout=0.0),
+            nn.Linear(2 * dim, dim),
+            NormAct(dim, norm=True, relu=True, dropout=dropout),
+        )
+
+    def forward(self, batch: Batch, x: Tensor, v: Tensor) -> Tensor:
+        out: Tensor = self.mlp(segment_reduce(batch.node_ptr, x, "sum") + v)
+        return out

@@ -1,0 +1,128 @@
+"""What a model says of the nodes of a big graph, layer by layer in chunks of nodes.
+
+Each layer is computed for all nodes before the next, so that nothing is sampled and nothing is
+computed twice: the answer is that of the whole graph as one batch. At any time there are two
+layers' outputs, N × F each, and what one chunk needs: at most ENTRIES_AT_ONCE in-neighbours (more
+only for a single node that has more), their rows of the layer before, and the layer's own
+activations for them.
+
+Legend: N nodes, T targets, F features, R rows of a chunk, M those and their in-neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from gbench.data.batch import Batch
+from gbench.data.big.neighbours import surroundings
+from gbench.data.big.part import Part, Pattern, batch_of
+from gbench.data.store import GraphStore
+from gbench.errors import UserError
+from gbench.kernels.csr import CSR
+from gbench.train.parts import ahead
+
+# Rows of F floats are 4 F bytes: 2^17 of them with F = 64 are 32 MiB.
+ENTRIES_AT_ONCE = 1 << 17
+
+Step = Callable[[Batch, Tensor], Tensor]
+
+
+class LayerWise(Protocol):
+    """What such a model has besides `forward`, which for a whole graph is embed and all steps.
+
+    Every step looks one hop. The graph of its batch has R rows and M columns: the columns are the
+    nodes whose outputs of the step before it gets, the first R of them are the rows to answer for.
+    """
+
+    def embed(self, batch: Batch) -> Tensor:
+        """What needs no neighbours. Shapes: batch.x (R, F) → (R, D)."""
+
+    def steps(self) -> Sequence[Step]:
+        """The layers. Shapes: x (M, D) → (R, D); the last one returns the outputs (R, C)."""
+
+
+def layer_wise(model: nn.Module, name: str) -> LayerWise:
+    """The model, if it can be evaluated so; UserError if it cannot."""
+    if not (hasattr(model, "embed") and hasattr(model, "steps")):
+        raise UserError(
+            f"model {name} cannot be evaluated on parts of a graph: it has no `embed` and `steps` "
+            "(see gbench/train/layerwise.py). Take batching=full"
+        )
+    return cast("LayerWise", model)
+
+
+def through_layers(model: nn.Module, batch: Batch) -> Tensor:
+    """The outputs for a part's R rows. Shapes: batch.x (M, F) → (R, C)."""
+    layers = cast("LayerWise", model)
+    x = layers.embed(batch)
+    for index, step in enumerate(layers.steps()):
+        x = step(batch.layer(index), x)
+    return x
+
+
+def predict(
+    model: nn.Module, store: GraphStore, pattern: Pattern, ids: Tensor, device: torch.device
+) -> Tensor:
+    """The outputs for the nodes `ids`, on the store's device. Shapes: (T,) → (T, C)."""
+    layers = cast("LayerWise", model)
+    steps = layers.steps()
+    everyone, ids = torch.arange(pattern.num_nodes), ids.cpu()
+
+    def alone(rows: Tensor) -> Part:
+        none = torch.empty(0, dtype=torch.int64)
+        graph, _ = CSR.from_edge_index(none.expand(2, -1), rows.numel())
+        return Part((graph,), rows.int(), none)
+
+    def embed(batch: Batch, _: Tensor) -> Tensor:
+        return layers.embed(batch)
+
+    # the store of each layer holds what the layer before it made
+    rows = everyone if steps else ids
+    store = _with_rows(store, _computed(embed, store, _chunks(pattern, rows), alone, device))
+    for step in steps:
+        chunks = _chunks(pattern, ids if step is steps[-1] else everyone)
+        made = _computed(step, store, chunks, partial(surroundings, pattern), device)
+        store = _with_rows(store, made)
+    return store.x
+
+
+def _computed(
+    step: Step,
+    store: GraphStore,
+    chunks: Sequence[Tensor],
+    cut: Callable[[Tensor], Part],
+    device: torch.device,
+) -> Tensor:
+    """What a step answers for all rows of the chunks, one chunk after another."""
+    out, done = store.x, 0
+    batches = ahead(lambda rows: batch_of(store, cut(rows)).to(device), chunks, 1)
+    for batch in batches:
+        made = step(batch.layer(0), batch.x)
+        if not done:
+            out = made.new_empty(sum(map(len, chunks)), made.size(1), device=store.device)
+        out[done : done + made.size(0)] = made
+        done += made.size(0)
+    return out
+
+
+def _with_rows(store: GraphStore, x: Tensor) -> GraphStore:
+    return replace(store, x=x, pe=None, memo={})
+
+
+def _chunks(pattern: Pattern, rows: Tensor) -> list[Tensor]:
+    """Consecutive `rows`, each chunk with at most ENTRIES_AT_ONCE in-neighbours and rows."""
+    size = (pattern.rowptr.diff()[rows] + 1).cumsum(0)
+    chunks: list[Tensor] = []
+    first = 0
+    while first < rows.numel() or not chunks:
+        used = int(size[first - 1]) if first else 0
+        end = int(torch.searchsorted(size, used + ENTRIES_AT_ONCE, right=True))
+        chunks.append(rows[first : max(end, first + 1)])
+        first += chunks[-1].numel()
+    return chunks

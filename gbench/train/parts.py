@@ -1,0 +1,78 @@
+"""Batches that are parts of one big graph, cut ahead of the training that uses them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from gbench.data.batch import Batch
+from gbench.data.big.part import Part, Pattern, batch_of
+from gbench.data.store import GraphStore
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Cutter(Protocol):
+    """What the `_target_` of a `batching` choice makes: see gbench/data/big/neighbours.py."""
+
+    pattern: Pattern
+
+    def epoch(self, generator: torch.Generator, rank: int, world_size: int) -> list[Tensor]:
+        """What each batch of an epoch is about; of several devices, this one's share of each."""
+
+    def cut(self, chunk: Tensor, draw: int) -> Part:
+        """The part for one of them; `draw` seeds whatever is random about it."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How one big graph is trained on in parts."""
+
+    cutter: Cutter
+    workers: int
+
+
+def training_parts(
+    batching: Batching,
+    store: GraphStore,
+    generator: torch.Generator,
+    *,
+    rank: int,
+    world_size: int,
+    count: int,
+) -> Iterator[Batch]:
+    """The first `count` batches of an epoch that depends on the generator alone."""
+    chunks = batching.cutter.epoch(generator, rank, world_size)
+    draws = torch.randint(2**62, (len(chunks),), generator=generator).tolist()
+
+    def make(job: tuple[Tensor, int]) -> Batch:
+        return batch_of(store, batching.cutter.cut(*job))
+
+    jobs = islice(zip(chunks, draws, strict=True), count)
+    yield from ahead(make, jobs, batching.workers)
+
+
+def ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """What `work` makes of each item, in their order, made by threads while the last one is used.
+
+    At most `workers` + 1 results wait.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="parts") as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # when training ends early, do not begin what is no longer wanted
+            pool.shutdown(wait=False, cancel_futures=True)

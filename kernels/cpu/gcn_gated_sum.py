@@ -1,0 +1,271 @@
+"""CPU, numba: hop by hop over panels (panels.py), whose column F holds the scores of the gates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+import torch
+from numba import int32, types, uint32, uint64
+from numba.extending import overload
+from torch import Tensor
+
+from gbench.kernels.cpu.panels import hop, inverse_root, pack, steps_of
+from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
+from gbench.kernels.cpu.vectors import load, row, store, total_of
+from gbench.kernels.panel_width import padded, panel_width
+
+F32 = numpy.float32
+
+
+def gcn_gated_sum(
+    rowptr: Tensor,
+    col: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    degree: Tensor | None,
+    x: Tensor,
+    score: Tensor,
+    bias: Tensor,
+    hops: int,
+    keeps: bool,
+) -> tuple[Tensor, Tensor]:
+    """The forward of gbench/kernels/gcn_gated_sum.py."""
+    num_nodes, width = x.shape
+    slots = hops + 1 if keeps else min(hops + 1, 2)
+    hidden = unset((slots * num_nodes * padded(width + 1),), score.dtype)
+    out = unset(x.shape, x.dtype)
+    scale = inverse_root(array(rowptr), None if degree is None else array(degree), array(score))
+    lanes, panels = _panels(hidden, slots, num_nodes, width)
+    graph = (array(rowptr), array(col), scale, scale * scale, 1 / scale)
+    buffers = (panels, numpy.empty_like(panels[0]), numpy.empty_like(scale), array(out))
+    work = (col.numel() + num_nodes) * width
+    for steps in steps_of(hops + 1, work):
+        given = (lanes, graph, array(x), array(score), float(bias), *buffers, hops, *steps)
+        run(_forward, count_chunks(work), *given)
+    return out, hidden if keeps else hidden.new_empty(0)
+
+
+def gcn_gated_sum_backward(
+    grad: Tensor,
+    rowptr: Tensor,
+    rowptr_t: Tensor,
+    col_t: Tensor,
+    degree: Tensor | None,
+    hidden: Tensor,
+    bias: Tensor,
+    hops: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of gbench/kernels/gcn_gated_sum.py; of x, as if the score were none of it."""
+    num_nodes, width = grad.shape
+    scale = inverse_root(array(rowptr), None if degree is None else array(degree), array(hidden))
+    lanes, kept = _panels(hidden, hops + 1, num_nodes, width)
+    graph = (array(rowptr_t), array(col_t), scale, scale * scale, 1 / scale)
+    slopes = torch.zeros(num_nodes, dtype=hidden.dtype)
+    sums = numpy.empty((2, *kept.shape[1:]), scale.dtype)
+    buffers = (kept, sums, numpy.empty_like(scale), numpy.empty_like(scale), array(slopes))
+    grad_x = torch.empty(grad.shape, dtype=grad.dtype)
+    grad_score = torch.empty(num_nodes, dtype=hidden.dtype)
+    results = (array(grad_x), array(grad_score))
+    work = 2 * (col_t.numel() + num_nodes) * width
+    for steps in steps_of(hops + 1, work):
+        given = (lanes, graph, array(grad), float(bias), *buffers, *results, *steps)
+        run(_backward, count_chunks(work), *given)
+    return grad_x, grad_score, slopes.sum().to(bias.dtype)
+
+
+def _panels(memory: Tensor, slots: int, num_nodes: int, width: int) -> tuple[tuple[int, ...], Any]:
+    """The memory as panels (slots, panels, N, P) that hold width + 1 columns."""
+    lanes = panel_width(width + 1)
+    panels = array(memory).reshape(slots, padded(width + 1) // lanes, num_nodes, lanes)
+    return (0,) * lanes, panels
+
+
+def _sigmoid(value: Any) -> Any:
+    """1 / (1 + exp(-value))."""
+
+
+@overload(_sigmoid, inline="always")
+def _overload_sigmoid(value):  # type: ignore[no-untyped-def]
+    return _fast_sigmoid if value == types.float32 else _exact_sigmoid
+
+
+def _exact_sigmoid(value):  # type: ignore[no-untyped-def]
+    return 1 / (1 + math.exp(-value))
+
+
+def _fast_sigmoid(value):  # type: ignore[no-untyped-def]
+    """To 1.4e-7 of the value, in instructions of which LLVM makes vectors, as of no call of exp.
+
+    exp(t) = 2^n exp(r) with n whole and |r| ≤ ln(2) / 2, for which eight terms are exact enough.
+    """
+    t = F32(87) if value < F32(-87) else (F32(-87) if value > F32(87) else -value)
+    n = numpy.floor(t * F32(1 / math.log(2)) + F32(0.5))
+    r = t - n * F32(math.log(2))
+    series = F32(1 / 5040) * r + F32(1 / 720)
+    series = (series * r + F32(1 / 120)) * r + F32(1 / 24)
+    series = (series * r + F32(1 / 6)) * r + F32(1 / 2)
+    series = (series * r + F32(1)) * r + F32(1)
+    exponent = uint32(int32(n) + int32(127)) << uint32(23)
+    return F32(1) / (F32(1) + series * numpy.uint32(exponent).view(numpy.float32))
+
+
+@compiled
+def _gates(score: Any, root: Any, bias: Any, gate: Any) -> None:
+    """σ(score + bias) of each row, whose score comes times D^-1/2.
+
+    Over slices, from 0 on: an index that may be negative is a branch, and LLVM makes no vectors.
+    """
+    for i in range(len(gate)):
+        gate[i] = score[i] * root[i] + bias
+    for i in range(len(gate)):
+        gate[i] = _sigmoid(gate[i])
+
+
+@compiled
+def _put_scores(begin: int, end: int, score: Any, scale: Any, panel: Any, lane: int) -> None:
+    for i in range(uint64(begin), uint64(end)):
+        panel[i, lane] = score[i] * scale[i]
+
+
+@compiled
+def _add_gated(
+    lanes: Any, begin: int, end: int, panel: Any, gate: Any, is_first: bool, total: Any
+) -> None:
+    for i in range(uint64(begin), uint64(end)):
+        part = row(lanes, panel, i) * gate[i]
+        store(part if is_first else part + row(lanes, total, i), total, i, 0)
+
+
+@compiled
+def _unpack(
+    lanes: Any, begin: int, end: int, panel: Any, factor: Any, out: Any, column: int
+) -> None:
+    for i in range(uint64(begin), uint64(end)):
+        store(row(lanes, panel, i) * factor[i], out, i, column)
+
+
+@compiled
+def _forward(
+    first: int,
+    last: int,
+    num_chunks: int,
+    lanes: Any,
+    graph: Any,
+    x: Any,
+    score: Any,
+    bias: float,
+    panels: Any,
+    total: Any,
+    gate: Any,
+    out: Any,
+    hops: int,
+    step: int,
+    end_step: int,
+) -> int:
+    """Steps of a chunk of the rows: step k makes H_k and adds its part to the sum."""
+    rowptr, col, scale, between, root = graph
+    begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
+    slots, count, _, width = panels.shape
+    lane, offset = x.shape[1] - (count - 1) * width, scale.dtype.type(bias)
+    for k in range(step, end_step):
+        before, here = panels[(k - 1) % slots], panels[k % slots]
+        for p in range(count):
+            if k == 0:
+                pack(lanes, begin, end, x, p * width, scale, here[p])
+            else:
+                hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
+        if k == 0:
+            _put_scores(begin, end, score, scale, here[count - 1], lane)
+        _gates(here[count - 1, begin:end, lane], root[begin:end], offset, gate[begin:end])
+        for p in range(count):
+            _add_gated(lanes, begin, end, here[p], gate, k == 0, total[p])
+            if k == hops:
+                _unpack(lanes, begin, end, total[p], root, out, p * width)
+    return 0
+
+
+@compiled
+def _add_grad(
+    lanes: Any,
+    begin: int,
+    end: int,
+    grad: Any,
+    column: int,
+    hidden: Any,
+    gate: Any,
+    scale: Any,
+    is_first: bool,
+    total: Any,
+    product: Any,
+) -> None:
+    """Add the gated gradient to the walk's sum, and its product with H_k to `product`."""
+    for i in range(uint64(begin), uint64(end)):
+        value = load(lanes, grad, i, column)
+        product[i] += total_of(value * row(lanes, hidden, i))
+        part = value * (gate[i] * scale[i])
+        store(part if is_first else part + row(lanes, total, i), total, i, 0)
+
+
+@compiled
+def _backward(
+    first: int,
+    last: int,
+    num_chunks: int,
+    lanes: Any,
+    graph: Any,
+    grad: Any,
+    bias: float,
+    kept: Any,
+    sums: Any,
+    gate: Any,
+    slope: Any,
+    slopes: Any,
+    grad_x: Any,
+    grad_score: Any,
+    step: int,
+    end_step: int,
+) -> int:
+    """Steps of a chunk of the rows: step t adds the gradient of H_k, k = K - t, to the walk's."""
+    rowptr, col, scale, between, root = graph
+    begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
+    slots, count, _, width = kept.shape
+    lane, offset = grad.shape[1] - (count - 1) * width, scale.dtype.type(bias)
+    for t in range(step, end_step):
+        hidden, before, here = kept[slots - 1 - t], sums[(t - 1) % 2], sums[t % 2]
+        _gates(hidden[count - 1, begin:end, lane], root[begin:end], offset, gate[begin:end])
+        slope[begin:end] = 0
+        for p in range(count):
+            if t > 0:
+                hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
+            column = p * width
+            _add_grad(
+                lanes, begin, end, grad, column, hidden[p], gate, scale, t == 0, here[p], slope
+            )
+        _add_slopes(begin, end, gate, scale, root, slope, here[count - 1], lane, slopes)
+        if t == slots - 1:
+            for p in range(count):
+                _unpack(lanes, begin, end, here[p], root, grad_x, p * width)
+            for i in range(uint64(begin), uint64(end)):
+                grad_score[i] = here[count - 1, i, lane] * root[i]
+    return 0
+
+
+@compiled
+def _add_slopes(
+    begin: int,
+    end: int,
+    gate: Any,
+    scale: Any,
+    root: Any,
+    slope: Any,
+    panel: Any,
+    lane: int,
+    slopes: Any,
+) -> None:
+    """The gradient of each score, ⟨ȳ, H_k⟩ σ', to the walk's sum and to the bias's."""
+    for i in range(uint64(begin), uint64(end)):
+        one = slope[i] * root[i] * gate[i] * (1 - gate[i])
+        panel[i, lane] += one * scale[i]
+        slopes[i] += one

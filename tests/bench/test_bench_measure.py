@@ -1,0 +1,71 @@
+"""The clockwork of `gbench bench`, against clocks and allocations whose answer is known."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from gbench.bench import measure
+
+CPU = torch.device("cpu")
+
+
+def test_a_ratio_cancels_what_both_sides_suffered() -> None:
+    noise = np.random.default_rng(0).uniform(1, 3, 25)  # a busy machine: each round differs
+    found = measure.ratio(list(6 * noise), list(2 * noise))
+    assert found == pytest.approx((3, 3, 3))
+
+
+def test_the_interval_holds_the_middle_and_widens_with_the_scatter() -> None:
+    generator = np.random.default_rng(0)
+    ours = [1.0] * 31
+    calm = measure.ratio(list(generator.normal(4, 0.05, 31)), ours)
+    wild = measure.ratio(list(generator.normal(4, 1, 31)), ours)
+    for found in (calm, wild):
+        assert found.low <= found.middle <= found.high
+        assert found.low < 4 < found.high
+    assert wild.high - wild.low > 5 * (calm.high - calm.low)
+
+
+def test_turns_are_fair_and_seconds_are_those_of_one_call(monkeypatch) -> None:
+    now, made = [0.0], []
+    monkeypatch.setattr(measure.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+    def call(name: str, seconds: float) -> None:
+        made.append(name)
+        now[0] += seconds
+
+    calls = {"slow": lambda: call("slow", 0.5), "fast": lambda: call("fast", 0.001)}
+    samples = measure.by_turns(calls, CPU, measure.Budget(seconds=0.0, min_rounds=6))
+    assert samples["slow"] == pytest.approx([0.5] * 6)
+    assert samples["fast"] == pytest.approx([0.001] * 6)
+    # two calls to find out, then per round one slow and as many fast ones as make 5 ms
+    rounds = made[made.index("fast") + 2 :]
+    turn = ["slow", *["fast"] * 5]
+    other_turn = [*["fast"] * 5, "slow"]
+    assert rounds == [*turn, *other_turn] * 3
+
+
+def test_the_floor_moves_as_many_bytes_as_it_says() -> None:
+    copied = measure.copying(1000, CPU)()
+    assert isinstance(copied, torch.Tensor)
+    assert 2 * copied.nbytes == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts resident memory as Linux tells it")
+def test_peak_memory_counts_what_is_gone_when_the_call_returns() -> None:
+    def call() -> None:
+        first = torch.ones(100 << 20, dtype=torch.uint8)
+        del first
+        second, third = (torch.ones(60 << 20, dtype=torch.uint8) for _ in range(2))
+        del second, third
+
+    call()
+    for _ in range(2):  # what the allocator kept from the first time counts the second time too
+        found = measure.peak_extra_mib(call, CPU)
+        assert found is not None
+        assert 119 < found < 125
