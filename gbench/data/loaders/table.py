@@ -83,7 +83,7 @@ class Table:
         import pandas
 
         given = self.frame[column]
-        values = pandas.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64)
+        values: np.ndarray = pandas.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64)
         with np.errstate(over="ignore"):
             is_bad = ~np.isfinite(values.astype(np.float32))
         self.refuse(is_bad, lambda row: f"column '{column}' has '{given[row]}': not a number")
