@@ -26,11 +26,12 @@ def neighbour_sum(batch: Batch, x: Tensor) -> Tensor:
     return total * (batch.degree[: batch.num_nodes] / present).to(x.dtype)[:, None]
 
 
-def gcn_average(batch: Batch, x: Tensor) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 x, D_i = in-degree of i + 1. Shapes: x (M, F) → (N, F)."""
+def gcn_average(batch: Batch, x: Tensor, bias: Tensor | None = None) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 x + b, D_i = in-degree of i + 1. Shapes: x (M, F), b (F,) → (N, F)."""
     if batch.degree is None:
-        return gcn_propagate(batch.graph, x)
+        return gcn_propagate(batch.graph, x, bias=bias)
     root = (batch.degree + 1).to(torch.promote_types(x.dtype, torch.float32)).rsqrt()
     root, rows = root.to(x.dtype)[:, None], slice(batch.num_nodes)
     scaled = root * x
-    return root[rows] * (neighbour_sum(batch, scaled) + scaled[rows])
+    out = root[rows] * (neighbour_sum(batch, scaled) + scaled[rows])
+    return out if bias is None else out + bias

@@ -41,8 +41,7 @@ class GCNLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_dim)) if bias else None
 
     def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
-        out = gcn_average(batch, self.linear(x))
-        return out if self.bias is None else out + self.bias
+        return gcn_average(batch, self.linear(x), self.bias)
 
 
 class BondGCNLayer(nn.Module):

@@ -63,7 +63,7 @@ class SGC(nn.Module):
 
     def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
         """The hops, b added by the last: see gbench/train/layerwise.py."""
-        last = [lambda batch, x: gcn_average(batch, x) + self.linear.bias]
+        last = [lambda batch, x: gcn_average(batch, x, self.linear.bias)]
         return [gcn_average] * (self.hops - 1) + (last if self.hops else [])
 
     def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures]:
