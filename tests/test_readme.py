@@ -66,7 +66,14 @@ def test_a_model_and_a_dataset_of_ones_own(mine: Path, command: str, extra: list
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_one_that_gbench_understands(command: str) -> None:
+def test_every_command_is_one_that_gbench_understands(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mygraphs = tmp_path / "mygraphs"
+    mygraphs.mkdir()
+    (mygraphs / "nodes.csv").write_text("id,label\n" + "".join(f"{i},{i % 2}\n" for i in range(10)))
+    (mygraphs / "edges.csv").write_text("source,target\n0,1\n1,2\n")
+    monkeypatch.chdir(tmp_path)
     words = shlex.split(command.replace("[", "").replace("]", "").replace("...", ""))[1:]
     words = [word.split("|")[0] for word in words]
     assert words[0] in VERBS
