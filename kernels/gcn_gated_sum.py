@@ -31,44 +31,36 @@ from gbench.kernels.gcn_propagate import reference as propagate
 from gbench.kernels.panel_width import padded
 
 
-def reference(
-    graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int, *, degree: Tensor | None = None
-) -> Tensor:
+def reference(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int) -> Tensor:
     """The specification: gate, add, propagate."""
     out = torch.zeros_like(x)
     for hop in range(hops + 1):
-        hidden = propagate(graph, x, hop, degree=degree)
+        hidden = propagate(graph, x, hop)
         out = out + (hidden @ weight + bias).sigmoid()[:, None] * hidden
     return out
 
 
-def gcn_gated_sum(
-    graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int, *, degree: Tensor | None = None
-) -> Tensor:
+def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int) -> Tensor:
     """Sum the features propagated 0, 1, … `hops` times, each node's hops weighted by a gate.
 
-    `degree` is the number of in-neighbours to normalise by where it is not the graph's own.
-
-    Shapes: x (N, F), weight (F,), bias (), degree (N,) integer → (N, F).
+    Shapes: x (N, F), weight (F,), bias () → (N, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype and on negative hops.
     """
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
     weight = check.beside("weight", weight, (x.size(1),), x)
     bias = check.beside("bias", bias, (), x)
-    if degree is not None:
-        check.integers("degree", degree, (graph.num_rows,), x.device)
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
     if x.is_cuda and not library.has_cuda("gcn_gated_sum"):
-        return reference(graph, x, weight, bias, hops, degree=degree)
+        return reference(graph, x, weight, bias, hops)
     wide = torch.promote_types(x.dtype, torch.float32)
     x = x.contiguous()  # BLAS adds up a strided x in another order
     score = x.to(wide) @ weight.to(wide).contiguous()
     keeps = torch.is_grad_enabled() and (
         x.requires_grad or score.requires_grad or bias.requires_grad
     )
-    arrays = (graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, degree)
+    arrays = (graph.rowptr, graph.col, graph.rowptr_t, graph.col_t)
     out: Tensor
     out, _ = _GATED_SUM(*arrays, x, score, bias, hops, keeps)
     return out
@@ -79,7 +71,6 @@ def _fake(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -91,7 +82,7 @@ def _fake(
 
 
 _GATED_SUM = library.define(
-    "gcn_gated_sum(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, Tensor? degree, "
+    "gcn_gated_sum(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
     "Tensor x, Tensor score, Tensor bias, int hops, bool keeps) -> (Tensor, Tensor)",
     _fake,
 )
@@ -102,7 +93,6 @@ def _fake_backward(
     rowptr: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     hidden: Tensor,
     bias: Tensor,
     hops: int,
@@ -116,19 +106,19 @@ def _fake_backward(
 
 _BACKWARD = library.define(
     "gcn_gated_sum_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor col_t, "
-    "Tensor? degree, Tensor hidden, Tensor bias, int hops) -> (Tensor, Tensor, Tensor)",
+    "Tensor hidden, Tensor bias, int hops) -> (Tensor, Tensor, Tensor)",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    rowptr, _, rowptr_t, col_t, degree, _, _, bias, ctx.hops, _ = inputs
+    rowptr, _, rowptr_t, col_t, _, _, bias, ctx.hops, _ = inputs
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(rowptr, rowptr_t, col_t, degree, output[1], bias)
+    ctx.save_for_backward(rowptr, rowptr_t, col_t, output[1], bias)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    graph = (None,) * 5
+    graph = (None,) * 4
     return *graph, *_BACKWARD(grad, *ctx.saved_tensors, ctx.hops), None, None
 
 

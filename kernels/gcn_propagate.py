@@ -35,11 +35,9 @@ def reference(
     *,
     bias: Tensor | None = None,
     relu: bool = False,
-    degree: Tensor | None = None,
 ) -> Tensor:
     """The specification: add self-loops, scale both sides, `hops` times."""
-    degree = graph.in_degree if degree is None else degree
-    scale = (degree + 1).to(x.dtype).rsqrt()[:, None]
+    scale = (graph.in_degree + 1).to(x.dtype).rsqrt()[:, None]
     for _ in range(hops):
         x = scale * x
         x = scale * x.index_add(0, graph.row, x[graph.col])
@@ -54,32 +52,27 @@ def gcn_propagate(
     *,
     bias: Tensor | None = None,
     relu: bool = False,
-    degree: Tensor | None = None,
 ) -> Tensor:
     """Average each node with its in-neighbours, `hops` times, weighted by their degrees.
 
-    One self-loop is added to each node, besides those that the graph has. `degree` is the number
-    of in-neighbours to normalise by where it is not the graph's own: in a sample of a larger
-    graph, that of the larger one.
+    One self-loop is added to each node, besides those that the graph has.
 
-    Shapes: x (N, F), bias (F,), degree (N,) integer → (N, F).
+    Shapes: x (N, F), bias (F,) → (N, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype and on negative hops.
     """
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
     if bias is not None:
         bias = check.beside("bias", bias, (x.size(1),), x)
-    if degree is not None:
-        check.integers("degree", degree, (graph.num_rows,), x.device)
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
     if hops == 0:
         x = x if bias is None else x + bias
         return x.relu() if relu else x
     if x.is_cuda and not library.has_cuda("gcn_propagate"):
-        return reference(graph, x, hops, bias=bias, relu=relu, degree=degree)
+        return reference(graph, x, hops, bias=bias, relu=relu)
     out: Tensor = _PROPAGATE(
-        graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, degree, x, bias, hops, relu
+        graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, x, bias, hops, relu
     )
     return out
 
@@ -89,7 +82,6 @@ def _fake(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
@@ -99,38 +91,38 @@ def _fake(
 
 
 _PROPAGATE = library.define(
-    "gcn_propagate(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, Tensor? degree, "
+    "gcn_propagate(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
     "Tensor x, Tensor? bias, int hops, bool relu) -> Tensor",
     _fake,
 )
 
 
 def _fake_backward(
-    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, col_t: Tensor, degree: Tensor | None, hops: int
+    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, col_t: Tensor, hops: int
 ) -> Tensor:
     return torch.empty_like(grad, memory_format=torch.contiguous_format)
 
 
 _BACKWARD = library.define(
     "gcn_propagate_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor col_t, "
-    "Tensor? degree, int hops) -> Tensor",
+    "int hops) -> Tensor",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    rowptr, _, rowptr_t, col_t, degree, _, _, ctx.hops, relu = inputs
-    ctx.save_for_backward(rowptr, rowptr_t, col_t, degree, output if relu else None)
+    rowptr, _, rowptr_t, col_t, _, _, ctx.hops, relu = inputs
+    ctx.save_for_backward(rowptr, rowptr_t, col_t, output if relu else None)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     *graph, out = ctx.saved_tensors
     if out is not None:
         grad = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
-    needs_x, needs_bias = ctx.needs_input_grad[5:7]
+    needs_x, needs_bias = ctx.needs_input_grad[4:6]
     grad_x = _BACKWARD(grad, *graph, ctx.hops) if needs_x else None
     grad_bias = grad.sum(0) if needs_bias else None
-    return None, None, None, None, None, grad_x, grad_bias, None, None
+    return None, None, None, None, grad_x, grad_bias, None, None
 
 
 library.differentiate("gcn_propagate", _save, _backward)

@@ -15,12 +15,11 @@ from torch import Tensor
 
 from gbench.data.check import check_source, check_statistics
 from gbench.data.files import cache, raw
-from gbench.data.files.checksum import checksum
+from gbench.data.files.checked import read_checked, write_checked
 from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
-from gbench.folders import written_whole
 
 if TYPE_CHECKING:
     from gbench.data.patches.patching import Patcher
@@ -79,15 +78,9 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
 
 def _read(path: Path, state: raw.State | None) -> dict[str, Any] | None:
     """The prepared file, or None when there is none, it is damaged, or its raw files changed."""
-    if not path.exists():
-        return None
-    try:
-        prepared: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
-        whole = prepared.pop("checksum") == checksum(prepared)
-    except Exception:  # a damaged file raises whatever its bytes happen to say; it is remade
-        return None
+    prepared = read_checked(path)
     # Raw files that are no longer there cannot have changed: what was prepared from them serves.
-    return prepared if whole and state in (None, prepared["raw"]) else None
+    return prepared if prepared and state in (None, prepared["raw"]) else None
 
 
 def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> dict[str, Any]:
@@ -124,8 +117,7 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "raw": state,
     }
     with cache.writing(path.parent):
-        with written_whole(path) as file:
-            torch.save({**prepared, "checksum": checksum(prepared)}, file)
+        write_checked(path, prepared)
         cache.describe(path, _what(card))
     return prepared
 

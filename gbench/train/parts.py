@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.big.part import Part, Pattern, batch_of
+from gbench.data.files.parallel import in_order
 from gbench.data.store import GraphStore
 
 Item = TypeVar("Item")
@@ -66,13 +66,4 @@ def ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -
     At most `workers` + 1 results wait.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="parts") as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:  # when training ends early, do not begin what is no longer wanted
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from in_order(lambda item: pool.submit(work, item), items, workers)

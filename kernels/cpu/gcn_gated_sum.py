@@ -24,7 +24,6 @@ def gcn_gated_sum(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -36,7 +35,7 @@ def gcn_gated_sum(
     slots = hops + 1 if keeps else min(hops + 1, 2)
     hidden = unset((slots * num_nodes * padded(width + 1),), score.dtype)
     out = unset(x.shape, x.dtype)
-    scale = inverse_root(array(rowptr), None if degree is None else array(degree), array(score))
+    scale = inverse_root(array(rowptr), array(score))
     lanes, panels = _panels(hidden, slots, num_nodes, width)
     graph = (array(rowptr), array(col), scale, scale * scale, 1 / scale)
     buffers = (panels, numpy.empty_like(panels[0]), numpy.empty_like(scale), array(out))
@@ -52,14 +51,13 @@ def gcn_gated_sum_backward(
     rowptr: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     hidden: Tensor,
     bias: Tensor,
     hops: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_gated_sum.py; of x, as if the score were none of it."""
     num_nodes, width = grad.shape
-    scale = inverse_root(array(rowptr), None if degree is None else array(degree), array(hidden))
+    scale = inverse_root(array(rowptr), array(hidden))
     lanes, kept = _panels(hidden, hops + 1, num_nodes, width)
     graph = (array(rowptr_t), array(col_t), scale, scale * scale, 1 / scale)
     slopes = torch.zeros(num_nodes, dtype=hidden.dtype)

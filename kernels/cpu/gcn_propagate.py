@@ -18,16 +18,14 @@ def gcn_propagate(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
     relu: bool,
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
-    degrees = (array(rowptr), degree if degree is None else array(degree))
     biases = bias if bias is None else array(bias).reshape(1, -1)
-    return _propagate(degrees, array(rowptr), array(col), x, biases, hops, relu)
+    return _propagate(array(rowptr), array(rowptr), array(col), x, biases, hops, relu)
 
 
 def gcn_propagate_backward(
@@ -35,16 +33,14 @@ def gcn_propagate_backward(
     rowptr: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     hops: int,
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
-    degrees = (array(rowptr), degree if degree is None else array(degree))
-    return _propagate(degrees, array(rowptr_t), array(col_t), grad, None, hops, False)
+    return _propagate(array(rowptr), array(rowptr_t), array(col_t), grad, None, hops, False)
 
 
 def _propagate(
-    degrees: Any, rowptr: Any, col: Any, x: Tensor, bias: Any, hops: int, relu: bool
+    own: Any, rowptr: Any, col: Any, x: Tensor, bias: Any, hops: int, relu: bool
 ) -> Tensor:
     out = unset(x.shape, x.dtype)
     lanes = panel_width(x.size(1))
@@ -53,9 +49,9 @@ def _propagate(
     chunks, threads = count_chunks(work), torch.get_num_threads()
     ends = (array(x), bias, relu, array(out), hops)
     if num_panels >= threads or chunks == 1:
-        run(_panels, min(chunks, num_panels), (0,) * lanes, degrees, rowptr, col, *ends)
+        run(_panels, min(chunks, num_panels), (0,) * lanes, own, rowptr, col, *ends)
         return out
-    scale = inverse_root(*degrees, ends[0])
+    scale = inverse_root(own, ends[0])
     scales = (scale, scale * scale)
     panels = numpy.empty((min(hops, 2), len(scale), lanes), scale.dtype)
     for column in range(0, x.size(1), lanes):
@@ -70,7 +66,7 @@ def _panels(
     last: int,
     num_chunks: int,
     lanes: Any,
-    degrees: Any,
+    own: Any,
     rowptr: Any,
     col: Any,
     x: Any,
@@ -80,7 +76,7 @@ def _panels(
     hops: int,
 ) -> int:
     """All hops of a chunk of the panels."""
-    scale = inverse_root(degrees[0], degrees[1], x)
+    scale = inverse_root(own, x)
     scales = (scale, scale * scale)
     panels = numpy.empty((min(hops, 2), len(scale), len(lanes)), scale.dtype)
     count = (x.shape[1] + len(lanes) - 1) // len(lanes)

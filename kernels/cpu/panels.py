@@ -32,13 +32,12 @@ def steps_of(count: int, work: int) -> list[tuple[int, int]]:
 
 
 @compiled
-def inverse_root(rowptr: Any, degree: Any, x: Any) -> Any:
+def inverse_root(rowptr: Any, x: Any) -> Any:
     """(in-degree + 1)^-1/2 of each node, at least in float32: bfloat16 has no 257."""
     scale = numpy.empty(len(rowptr) - 1, type(zero_of(x)))
     one = zero_of(x) + 1
     for i in range(len(scale)):
-        size = rowptr[i + 1] - rowptr[i] if degree is None else degree[i]
-        scale[i] = one / numpy.sqrt(one + size)
+        scale[i] = one / numpy.sqrt(one + (rowptr[i + 1] - rowptr[i]))
     return scale
 
 

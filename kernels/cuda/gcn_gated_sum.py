@@ -23,7 +23,6 @@ def gcn_gated_sum(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -39,7 +38,7 @@ def gcn_gated_sum(
     for hop in range(hops + 1):
         here = hidden[hop % slots]
         if hop > 0:
-            one_hop(rowptr, col, rowptr, degree, hidden[(hop - 1) % slots], None, False, here)
+            one_hop(rowptr, col, rowptr, hidden[(hop - 1) % slots], None, False, here)
         _by_rows(_add_gated, num_nodes, here.size(1), width, here, bias, total, FIRST=hop == 0)
     return total.to(x.dtype), hidden.view(-1) if keeps else hidden.new_empty(0)
 
@@ -49,7 +48,6 @@ def gcn_gated_sum_backward(
     rowptr: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     hidden: Tensor,
     bias: Tensor,
     hops: int,
@@ -62,7 +60,7 @@ def gcn_gated_sum_backward(
     for hop in range(hops, -1, -1):
         before, here = sums[(hop + 1) % 2], sums[hop % 2]
         if hop < hops:
-            one_hop(rowptr_t, col_t, rowptr, degree, before, None, False, here)
+            one_hop(rowptr_t, col_t, rowptr, before, None, False, here)
         given = (kept[hop], bias, grad, here, slopes)
         _by_rows(_add_grad, num_nodes, here.size(1), width, *given)
     walked = sums[0]

@@ -14,14 +14,13 @@ def gcn_propagate(
     col: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
     relu: bool,
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
-    return _propagate(rowptr, col, rowptr, degree, x, bias, hops, relu)
+    return _propagate(rowptr, col, rowptr, x, bias, hops, relu)
 
 
 def gcn_propagate_backward(
@@ -29,18 +28,16 @@ def gcn_propagate_backward(
     rowptr: Tensor,
     rowptr_t: Tensor,
     col_t: Tensor,
-    degree: Tensor | None,
     hops: int,
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
-    return _propagate(rowptr_t, col_t, rowptr, degree, grad, None, hops, False)
+    return _propagate(rowptr_t, col_t, rowptr, grad, None, hops, False)
 
 
 def _propagate(
     walk: Tensor,
     source: Tensor,
     rowptr: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
@@ -53,7 +50,7 @@ def _propagate(
     for hop in range(hops):
         is_last = hop == hops - 1
         out = buffers[hop % 2]
-        one_hop(walk, source, rowptr, degree, x, bias if is_last else None, relu and is_last, out)
+        one_hop(walk, source, rowptr, x, bias if is_last else None, relu and is_last, out)
         x = out
     return x
 
@@ -62,7 +59,6 @@ def one_hop(
     walk: Tensor,
     source: Tensor,
     rowptr: Tensor,
-    degree: Tensor | None,
     x: Tensor,
     bias: Tensor | None,
     relu: bool,
@@ -70,19 +66,13 @@ def one_hop(
 ) -> None:
     """Write relu(D^-1/2 (A + I) D^-1/2 x + bias) to out, A the entries of walk and source."""
     tiles = tiling(x.size(0), x.size(0), source.numel(), x)
-    tiles.launch(_hop, walk, source, rowptr, degree, x, bias, out, RELU=relu)
+    tiles.launch(_hop, walk, source, rowptr, x, bias, out, RELU=relu)
 
 
 @triton.jit
-def scale_of(
-    rowptr: tl.tensor, degree: tl.tensor, node: tl.tensor, mask: tl.tensor, like: tl.tensor
-) -> tl.tensor:
+def scale_of(rowptr: tl.tensor, node: tl.tensor, mask: tl.tensor, like: tl.tensor) -> tl.tensor:
     """(in-degree + 1)^-1/2 of each node, in like's type."""
-    if degree is None:
-        size = size_of(rowptr, node, mask)
-    else:
-        size = tl.load(degree + node, mask=mask, other=0)
-    return tl.rsqrt((size + 1).to(like.dtype))
+    return tl.rsqrt((size_of(rowptr, node, mask) + 1).to(like.dtype))
 
 
 @triton.jit
@@ -90,7 +80,6 @@ def _hop(
     walk: tl.tensor,
     col: tl.tensor,
     rowptr: tl.tensor,
-    degree: tl.tensor,
     x: tl.tensor,
     bias: tl.tensor,
     out: tl.tensor,
@@ -116,11 +105,11 @@ def _hop(
             for ahead in tl.static_range(UNROLL):
                 here = step + ahead < length
                 source = tl.load(col + begin + step + ahead, mask=here, other=0)
-                scale = scale_of(rowptr, degree, source, here, total)
+                scale = scale_of(rowptr, source, here, total)
                 value = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
                 total += scale[:, None] * value
     whole = target == WHOLE
-    scale = scale_of(rowptr, degree, row, whole, total)[:, None]
+    scale = scale_of(rowptr, row, whole, total)[:, None]
     own = gather(x, row, whole, column, WIDTH, 0.0).to(total.dtype)
     final = scale * (total + scale * own)
     if bias is not None:

@@ -396,7 +396,6 @@ def archive_of(kind: str, members: dict[str, bytes], path: Path) -> Path:
     return path
 
 
-EVIL = {"../../../escaped": b"x", "/tmp/escaped-by-gbench-test": b"x"}
 NOWHERE = [{"url": "http://127.0.0.1:9/never", "files": {"big.bin": DIGEST}}]
 IN_ZIP = [{"url": "http://127.0.0.1:9/official.zip", "inside": "o", "files": {"big.bin": DIGEST}}]
 
@@ -407,12 +406,14 @@ IN_ZIP = [{"url": "http://127.0.0.1:9/official.zip", "inside": "o", "files": {"b
 def test_a_local_archive_is_a_source(
     toy: Any, tmp_path: Path, kind: str, inside: str, download: Any
 ) -> None:
-    archive = archive_of(kind, {f"{inside}big.bin": CONTENT, **EVIL}, tmp_path / f"mine.{kind}")
+    escaped = tmp_path / "escaped"
+    evil = {"../../../escaped": b"x", str(escaped): b"x"}
+    archive = archive_of(kind, {f"{inside}big.bin": CONTENT, **evil}, tmp_path / f"mine.{kind}")
     before = {str(path) for path in tmp_path.rglob("*")}
     folder = raw.obtain(toy.card(download=download), toy.data_dir, str(archive))
     assert (folder / "big.bin").read_bytes() == CONTENT
     assert {str(path) for path in tmp_path.rglob("*")} - before == {str(folder / "big.bin")}
-    assert not Path("/tmp/escaped-by-gbench-test").exists()
+    assert not escaped.exists()
 
 
 @pytest.mark.parametrize("where", ["", "toy"])

@@ -66,14 +66,6 @@ def test_gates_are_sigmoids_wherever_they_are(dtype) -> None:
     assert gate[-1].isnan()
 
 
-def test_normalises_by_the_degrees_that_are_given(random_graph) -> None:
-    given = (torch.randn(40, 5), torch.randn(5), torch.tensor(0.2))
-    degree = torch.randint(0, 30, (40,), dtype=torch.int32)
-    found = gcn_gated_sum(random_graph, *given, 3, degree=degree)
-    torch.testing.assert_close(found, reference(random_graph, *given, 3, degree=degree))
-    assert not torch.allclose(found, gcn_gated_sum(random_graph, *given, 3))
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_inference_keeps_no_hops(threads, peak_of) -> None:
     torch.set_num_threads(threads)
@@ -96,5 +88,3 @@ def test_wrong_arguments_are_named(random_graph) -> None:
         gcn_gated_sum(random_graph, x, weight, bias[None], 1)
     with pytest.raises(TypeError, match=r"bias is torch\.float64"):
         gcn_gated_sum(random_graph, x, weight, bias.double(), 1)
-    with pytest.raises(ValueError, match="degree has shape"):
-        gcn_gated_sum(random_graph, x, weight, bias, 1, degree=torch.ones(39).long())

@@ -47,22 +47,6 @@ def test_an_output_of_exactly_zero_has_no_gradient() -> None:
     assert x.grad.flatten().tolist() == [1.0, 0.0, 0.0]
 
 
-def test_a_sample_with_the_whole_graphs_degrees_gives_the_whole_graphs_rows() -> None:
-    graph, x = simple_graph(), torch.randn(30, 9)
-    wanted = torch.tensor([3, 8, 20])
-    edges = graph.edge_index
-    sample, _ = CSR.from_edge_index(edges[:, torch.isin(edges[1], wanted)], 30)
-    expected = gcn_propagate(graph, x)[wanted]
-    found = gcn_propagate(sample, x, degree=graph.in_degree)[wanted]
-    torch.testing.assert_close(found, expected)
-    assert not torch.allclose(gcn_propagate(sample, x)[wanted], expected)
-    leaf = x.clone().requires_grad_()
-    grad = torch.randn(30, 9)
-    (ours,) = torch.autograd.grad(gcn_propagate(sample, leaf, degree=graph.in_degree), leaf, grad)
-    (theirs,) = torch.autograd.grad(reference(sample, leaf, degree=graph.in_degree), leaf, grad)
-    torch.testing.assert_close(ours, theirs)
-
-
 @pytest.mark.parametrize("hops", [1, 2, 5])
 def test_memory_beside_the_input_is_at_most_two_matrices_of_its_size(hops, peak_of) -> None:
     graph, _ = CSR.from_edge_index(torch.randint(0, 100_000, (2, 100_000)), 100_000)
@@ -127,10 +111,6 @@ def test_wrong_arguments_are_named(random_graph) -> None:
         gcn_propagate(random_graph, torch.randn(41, 3))
     with pytest.raises(ValueError, match="bias has shape"):
         gcn_propagate(random_graph, torch.randn(40, 3), bias=torch.randn(4))
-    with pytest.raises(TypeError, match=r"degree is torch\.float32"):
-        gcn_propagate(random_graph, torch.randn(40, 3), degree=torch.ones(40))
-    with pytest.raises(ValueError, match="degree has shape"):
-        gcn_propagate(random_graph, torch.randn(40, 3), degree=torch.ones(39).long())
     wide, _ = CSR.from_edge_index(torch.tensor([[4], [0]]), 2, 5)
     with pytest.raises(ValueError, match="2 rows and 5 columns"):
         gcn_propagate(wide, torch.randn(2, 3))

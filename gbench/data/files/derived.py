@@ -9,16 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from gbench.data.files import cache
-from gbench.data.files.checksum import checksum
+from gbench.data.files.checked import read_checked, write_checked
 from gbench.errors import UserError
-from gbench.folders import written_whole
 from gbench.runfolder import helps_another_process
 
-FORMAT = 2  # of the file; raise it when this module lays it out differently
+FORMAT = 3  # of the file; raise it when this module lays it out differently
 
 
 class Key(NamedTuple):
@@ -51,11 +49,11 @@ def derived(
     Raises UserError when the function cannot be found or the cache folder cannot be written.
     """
     path = key.path(cache_dir)
-    kept = _read(path)
+    kept = read_checked(path)
     if kept is None:
         with cache.locked(path):
             # another process may have made it while this one waited for the lock
-            kept = _read(path) or _make(key, compute, path)
+            kept = read_checked(path) or _make(key, compute, path)
     return kept
 
 
@@ -73,19 +71,6 @@ def _make(
     console.print(about, highlight=False, soft_wrap=True)
     tensors = compute(function)
     with cache.writing(path.parent):
-        with written_whole(path) as file:
-            torch.save({"tensors": tensors, "checksum": checksum(tensors)}, file)
+        write_checked(path, tensors)
         cache.describe(path, " ".join([key.name, *(f"{k}={v}" for k, v in key.options.items())]))
     return tensors
-
-
-def _read(path: Path) -> dict[str, Tensor] | None:
-    """The tensors on disk, or None where there are none or they are damaged."""
-    if not path.exists():
-        return None
-    try:
-        kept: dict[str, Any] = torch.load(path, weights_only=True, mmap=True)
-        tensors: dict[str, Tensor] = kept["tensors"]
-        return tensors if checksum(tensors) == kept["checksum"] else None
-    except Exception:  # a damaged file raises whatever its bytes happen to say; it is made again
-        return None

@@ -1,10 +1,11 @@
-"""Work that is done once per dataset, in pieces on all cores, with a progress bar on stderr."""
+"""Work in pieces on all cores: once per dataset with a progress bar, or ahead of its use."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
@@ -50,3 +51,20 @@ def gathered(
             future.cancel()
         raise
     return [future.result() for future in futures]
+
+
+def in_order(
+    submit: Callable[[Piece], Future[Result]], pieces: Iterable[Piece], depth: int
+) -> Iterator[Result]:
+    """The results in the order of the pieces, `depth` of them under way while one is used."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for piece in pieces:
+            waiting.append(submit(piece))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # when the user of them ends early, do not begin what is no longer wanted
+        for future in waiting:
+            future.cancel()

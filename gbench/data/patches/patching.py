@@ -7,7 +7,6 @@ of the GIL), and the training loop finds them ready. How many processes there ar
 from __future__ import annotations
 
 import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +15,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +22,7 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.files.derived import Key, derived
-from gbench.data.files.parallel import gathered, num_cores
+from gbench.data.files.parallel import gathered, in_order, num_cores
 from gbench.data.load import Dataset
 from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
@@ -32,9 +30,6 @@ from gbench.errors import UserError
 
 GRAPHS_AT_ONCE = 256  # in one piece of work when a whole dataset is cut
 AHEAD = 8  # batches per process that may be under way: they delay the end of an interrupted run
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def patched(dataset: Dataset, patching: Patching, cache_dir: Path) -> Dataset:
@@ -94,7 +89,7 @@ class Patcher:
     def evaluation(self, chunks: Iterable[Tensor]) -> Iterator[Patches]:
         """The patches of each chunk of graph ids, nothing dropped: the same in every run."""
         with ThreadPoolExecutor(1) as thread:
-            yield from _in_order(
+            yield from in_order(
                 lambda ids: thread.submit(self.static_patches, ids), chunks, depth=2
             )
 
@@ -147,7 +142,7 @@ class TrainingPatches:
         """One for each batch of the epoch."""
         if epoch != self.next_epoch:
             depth = AHEAD * self.patcher.processes
-            self.stream = _in_order(self._submit, self._batches(epoch), depth)
+            self.stream = in_order(self._submit, self._batches(epoch), depth)
         self.next_epoch = epoch + 1
         with _processes_explained():
             yield from islice(self.stream, len(self.chunks_of(epoch)))
@@ -181,16 +176,3 @@ def _processes_explained() -> Iterator[None]:
             "a process that cuts patches was killed, most likely because memory ran out: "
             "free some, or take a smaller optim.batch_size"
         ) from error
-
-
-def _in_order(
-    submit: Callable[[Item], Future[Result]], items: Iterable[Item], depth: int
-) -> Iterator[Result]:
-    """The results in the order of the items, `depth` of them under way."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(submit(item))
-        if len(waiting) > depth:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

@@ -101,16 +101,16 @@ def spmm(x: torch.Tensor) -> None:
 
 def gcn_propagate(x: torch.Tensor) -> None:
     ptr, col = graph()
-    cuda("gcn_propagate").gcn_propagate(ptr, col, ptr, col, None, x, x[0], 1, True)
-    cuda("gcn_propagate").gcn_propagate_backward(x, ptr, ptr, col, ptr[:-1], 1)
+    cuda("gcn_propagate").gcn_propagate(ptr, col, ptr, col, x, x[0], 1, True)
+    cuda("gcn_propagate").gcn_propagate_backward(x, ptr, ptr, col, 1)
 
 
 def gcn_gated_sum(x: torch.Tensor) -> None:
     (ptr, col), score = graph(), x[:, 0].float()
     bias = x.new_empty(())
-    given = (ptr, col, ptr, col, None, x, score, bias, 1, True)
+    given = (ptr, col, ptr, col, x, score, bias, 1, True)
     _, hidden = cuda("gcn_gated_sum").gcn_gated_sum(*given)
-    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, ptr, ptr, col, None, hidden, bias, 1)
+    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, ptr, ptr, col, hidden, bias, 1)
 
 
 def segment_reduce(x: torch.Tensor) -> None:

@@ -121,15 +121,11 @@ def test_gcn_propagate(hub_graph, width, dtype, device, agrees) -> None:
 
 
 @pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
-def test_gcn_propagate_with_bias_relu_and_degrees(hub_graph, width, dtype, device, agrees) -> None:
-    there, degree = hub_graph.to(device), torch.randint(0, 50, (22,))
+def test_gcn_propagate_with_bias_and_relu(hub_graph, width, dtype, device, agrees) -> None:
+    there = hub_graph.to(device)
     agrees(
-        lambda x, bias: kernels.gcn_propagate(
-            there, x, 2, bias=bias, relu=True, degree=degree.to(device)
-        ),
-        lambda x, bias: gcn_propagate_reference(
-            hub_graph, x, 2, bias=bias, relu=True, degree=degree
-        ),
+        lambda x, bias: kernels.gcn_propagate(there, x, 2, bias=bias, relu=True),
+        lambda x, bias: gcn_propagate_reference(hub_graph, x, 2, bias=bias, relu=True),
         torch.randn(22, width).to(dtype),
         torch.randn(width).to(dtype),
         roundings=2,
@@ -149,10 +145,10 @@ def test_gcn_propagate_without_edges(bare_graph, device, agrees) -> None:
 @every_case
 def test_gcn_gated_sum(hub_graph, width, dtype, device, agrees) -> None:
     graph, hops = fewer(hub_graph, width), 3 if width < 33 else 1
-    there, degree = graph.to(device), graph.in_degree + 1
+    there = graph.to(device)
     agrees(
-        lambda *given: kernels.gcn_gated_sum(there, *given, hops, degree=degree.to(device)),
-        lambda *given: gcn_gated_sum_reference(graph, *given, hops, degree=degree),
+        lambda *given: kernels.gcn_gated_sum(there, *given, hops),
+        lambda *given: gcn_gated_sum_reference(graph, *given, hops),
         torch.randn(graph.num_rows, width).to(dtype),
         (torch.randn(width) / width**0.5).to(dtype),
         torch.tensor(0.3).to(dtype),
