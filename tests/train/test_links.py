@@ -184,7 +184,7 @@ def test_logit_is_the_mlp_of_the_product(tmp_path: Path) -> None:
 def test_a_run_ranks_held_out_links_first(
     tmp_path: Path, run: Callable[..., object], features: bool, model: str
 ) -> None:
-    """Groups are learnable: half of the held-out links beat the 20th best of 100 other pairs."""
+    """Groups are learnable: most held-out links beat the 20th best of 100 other pairs."""
     write_dataset(tmp_path / "data" / "ogbl_ddi", features=features, split_folder="target")
     record, _ = run(
         f"model={model}", "data=ogbl-ddi", f"data_dir={tmp_path / 'data'}", "model.hidden_dim=32",
@@ -193,11 +193,8 @@ def test_a_run_ranks_held_out_links_first(
         data={"statistics": {}},
     )  # fmt: skip
     assert record.task == "link-prediction" and record.item == "links"
-    chance = 20 / 100
-    if features:  # random features say nothing of the groups; the graph does
-        assert record.test > 1.5 * chance
-    else:
-        assert record.test > 0.6
+    # chance is 0.2; on the same files without edges, random features reach 0.09 and GIN 0.20
+    assert record.test > 0.8
 
 
 def test_predictor_is_refused_elsewhere() -> None:
