@@ -64,7 +64,8 @@ def build_batching(
             f"batching={settings['name']}: {dataset.card.name} has edge features, and only "
             "batching=full knows what to do with them"
         )
-    reach = len(layer_wise(model, config["model"]["name"]).steps())
+    steps = layer_wise(model, config["model"]["name"]).steps()
+    reach = max(1, len(steps))  # a part has a graph, even where no layer looks at it
     options = {k: v for k, v in settings.items() if k not in (*NOT_HYPERPARAMETERS, "workers")}
     cutter = locate(settings["_target_"])(dataset, reach, cache_dir, **options)
     return Batching(cutter, settings["workers"])

@@ -5,7 +5,7 @@ Reads files only; imports neither hydra nor torch, so that `gbench list` and com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,33 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with path.open(encoding="utf-8") as file:
-        loaded: dict[str, Any] = yaml.load(file, Loader=loader) or {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            loaded = yaml.load(file, Loader=loader) or {}
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML: {reason}") from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no settings: it has to be a mapping, key: value")
     return loaded
+
+
+def stated(setting: str, found: Mapping[str, Path], name: str) -> Any:
+    """What a choice's YAML says of a dotted setting, or else the choice that it builds on says.
+
+    `found` are the choices of its group; None if nothing is said.
+    """
+    if name not in found:
+        return None
+    values = read_yaml(found[name])
+    value: Any = values
+    for key in setting.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is not None:
+        return value
+    built_on = [entry for entry in values.get("defaults", ()) if isinstance(entry, str)]
+    answers = (stated(setting, found, entry) for entry in built_on)
+    return next((answer for answer in answers if answer is not None), None)
 
 
 def default_choice(group: str) -> str:

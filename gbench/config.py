@@ -14,11 +14,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from gbench.choices import GROUPS, choices, default_choice, read_yaml
+from gbench.choices import GROUPS, PACKAGED, choices, read_yaml, stated
 from gbench.data.files.places import data_source, own_folder, with_own
 from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError, unknown
+from gbench.experiment import experiment_of_pair
 from gbench.limits import check_limits
+from gbench.protocol import check_protocol, check_typed
+from gbench.results.identity import same_setting
 
 Config = dict[str, Any]
 
@@ -28,12 +31,16 @@ EXTENSIBLE = ("model", "data", "trainer")
 # What a dataset states and no command line may change: everything on its card but the fold.
 FACTS = {f.name for f in fields(DataCard)} - {"fold", "options"}
 
+_SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer", "logger")
+
 # Arguments that Lightning's Trainer checks itself: several types are legal ("auto", 2, [0, 1]).
 LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "deterministic")
 
 
 def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Config:
-    """The config of one run, with `name` filled in for model, data and experiment.
+    """The config of one run, with `name` filled in for model and data.
+
+    `experiment` is the published setting that the run has, null if the command line changes it.
 
     Raises UserError for anything that the user has to mend.
     """
@@ -44,9 +51,11 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
         choices(group, config_dirs)  # refuses two of one name
     overrides, member = _member_of_collection(overrides, config_dirs)
     picks = _picks(overrides, config_dirs)
-    picks |= _experiment_of_pair(picks, config_dirs)
+    split = [word for word in overrides if word.startswith("data.split=")]
+    named = set(picks)
+    picks |= experiment_of_pair(picks, split, config_dirs)
     words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]
-    words += [word for word in overrides if word.startswith("data.split=")] + member
+    words += split + member
     values = [word for word in overrides if word.split("=", 1)[0] not in (*GROUPS, "data.split")]
 
     base = with_own(_hydra_compose(words, config_dirs), own_facts)
@@ -54,7 +63,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     config = base
     if values:
         config = with_own(_hydra_compose([*words, *values], config_dirs), own_facts)
-    check_values(config, base)
+    check_values(config, base, config_dirs)
+    check_typed([word.split("=", 1)[0].lstrip("+") for word in values], dict(flatten(config)))
     before, after = dict(flatten(base["data"])), dict(flatten(config["data"]))
     changed = {key for key in before | after if before.get(key) != after.get(key)} - {"fold"}
     variant = " ".join(f"{key}={after.get(key)}" for key in sorted(changed))
@@ -62,7 +72,20 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
         config["data"]["variant"] = variant
     if config["data"]["level"] != "link":
         del config["predictor"]
-    return {**config, "data_source": place, "config_dirs": own_code}
+    experiment = picks.get("experiment", "null")
+    # What chose the experiment is its own; anything else that was picked may change it.
+    chose_it = {"experiment"} if "experiment" in named else {"model", "data"}
+    others = named - chose_it - {"logger"} or ("experiment" in named and split)
+    if experiment != "null" and others:
+        alone = _hydra_compose([f"experiment={experiment}", *member], config_dirs)
+        base = with_own(alone, own_facts)
+    unchanged = experiment != "null" and same_setting(config, base)
+    return {
+        **config,
+        "experiment": experiment if unchanged else None,
+        "data_source": place,
+        "config_dirs": own_code,
+    }
 
 
 def find_own_code(config_dirs: Sequence[Path]) -> list[str]:
@@ -83,7 +106,9 @@ def load(path: Path) -> Config:
         raise UserError(f"{path.parent} is no run's folder: it has no {path.name}") from None
     sys.path[:0] = config["config_dirs"]
     # of runs from before there was a choice
-    return {"encoding": {"name": "none"}, "batching": {"name": "full"}, **config}
+    usual = read_yaml(PACKAGED / "train.yaml")
+    sections = {name: {**usual[name], **config[name]} for name in ("optim", "trainer")}
+    return {"encoding": {"name": "none"}, "batching": {"name": "full"}, **config, **sections}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -128,21 +153,12 @@ def _picks(overrides: Sequence[str], config_dirs: Sequence[Path]) -> dict[str, s
             available = choices(group, config_dirs)
             if "," in choice:
                 raise UserError(
-                    f"{word} names several runs; gbench train does one: give one {group}"
+                    f"{word} names several runs, which gbench train starts: here give one {group}"
                 )
             if choice not in available and (group, choice) != ("experiment", "null"):
                 raise unknown("dataset" if group == "data" else group, choice, available)
             picks[group] = choice
     return picks
-
-
-def _experiment_of_pair(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> dict[str, str]:
-    """The published setting of the model on this data, if there is one and no other was named."""
-    if "experiment" in picks:
-        return {}
-    model, data = (picks.get(group, default_choice(group)) for group in ("model", "data"))
-    pair = f"{model}-{data}"
-    return {"experiment": pair} if pair in choices("experiment", config_dirs) else {}
 
 
 def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
@@ -152,6 +168,7 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
     from hydra.errors import HydraException, OverrideParseException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     folders = ",".join(f"'file://{folder.absolute()}'" for folder in config_dirs)
     search = [f"hydra.searchpath=[{folders}]"] if folders else []
@@ -171,6 +188,18 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
         raise UserError(f"{error.override}: not a value that {word} can take; {reason}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(_first_sentence(error)) from error
+    except YAMLError as error:
+        raise UserError(f"not valid YAML: {' '.join(str(error).split())}") from error
+    for name in _SECTIONS:
+        if not isinstance(config.get(name), dict):
+            raise UserError(
+                f"{name} has to be a group of settings, key: value, and a YAML file makes it "
+                f"{config.get(name)!r}"
+            )
+    for name, settings in read_yaml(PACKAGED / "train.yaml").items():
+        for key in settings if isinstance(settings, dict) else ():
+            if key not in config[name]:
+                raise UserError(f"gbench needs {name}.{key}; it can be changed but not removed")
     for group in ("model", "data", "encoding", "batching"):
         config[group] = {"name": chosen[group], **config[group]}
     stated = with_name(config["data"], chosen["data"])
@@ -220,7 +249,7 @@ def _check_keys(values: Sequence[str], base: Config) -> None:
             raise unknown("setting", key, siblings if section else [*siblings, *GROUPS], hint)
 
 
-def check_values(config: Config, base: Config) -> None:
+def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> None:
     """Types as in the YAML files, values within their limits, and a model that fits the data."""
     flat, default = dict(flatten(config)), dict(flatten(base))
     for key, value in flat.items():
@@ -248,12 +277,17 @@ def check_values(config: Config, base: Config) -> None:
         )
     # links are predicted from what a model says of the nodes
     level = "node" if data["level"] == "link" else data["level"]
-    if level not in model.get("levels", ("node", "graph")):
+    if level not in model.get("levels", _ALL_LEVELS):
+        models = choices("model", config_dirs)
+        fit = [m for m in models if level in (stated("model.levels", models, m) or _ALL_LEVELS)]
         raise UserError(
             f"{model['name']} works on {' and '.join(model['levels'])}-level datasets, and "
-            f"{data['name']} is {data['level']}-level: see gbench list models"
+            f"{data['name']} is {data['level']}-level: models that fit are {', '.join(fit)}"
         )
+    check_protocol(flat)
 
+
+_ALL_LEVELS = ("node", "graph")  # of a model that does not say
 
 _TYPE_NAMES = {
     bool: "true or false",

@@ -14,16 +14,26 @@ from gbench.config import Config
 from gbench.folders import written_whole
 from gbench.results import record as records
 from gbench.results.identity import identity
-from gbench.runfolder import BEST, CONFIG, LAST, claimed
+from gbench.runfolder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
 from gbench.train.checkpoint import save_weights
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import stoppable
-from gbench.train.loggers import finished, make_loggers
+from gbench.train.loggers import make_loggers, mirrored
 from gbench.train.progress import Display
+from gbench.train.shortage import advised
 from gbench.train.trainer import make_trainer
 
+# how a record calls what trainer.select says
+SELECTIONS: dict[str, records.Selection] = {
+    "best": "best-validation",
+    "last": "last-epoch",
+    "best-mean-epoch": "best-mean-epoch",
+}
 
-def train(config: Config, folder: Path, console: Console) -> records.RunRecord | None:
+
+def train(
+    config: Config, folder: Path, console: Console, display: Display | None = None
+) -> records.RunRecord | None:
     """Train, choose weights by validation, test once, and leave a record in the run's folder.
 
     Continues from the folder's last checkpoint if an earlier attempt was interrupted. Returns None
@@ -36,29 +46,34 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
     card, limit = task.dataset.card, settings["limit_batches"]
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"
-    display = Display(console, title, card, settings["max_epochs"])
-    epochs = Epochs(
-        max_epochs=settings["max_epochs"],
-        patience=settings["patience"],
-        last_checkpoint=last,
-        display=display,
-    )
-    trainer = make_trainer(settings, [epochs], make_loggers(config, folder))
+    display = display or Display(console, title, card, settings["max_epochs"])
+    epochs = Epochs(config, card, last_checkpoint=last, display=display)
+    loggers = make_loggers(config, folder)
+    trainer = make_trainer(settings, [epochs], loggers)
 
-    with claimed(folder), finished() as mirror:
+    with (
+        claimed(folder),
+        failure_noted(folder),
+        advised(folder),
+        mirrored(loggers, config) as mirror,
+    ):
+        if (folder / RECORD).exists():  # another process finished it since the caller looked
+            return records.read(folder / RECORD)
         with written_whole(folder / CONFIG) as file:
             file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
         with display, stoppable():
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
 
-        best = settings["select"] == "best" and epochs.best_weights
-        if best:
+        select = settings["select"]
+        if select == "best" and not epochs.best_weights:  # no epoch's value was a number
+            select = "last"
+        if select == "best":
             task.model.load_state_dict(epochs.best_weights)
         task.to(trainer.strategy.root_device)
         test = task.evaluate("test", trainer.precision_plugin.val_step_context())
         if trainer.global_rank != 0:
             return None
-        tested = epochs.best_epoch if best else len(epochs.curve) - 1
+        tested = epochs.best_epoch if select == "best" else len(epochs.curve) - 1
         assert task.batches is not None
         record = records.RunRecord(
             run=folder.name,
@@ -70,7 +85,7 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
             model=config["model"]["name"],
             task=card.task,
             split=card.split if not limit else f"{card.split}, {limit} batches of each part",
-            selection="best-validation" if best else "last-epoch",
+            selection=SELECTIONS[select],
             metric=card.metric,
             direction=card.direction,
             valid=epochs.curve[tested]["valid"],
@@ -90,9 +105,13 @@ def train(config: Config, folder: Path, console: Console) -> records.RunRecord |
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             config=config,
+            curve=[row["valid"] for row in epochs.curve] if select == "best-mean-epoch" else [],
+            trials=config.get("trials", 1),  # older configs do not say
         )
         save_weights(task.model.state_dict(), folder / BEST)
-        mirror.update({"valid": record.valid, "test": test, "best_epoch": record.best_epoch})
+        mirror.update(
+            valid=record.valid, test=test, best_epoch=record.best_epoch, record=record.to_json()
+        )
         records.write(record, folder)  # last: a run is finished when its record is there
         last.unlink(missing_ok=True)
     return record

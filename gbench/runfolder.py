@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from gbench.errors import UserError, unknown
 
@@ -15,6 +17,12 @@ CONFIG = "config.yaml"  # the resolved config
 RECORD = "record.json"  # written last: its presence means finished
 BEST = "best.ckpt"  # the weights that were tested
 LAST = "last.ckpt"  # what an interrupted run continues from; gone once it has finished
+ERROR = "error.txt"  # why the last attempt failed; gone once another begins
+OUTPUT = "output.txt"  # what the process of a failed point printed last
+
+
+class Busy(UserError):
+    """Another process is training in the folder."""
 
 
 def helps_another_process() -> bool:
@@ -24,7 +32,7 @@ def helps_another_process() -> bool:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes; UserError if one is training there now."""
+    """Hold the folder against other processes; raises Busy if one is training there now."""
     if helps_another_process():
         yield
         return
@@ -36,13 +44,46 @@ def claimed(folder: Path) -> Iterator[None]:
             f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
+        if not (_locked(lock, fcntl.LOCK_EX) or _locked(lock, fcntl.LOCK_EX, after=0.05)):
+            raise Busy(
                 f"{folder} is being trained by another process: wait for it, or change the seed"
-            ) from None
+            )
+        for part in (*folder.glob(".*.part"), *folder.glob(f".{RECORD}.*")):
+            part.unlink()  # of a process that was killed while it wrote
         yield
+
+
+@contextmanager
+def failure_noted(folder: Path) -> Iterator[None]:
+    """Leave in the folder what went wrong in the block, for `gbench runs` to tell."""
+    (folder / ERROR).unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        with suppress(OSError):  # a full disk, say, which the error itself tells
+            (folder / ERROR).write_text(f"{error or type(error).__name__}\n", encoding="utf-8")
+        raise
+
+
+def in_training(folder: Path) -> bool:
+    """Whether a process of this machine holds the folder now.
+
+    Looking takes the lock for an instant, which is why `claimed` tries twice.
+    """
+    try:
+        with (folder / ".lock").open() as lock:
+            return not _locked(lock, fcntl.LOCK_SH)
+    except OSError:
+        return False
+
+
+def _locked(lock: IO[str], kind: int, after: float = 0.0) -> bool:
+    time.sleep(after)
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def find(name: str, runs_dir: Path = Path("runs")) -> Path:

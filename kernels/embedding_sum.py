@@ -38,7 +38,7 @@ def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
     check.features("table", table, table.size(0), codes.device)
     check.integers("codes", codes, (codes.size(0), offsets.numel()), codes.device)
     check.integers("offsets", offsets, (codes.size(1),), codes.device)
-    if table.is_cuda and not library.has_cuda("embedding_sum"):
+    if not library.has_kernel("embedding_sum", table):
         return reference(codes, table, offsets)
     out: Tensor = _SUM(codes, table, offsets)
     return out

@@ -50,7 +50,7 @@ def gcn_bond_aggregate(
     check.integers("edge_code", edge_code, (graph.num_entries,), graph.device)
     table = check.beside("table", table, (-1, x.size(1)), x)
     root = check.beside("root", root, (x.size(1),), x)
-    if x.is_cuda and not library.has_cuda("gcn_bond_aggregate"):
+    if not library.has_kernel("gcn_bond_aggregate", x):
         return reference(graph, x, table, edge_code, root)
     out: Tensor = _GCN_BOND(
         graph.rowptr,

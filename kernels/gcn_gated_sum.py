@@ -52,7 +52,7 @@ def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int
     bias = check.beside("bias", bias, (), x)
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
-    if x.is_cuda and not library.has_cuda("gcn_gated_sum"):
+    if not library.has_kernel("gcn_gated_sum", x):
         return reference(graph, x, weight, bias, hops)
     wide = torch.promote_types(x.dtype, torch.float32)
     x = x.contiguous()  # BLAS adds up a strided x in another order

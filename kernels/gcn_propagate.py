@@ -69,7 +69,7 @@ def gcn_propagate(
     if hops == 0:
         x = x if bias is None else x + bias
         return x.relu() if relu else x
-    if x.is_cuda and not library.has_cuda("gcn_propagate"):
+    if not library.has_kernel("gcn_propagate", x):
         return reference(graph, x, hops, bias=bias, relu=relu)
     out: Tensor = _PROPAGATE(
         graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, x, bias, hops, relu

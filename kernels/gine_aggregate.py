@@ -45,7 +45,7 @@ def gine_aggregate(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, eps:
     check.integers("edge_code", edge_code, (graph.num_entries,), graph.device)
     table = check.beside("table", table, (-1, x.size(1)), x)
     eps = check.beside("eps", eps, (), x)
-    if x.is_cuda and not library.has_cuda("gine_aggregate"):
+    if not library.has_kernel("gine_aggregate", x):
         return reference(graph, x, table, edge_code, eps)
     out: Tensor = _GINE(
         graph.rowptr,

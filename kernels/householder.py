@@ -52,7 +52,7 @@ def householder(parameters: Tensor, size: int) -> Tensor:
         )
     if parameters.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"parameters is {parameters.dtype}: pass float32 or float64")
-    if parameters.is_cuda and not library.has_cuda("householder"):
+    if not library.has_kernel("householder", parameters):
         return reference(parameters, size)
     out: Tensor = _HOUSEHOLDER(parameters, size)
     return out

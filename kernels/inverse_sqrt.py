@@ -45,7 +45,7 @@ def inverse_sqrt(blocks: Tensor) -> Tensor:
         raise ValueError(f"blocks has shape {tuple(blocks.shape)}: it should be (N, d, d)")
     if blocks.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"blocks is {blocks.dtype}: pass float32 or float64")
-    if blocks.is_cuda and not library.has_cuda("inverse_sqrt"):
+    if not library.has_kernel("inverse_sqrt", blocks):
         return reference(blocks)
     root: Tensor
     root, _, _ = _INVERSE_SQRT(blocks)

@@ -131,7 +131,12 @@ def _on_first_use(device: str, name: str) -> Callable[..., Any]:
     return call
 
 
+def has_kernel(name: str, x: torch.Tensor) -> bool:
+    """Whether there is an implementation for the device of x; a composition stands in if not."""
+    return not x.is_cuda or has_cuda(name)
+
+
 @cache
 def has_cuda(name: str) -> bool:
-    """Whether a CUDA implementation exists; the reference stands in where none does."""
+    """Whether a CUDA implementation exists."""
     return find_spec(f"gbench.kernels.cuda.{name}") is not None

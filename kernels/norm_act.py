@@ -108,7 +108,7 @@ def norm_act(
     wide = torch.float32 if x.dtype is torch.bfloat16 else x.dtype
     given = [v if v.dtype is wide else v.to(wide) for v in (weight, bias, mean, var)]
     options = (training, norm.eps, relu, dropout if training else 0.0)
-    has_op = not x.is_cuda or library.has_cuda("norm_act")
+    has_op = library.has_kernel("norm_act", x)
     op: Callable[..., Any] = _NORM_ACT if has_op else reference
     out, batch_mean, batch_var = op(x, *given, residual, seed, *options)
     if training:

@@ -45,7 +45,7 @@ def segment_reduce(ptr: Tensor, x: Tensor, reduce: str = "sum") -> Tensor:
     if ptr.dtype != torch.int32 or ptr.dim() != 1 or ptr.numel() == 0:
         raise TypeError(f"ptr is {ptr.dtype} {tuple(ptr.shape)}: pass int32 of shape (B + 1,)")
     check.features("x", x, x.size(0), ptr.device)
-    if x.is_cuda and not library.has_cuda("segment_reduce"):
+    if not library.has_kernel("segment_reduce", x):
         return reference(ptr, x, reduce)
     out: Tensor = _SEGMENT(ptr, x, reduce)
     return out

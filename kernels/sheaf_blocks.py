@@ -31,7 +31,7 @@ def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
 
     Shapes: maps (E, S, S) → (N, S, S).
     """
-    if maps.is_cuda and not library.has_cuda("sheaf_blocks"):
+    if not library.has_kernel("sheaf_blocks", maps):
         return reference(graph, maps)
     out: Tensor = _BLOCKS(graph.rowptr, maps)
     return out

@@ -27,6 +27,7 @@ from torch import Tensor
 from gbench.kernels import check, library
 from gbench.kernels.csr import CSR
 from gbench.kernels.inverse_sqrt import inverse_sqrt
+from gbench.kernels.scaled_sheaf_laplacian import scaled_sheaf_laplacian
 from gbench.kernels.segment_reduce import segment_reduce
 from gbench.kernels.sheaf_blocks import sheaf_blocks
 
@@ -44,11 +45,20 @@ def reference(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     return out
 
 
-def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor, *, degree: Tensor | None = None) -> Tensor:
+def sheaf_laplacian(
+    graph: CSR,
+    maps: Tensor,
+    x: Tensor,
+    *,
+    degree: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Apply the normalised sheaf Laplacian of the restriction maps to x.
 
+    `weight` multiplies full maps that are orthogonal, so that D_v = (1 + Σ w²) I.
+
     Shapes: maps (E, S) diagonal or (E, S, S), in the order of graph.col; degree (N,) in place of
-    the blocks of D; x (N, S, F) → (N, S, F).
+    the blocks of D; weight (E,); x (N, S, F) → (N, S, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype, and on a graph that has an
     edge in one direction only.
     """
@@ -61,16 +71,28 @@ def sheaf_laplacian(graph: CSR, maps: Tensor, x: Tensor, *, degree: Tensor | Non
     maps = check.beside("maps", maps, (graph.num_entries, *(x.size(1),) * (maps.dim() - 1)), x)
     if not x.is_cuda and not torch.compiler.is_compiling():
         _check_symmetric(graph)
+    if degree is not None:
+        degree = check.beside("degree", degree, (graph.num_rows,), x)
+    if weight is not None:
+        weight = check.beside("weight", weight, (graph.num_entries,), x)
     wide = torch.promote_types(x.dtype, torch.float32)  # the roots are never rounded to bfloat16
-    if maps.dim() == 3 and degree is None:
+    if maps.dim() == 3 and degree is None and weight is None:
         blocks = sheaf_blocks(graph, maps)
         root = inverse_sqrt(blocks + torch.eye(maps.size(1), dtype=wide, device=x.device))
         hidden = _laplacian(graph, maps, (root @ x.to(wide)).to(x.dtype))
         return (root @ hidden.to(wide)).to(x.dtype)
-    if degree is None:
+    if library.has_kernel("scaled_sheaf_laplacian", x):
+        out: Tensor
+        ends = (graph.rowptr, graph.col, graph.perm_t)
+        out, _ = scaled_sheaf_laplacian(*ends, maps, x, weight, degree)
+        return out
+    if weight is not None:
+        maps = maps * weight[:, None, None]
+        size = segment_reduce(graph.rowptr, weight.to(wide).square()[:, None])[:, :, None]
+    elif degree is None:
         size = segment_reduce(graph.rowptr, maps.to(wide).square())[:, :, None]
     else:
-        size = check.beside("degree", degree, (graph.num_rows,), x).to(wide)[:, None, None]
+        size = degree.to(wide)[:, None, None]
     root = (1 + size).rsqrt()
     return (root * _laplacian(graph, maps, (root * x).to(x.dtype))).to(x.dtype)
 
@@ -83,7 +105,7 @@ def _check_symmetric(graph: CSR) -> None:
 
 def _laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     """L x, unnormalised."""
-    if x.is_cuda and not library.has_cuda("sheaf_laplacian"):
+    if not library.has_kernel("sheaf_laplacian", x):
         full = maps if maps.dim() == 3 else maps.diag_embed()
         apart = full @ x[graph.row] - full[graph.perm_t.long()] @ x[graph.col]
         return torch.zeros_like(x).index_add(0, graph.row, full.mT @ apart)

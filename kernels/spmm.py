@@ -51,7 +51,7 @@ def spmm(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str = "sum
         if reduce == "max":
             raise ValueError("reduce='max' takes no weight")
         weight = check.beside("weight", weight, (graph.num_entries,), x)
-    if x.is_cuda and not library.has_cuda("spmm"):
+    if not library.has_kernel("spmm", x):
         return reference(graph, x, weight, reduce)
     out: Tensor = _SPMM(
         graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, graph.perm_t, x, weight, reduce

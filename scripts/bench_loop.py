@@ -75,12 +75,8 @@ def gbench(task: Task, config: Config) -> float:
     """Seconds per epoch of the same through gbench: Lightning, display, curve, checkpoints."""
     with tempfile.TemporaryDirectory() as folder:
         display = Display(Console(stderr=True, quiet=True), "", task.dataset.card, 10**9)
-        epochs = Epochs(
-            max_epochs=config["trainer"]["max_epochs"],
-            patience=0,
-            last_checkpoint=Path(folder) / "last.ckpt",
-            display=display,
-        )
+        last = Path(folder) / "last.ckpt"
+        epochs = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)
         clock = Clock()
         loggers = make_loggers(config, Path(folder))
         trainer = make_trainer(config["trainer"], [epochs, clock], loggers)

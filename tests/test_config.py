@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from gbench.choices import GROUPS, choices, description
-from gbench.config import compose
+from gbench.config import compose, load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
+from gbench.experiment import experiment_of_pair
 from gbench.results.identity import identity
 
 MODELS, DATASETS = choices("model"), choices("data")
@@ -56,21 +57,73 @@ def test_a_model_composes_with_a_dataset_or_says_why_not(model: str, data: str) 
         message = refused(f"model={model}", f"data={data}")
         assert f"{model} works on" in message
         assert f"{data} is {level}-level" in message
+        fit = message.split("models that fit are ")[1].split(", ")
+        assert "gcn" in fit
+        assert model not in fit
+        assert ("gin-vn" in fit) == (level == "graph")
+        assert ("sgc" in fit) == (level != "graph")
 
 
 @pytest.mark.parametrize("name", choices("experiment"))
 def test_an_experiment_is_what_its_pair_gets_by_itself(name: str) -> None:
     by_name = compose([f"experiment={name}"])
     model, data = by_name["model"]["name"], by_name["data"]["name"]
-    assert name == f"{model}-{data}"
-    assert by_name == compose([f"model={model}", f"data={data}"])
-    assert by_name != compose([f"model={model}", f"data={data}", "experiment=null"])
+    split = by_name["data"]["split"]
+    pair, typed = {"model": model, "data": data}, [f"data.split={split}"]
+    if name == f"{model}-{data}":
+        assert experiment_of_pair(pair, [], []) == {"experiment": name}
+        assert experiment_of_pair(pair, typed, []) == {"experiment": name}
+    elif name == f"{model}-{data}-{split}":
+        assert experiment_of_pair(pair, typed, []) == {"experiment": name}
+    else:  # of another paper than the model's own, which its name begins with
+        assert name.endswith((f"-{model}-{data}", f"-{model}-{data}-{split}"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        # (max_epochs, select) tell which of them, if any, was chosen
+        (["model=gin", "data=mutag"], (350, "best")),
+        (["model=gin", "data=mutag", "data.split=nested-10-fold"], (350, "best")),
+        (
+            ["model=gin", "data=mutag", "data.split=gin-10-fold-selects-on-test"],
+            (350, "best-mean-epoch"),
+        ),
+        (["model=gcn", "data=cora", "data.split=public"], (200, "last")),
+        (["model=gcn", "data=cora", "data.split=geom-gcn"], (100, "best")),  # there is none
+        # the experiment has a split of its own, which is not the dataset's usual one
+        (["model=od-nsd", "data=texas", "data.split=geom-gcn-undirected"], (1500, "loss")),
+        (["model=gen-nsd", "data=wisconsin"], (500, "loss")),
+        (["model=gen-nsd", "data=wisconsin", "data.split=geom-gcn-undirected"], (500, "loss")),
+        (["model=gen-nsd", "data=wisconsin", "data.split=geom-gcn"], (1500, "metric")),
+    ],
+)
+def test_the_split_decides_which_experiment_a_pair_gets(
+    words: list[str], expected: tuple[int, str]
+) -> None:
+    trainer = compose(words)["trainer"]
+    said = trainer["monitor"] if "nsd" in words[0] else trainer["select"]
+    assert (trainer["max_epochs"], said) == expected
+    assert compose([*words, "experiment=null"])["trainer"]["max_epochs"] in (100, 1500)
 
 
 @pytest.mark.parametrize("group", ["trainer", "logger"])
 def test_every_trainer_and_logger_composes(group: str) -> None:
     for name in choices(group):
         assert compose([f"{group}={name}"])[group]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gcn-citeseer", ["model=gcn", "data=citeseer"]),
+        ("gen-nsd-texas", ["model=gen-nsd", "data=texas"]),
+        ("dagnn-cora-random", ["model=dagnn", "data=cora", "data.split=random"]),
+    ],
+)
+def test_a_pair_composes_to_the_very_config_of_its_experiment(name: str, words: list[str]) -> None:
+    assert compose(words) == compose([f"experiment={name}"])
+    assert compose(words) != compose([*words, "experiment=null"])
 
 
 def test_command_line_wins_over_experiment_and_model() -> None:
@@ -110,7 +163,7 @@ def test_scientific_notation_is_a_number() -> None:
         ("moddel.hidden_dim=3", "did you mean 'model'?"),
         ("sed=3", "did you mean 'seed'?"),
         ("optim.lrr=1", "did you mean 'optim.lr'?"),
-        ("+optim.momentum=1", "unknown setting 'optim.momentum'"),
+        ("+optim.nesterov=1", "unknown setting 'optim.nesterov'"),
         ("~optim.lr", "can be changed but not removed"),
         ("optim=3", "optim is a group of settings"),
         ("optim.lr=fast", "expected a number, such as"),
@@ -125,7 +178,16 @@ def test_scientific_notation_is_a_number() -> None:
         ("optim.lr=nan", "above 0"),
         ("optim.lr=[", "not a value that optim.lr can take"),
         ("trainer.max_epochs=1,2", "trainer.max_epochs"),
-        ("trainer.select=test", "one of best, last"),
+        ("trainer.select=test", "one of best, last, best-mean-epoch"),
+        ("trainer.monitor=accuracy", "one of metric, loss, objective"),
+        ("optim.schedule=cosine", "one of constant, step, plateau"),
+        ("optim.lr_every=10", "no effect with optim.schedule=constant"),
+        ("optim.min_lr=1e-5", "or add optim.schedule=plateau"),
+        ("optim.lr_factor=0.1", "or add optim.schedule=step or optim.schedule=plateau"),
+        ("optim.rho=0.1", "no effect with optim.optimizer=adam: leave it out"),
+        ("optim.decay_of_others=0.1", "no effect without optim.decay_prefix"),
+        ("trainer.stop=window", "no effect with trainer.patience=0"),
+        ("trainer.select=best-mean-epoch", "take a split that says selects-on-test"),
         ("trainer.precision=64-true", "one of 32-true, bf16-mixed, 16-mixed"),
         ("data.fold=1", "digits has folds 0 to 0"),
         ("data.metric=rocauc", "owns its metric"),
@@ -141,6 +203,50 @@ def test_scientific_notation_is_a_number() -> None:
 )
 def test_a_wrong_override_is_refused_and_says_what_to_type(override: str, says: str) -> None:
     assert says in refused(override)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["model=gcn", "data=cora", "optim.steps_per_epoch=5"], "cora is node-level"),
+        (["optim.optimizer=asam", "trainer.precision=16-mixed"], "take bf16-mixed or 32-true"),
+        (
+            ["optim.optimizer=asam", "+trainer.accumulate_grad_batches=2"],
+            "leave out trainer.accumulate_grad_batches",
+        ),
+        (
+            ["model=gin", "data=mutag", "data.split=gin-10-fold-selects-on-test",
+             "trainer.patience=5"],
+            "all must run as long",
+        ),
+        (
+            ["model=gin", "data=mutag", "data.split=gin-10-fold-selects-on-test",
+             "optim.schedule=plateau"],
+            "all must run as long",
+        ),
+        (["optim.schedule=step", "optim.lr_patience=3"], "optim.schedule=step: leave it out"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_are_refused(words: list[str], says: str) -> None:
+    assert says in refused(*words)
+
+
+def test_a_setting_is_accepted_where_something_reads_it() -> None:
+    compose(["optim.schedule=plateau", "optim.lr_patience=3", "optim.min_lr=0.0001"])
+    compose(["optim.optimizer=asam", "optim.rho=0.1", "trainer.precision=bf16-mixed"])
+    compose(["model=gin", "data=mutag", "optim.lr_every=20"])  # the experiment's schedule is step
+    compose(["optim.decay_prefix=heads.", "optim.decay_of_others=0.1"])
+    compose(["trainer.stop=window", "trainer.patience=5"])
+
+
+def test_runs_from_before_a_setting_existed_have_its_usual_value(tmp_path: Path) -> None:
+    config = compose([])
+    del config["optim"]["schedule"], config["trainer"]["monitor"]
+    config["optim"]["lr"] = 0.5
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    loaded = load(tmp_path / "config.yaml")
+    assert (loaded["optim"]["schedule"], loaded["trainer"]["monitor"]) == ("constant", "metric")
+    assert loaded["optim"]["lr"] == 0.5
 
 
 def test_composing_and_refusing_import_nothing_heavy() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -39,7 +41,11 @@ def test_a_step_changes_the_weights_and_a_dozen_lower_the_loss(model: str, data:
     if dataset.spec.level == "node":
         batch = dataset.store.whole().with_targets(dataset.split.train)
     else:
-        batch = dataset.store.batch(dataset.split.train[:24])
+        ids = dataset.split.train[:24]
+        batch = dataset.store.batch(ids)
+        if dataset.patcher is not None:
+            batch = replace(batch, patches=dataset.patcher.static_patches(ids))
+            dataset.patcher.pool.shutdown()
     task.train()
     optimizer = torch.optim.Adam(task.model.parameters(), lr=config["optim"]["lr"])
     before = {name: value.detach().clone() for name, value in task.model.named_parameters()}

@@ -13,6 +13,8 @@ import pytest
 
 from gbench.cli.main import VERBS, parse
 from gbench.config import compose
+from gbench.sweep.points import compose_all
+from gbench.sweep.words import take_options
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 GBENCH = Path(sys.executable).parent / "gbench"
@@ -78,8 +80,10 @@ def test_every_command_is_one_that_gbench_understands(
     words = [word.split("|")[0] for word in words]
     assert words[0] in VERBS
     args = parse(words)
-    if words[0] in ("train", "show"):
+    if words[0] == "show":
         compose(args.overrides)
+    if words[0] == "train":
+        compose_all(take_options(args.overrides)[1])
 
 
 def test_every_make_target_exists() -> None:

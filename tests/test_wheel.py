@@ -63,3 +63,9 @@ def test_an_installed_wheel_trains_an_epoch_from_any_folder(wheel: Path, tmp_pat
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert list(elsewhere.glob("runs/csl-gin-*/record.json"))
+    page = subprocess.run(
+        [site / "bin" / "gbench", "leaderboard", "data=cora", "--format", "html"],
+        cwd=elsewhere, env=env, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "Kipf and Welling" in page.stdout, page.stderr  # the published rows
+    assert "<style>" in page.stdout and "<script>" in page.stdout

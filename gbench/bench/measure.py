@@ -95,6 +95,11 @@ def copying(num_bytes: int, device: torch.device) -> Call:
     return lambda: target.copy_(source)
 
 
+def cpu_clock() -> Callable[[], float]:
+    """CPU time on one thread, wall time on several."""
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
 def clock_name(device: torch.device) -> str:
     """Which clock `by_turns` reads."""
     if device.type == "cuda":
@@ -106,7 +111,7 @@ def _timer(call: Call, device: torch.device, is_replayed: bool) -> Callable[[int
     """A function from a number of repeats to the seconds of one."""
     if device.type == "cuda":
         return _cuda_timer(_captured(call) if is_replayed else call)
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    clock = cpu_clock()
 
     def seconds(repeats: int) -> float:
         started = clock()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gbench.bench.row import Row
+from gbench.bench.training import TrainRow
+from gbench.train.progress import percent
 
 HEAD = f"  {'peer':26}{'ratio':>8}  {'95 % interval':>15}{'peer ms':>11}{'peer MiB':>10}"
 
@@ -38,3 +40,22 @@ def _line(row: Row) -> str:
 
 def _mib(value: float | None) -> str:
     return "?" if value is None else f"{value:.1f}"
+
+
+TRAIN_HEAD = (
+    f"{'':20}{'ratio':>7}  {'95 % interval':>15}{'ours ms':>10}{'other ms':>10}"
+    f"{'test: ours':>13}{'other':>8}"
+)
+
+
+def train_lines(row: TrainRow) -> str:
+    """A comparison of two trainings: its figures, and below them what they are of."""
+    if not row.checked:
+        return f"{row.name:20}checked: no, so not timed. {row.note}"
+    assert row.ours_test is not None and row.other_test is not None
+    interval = f"{row.ratio_low:.2f} – {row.ratio_high:.2f}"
+    return (
+        f"{row.name:20}{row.ratio:>6.2f}×  {interval:>15}{row.ours_ms:>10.3g}{row.other_ms:>10.3g}"
+        f"{percent(row.metric, row.ours_test):>13}{percent(row.metric, row.other_test):>8}\n"
+        f"  per {row.unit}, against {row.other}; test {row.metric} after {row.trained}"
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml
 from gbench.config import FACTS
 from gbench.errors import unknown
+from gbench.sweep.words import OPTIONS, REPETITIONS
 
 SUMMARY = "print a completion script for bash, zsh or fish"
 
@@ -65,9 +66,11 @@ def candidates(words: Sequence[str], verbs: Sequence[str]) -> list[str]:
 
 
 def _offers(before: Sequence[str], word: str) -> Iterator[str]:
-    if before[0] in ("train", "show"):
+    if before[0] in ("train", "show", "sweep", "search"):
         yield from _settings(before, word)
-    elif before[0] in ("eval", "resume"):
+        if before[0] != "show":
+            yield from (f"{name}=" for name in (*REPETITIONS, *OPTIONS))
+    elif before[0] in ("eval", "resume", "export", "compare", "sync"):
         yield from (path.parent.name for path in Path("runs").glob("*/config.yaml"))
     elif before[0] == "list":
         from gbench.cli.listing import TITLES

@@ -1,19 +1,29 @@
-"""`gbench leaderboard`: the finished runs of one or more folders as ranked tables."""
+"""`gbench leaderboard`: the finished runs of one or more folders as ranked tables.
+
+Published results stand among them. Without a run on the dataset that is asked for they stand alone.
+"""
 
 from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
 
 from gbench.errors import UserError, unknown
-from gbench.results import export, leaderboard, render, store
+from gbench.folders import written_whole
+from gbench.results import export, latex, leaderboard, markdown, store, terminal, wandb_source
+from gbench.results.leaderboard import Table
+from gbench.results.published import Published, published_rows
 from gbench.results.record import RunRecord
 
-SUMMARY = "show finished runs as ranked tables"
+SUMMARY = "show finished runs and published results as ranked tables"
 DEFAULT_RUNS_DIR = "runs"
-_FILTERS = ("data", "model")
+_FILTERS = {"data": "dataset", "model": "model", "split": "split"}
 _SHOWN_PROBLEMS = 5
 _WIDTH_OF_A_FILE = 120  # without a terminal, unless COLUMNS says otherwise
 
@@ -23,20 +33,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="*",
-        metavar="RUNS_DIR | data=NAME[,NAME] | model=NAME[,NAME]",
-        help="folders of runs (default: runs), and which datasets and models to show",
+        metavar="RUNS_DIR | data=NAME[,NAME] | model=NAME[,NAME] | split=NAME[,NAME]",
+        help="folders of runs (default: runs), and which datasets, models and splits to show",
     )
-    parser.add_argument("--format", choices=("table", "md", "csv", "json"), default="table")
+    parser.add_argument(
+        "--format", choices=("table", "md", "csv", "json", "latex", "html"), default="table"
+    )
+    parser.add_argument(
+        "--from",
+        dest="places",
+        action="append",
+        default=[],
+        type=wandb_source.checked,
+        metavar="wandb:ENTITY/PROJECT",
+        help="the runs that logger=wandb mirrored there, instead of folders or beside them",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write to a file")
+    parser.add_argument("--serve", action="store_true", help="show the html page live")
+    parser.add_argument("--port", type=int, metavar="N", help="for --serve; 0 is any free one")
+    parser.add_argument("--host", metavar="ADDRESS", help="for --serve beyond this machine")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables to stdout; what was left out goes to stderr."""
+    if args.serve:
+        return _serve(args)
+    for name in ("port", "host"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name} needs --serve: gbench leaderboard --serve --{name} …")
     # Records make no reference cycles, and the collector would walk the growing heap again and
     # again: 0.9 s with it, 0.6 s without, for 10,000 records.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _show(args.what, args.format)
+        if args.output is None:
+            return _show(args.what + args.places, args.format)
+        text = io.StringIO()
+        with redirect_stdout(text):
+            code = _show(args.what + args.places, args.format)
+        _write(text.getvalue(), Path(args.output))
+        return code
     finally:
         if collecting:
             gc.enable()
@@ -44,30 +80,100 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(what: list[str], chosen_format: str) -> int:
     filters, runs_dirs = _split(what)
-    records, problems = store.find(runs_dirs)
-    _report(problems)
-    if not records:
-        raise UserError(
-            f"no finished run in {', '.join(runs_dirs)}: type `gbench train` to make one, or give "
-            "the folder of your runs, `gbench leaderboard RUNS_DIR`"
-        )
-    for key in _FILTERS:
-        if key in filters:
-            records = _only(records, key, filters[key])
-    tables = leaderboard.rows(records)
-    repeated = sum(table.repeated for table in tables)
-    if repeated:
-        print(
-            f"{_count(repeated, 'record')} left out: the same setting, seed and fold finished "
-            "again later",
-            file=sys.stderr,
-        )
+    tables, notes = _tables(filters, runs_dirs)
+    for note in notes:
+        print(note, file=sys.stderr)
     if chosen_format == "table":
         _draw(tables)
+    elif chosen_format == "html":
+        from gbench.results.page.page import html
+
+        sys.stdout.write(html(tables, runs_dirs or [DEFAULT_RUNS_DIR], notes))
     else:
-        texts = {"md": render.markdown, "csv": export.csv_text, "json": export.json_text}
+        texts = {
+            "md": markdown.markdown,
+            "csv": export.csv_text,
+            "json": export.json_text,
+            "latex": latex.latex,
+        }
         sys.stdout.write(texts[chosen_format](tables))
     return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from gbench.results.page.live import Live
+    from gbench.results.page.serve import LOOPBACK, PORT, serve
+
+    if args.format not in ("table", "html") or args.output is not None:
+        raise UserError("--serve shows the html page: leave --format and --output out")
+    filters, runs_dirs = _split(args.what + args.places)
+    if any(place.startswith(wandb_source.PREFIX) for place in runs_dirs):
+        raise UserError("--serve watches folders of runs: leave --from out")
+    live = Live(runs_dirs or [DEFAULT_RUNS_DIR], lambda: _tables(filters, runs_dirs))
+    return serve(live, args.host or LOOPBACK, PORT if args.port is None else args.port)
+
+
+def _write(text: str, path: Path) -> None:
+    try:
+        with written_whole(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _tables(filters: dict[str, list[str]], runs_dirs: list[str]) -> tuple[list[Table], list[str]]:
+    """Tables of what the filters choose, and what is left out or missing."""
+    records, notes = _records(runs_dirs, filters)
+    papers: Sequence[Published] = published_rows()
+    for key, names in filters.items():
+        records, papers = _only(records, papers, key, names)
+    tables = leaderboard.rows(records, papers)
+    repeated = sum(table.repeated for table in tables)
+    if repeated:
+        notes.append(
+            f"{_count(repeated, 'record')} left out: the same setting, seed and fold finished "
+            "again later"
+        )
+    if "data" in filters:
+        trained = {name for record in records for name in _names(record, "data")}
+        alone = [paper for paper in papers if paper.data not in trained]
+        for name in sorted({paper.data for paper in alone}):
+            ours = [p.experiment for p in alone if p.data == name and p.experiment]
+            choice = f"experiment={ours[0]}" if ours else f"data={name}"
+            notes.append(
+                f"no finished run on {name} in {', '.join(runs_dirs) or DEFAULT_RUNS_DIR}, only "
+                f"published results: `gbench train {choice}` makes one"
+            )
+        tables += leaderboard.published_tables(alone)
+    return tables, notes
+
+
+def _records(
+    runs_dirs: list[str], filters: dict[str, list[str]]
+) -> tuple[list[RunRecord], list[str]]:
+    """What lies in the runs folders, and what was left out; without any, a dataset is asked for."""
+    records: list[RunRecord] = []
+    problems: list[store.Problem] = []
+    if runs_dirs or Path(DEFAULT_RUNS_DIR).is_dir():
+        records, problems = _find(runs_dirs or [DEFAULT_RUNS_DIR])
+    if not records and (runs_dirs or "data" not in filters):
+        raise UserError(
+            f"no finished run in {', '.join(runs_dirs) or DEFAULT_RUNS_DIR}: type `gbench train` "
+            "to make one, or give the folder of your runs, `gbench leaderboard RUNS_DIR`; "
+            "published results alone: `gbench leaderboard data=cora`"
+        )
+    return records, _left_out(problems)
+
+
+def _find(places: list[str]) -> tuple[list[RunRecord], list[store.Problem]]:
+    """What lies in folders, and what was mirrored to wandb."""
+    folders = [place for place in places if not place.startswith(wandb_source.PREFIX)]
+    records, problems = store.find(folders)
+    for place in places:
+        if place not in folders:
+            there, bad = wandb_source.find(place)
+            records, problems = records + there, problems + bad
+    return records, problems
 
 
 def _split(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -83,43 +189,54 @@ def _split(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
         elif key in _FILTERS:
             raise UserError(f"'{word}' names nothing: type {key}=NAME or {key}=NAME,NAME")
         else:
-            raise unknown("filter", key, _FILTERS, "Type data=NAME or model=NAME")
-    return filters, runs_dirs or [DEFAULT_RUNS_DIR]
+            raise unknown("filter", key, _FILTERS, "Type data=NAME, model=NAME or split=NAME")
+    return {key: filters[key] for key in _FILTERS if key in filters}, runs_dirs
 
 
-def _only(records: list[RunRecord], key: str, names: list[str]) -> list[RunRecord]:
-    # "csbm" also names its variants, "csbm homophily=0.2"
-    kept = [r for r in records if {getattr(r, key), getattr(r, key).split(" ")[0]} & {*names}]
-    found = {name for r in kept for name in (getattr(r, key), getattr(r, key).split(" ")[0])}
+def _only(
+    records: list[RunRecord], papers: Sequence[Published], key: str, names: list[str]
+) -> tuple[list[RunRecord], list[Published]]:
+    kept = [record for record in records if _names(record, key) & {*names}]
+    quoted = [paper for paper in papers if any(_is(paper, key, name) for name in names)]
+    found = {name for record in kept for name in _names(record, key)}
     for name in names:
-        if name not in found:
+        if name not in found and not any(_is(paper, key, name) for paper in quoted):
+            available = {getattr(record, key) for record in records}
+            available |= set() if records else {getattr(paper, key) for paper in papers}
             raise unknown(
-                {"data": "dataset", "model": "model"}[key],
+                _FILTERS[key],
                 name,
-                {getattr(record, key) for record in records},
-                "Only what has finished runs here counts",
+                available,
+                "Only what has finished runs here or published results counts",
             )
-    return kept
+    return kept, quoted
 
 
-def _report(problems: list[store.Problem]) -> None:
+def _names(record: RunRecord, key: str) -> set[str]:
+    name: str = getattr(record, key)
+    return {name, name.split(" ")[0]}  # "csbm" also names its variants, "csbm homophily=0.2"
+
+
+def _is(paper: Published, key: str, name: str) -> bool:
+    return paper.is_of(name) if key == "model" else getattr(paper, key) == name
+
+
+def _left_out(problems: list[store.Problem]) -> list[str]:
     if not problems:
-        return
+        return []
     lines = [f"{problem.path}: {problem.reason}" for problem in problems[:_SHOWN_PROBLEMS]]
     if len(problems) > _SHOWN_PROBLEMS:
         lines.append(f"… and {len(problems) - _SHOWN_PROBLEMS} more")
     start = "\n  " if len(problems) > 1 else " "
-    print(
-        f"{_count(len(problems), 'record')} left out:{start}" + "\n  ".join(lines), file=sys.stderr
-    )
+    return [f"{_count(len(problems), 'record')} left out:{start}" + "\n  ".join(lines)]
 
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def _draw(tables: list[leaderboard.Table]) -> None:
+def _draw(tables: list[Table]) -> None:
     from rich.console import Console
 
     fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    render.draw(tables, Console(width=_WIDTH_OF_A_FILE if fixed else None))
+    terminal.draw(tables, Console(width=_WIDTH_OF_A_FILE if fixed else None))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gbench.errors import unknown
 
-SUMMARY = "list models, data, encodings, batchings, trainers, loggers, experiments"
+SUMMARY = "list models, data, encodings, batchings, trainers, loggers, sweeps, experiments"
 TITLES = {
     "models": "model",
     "data": "data",
@@ -15,6 +15,7 @@ TITLES = {
     "batchings": "batching",
     "trainers": "trainer",
     "loggers": "logger",
+    "sweeps": "sweep",
     "experiments": "experiment",
 }
 

@@ -1,6 +1,7 @@
 """The `gbench` command: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done, 1 a defect of gbench, 2 something for the user to mend, 130 interrupted.
+Exit codes: 0 done, 1 a defect of gbench or a point of a sweep that failed, 2 something for the user
+to mend, 130 interrupted.
 Each verb is a module with SUMMARY, add_arguments(parser) and run(args); none of them imports torch
 or hydra before it must.
 """
@@ -17,14 +18,21 @@ from typing import Any, NoReturn
 from gbench import __version__
 from gbench.cli import (
     bench,
+    compare,
     completion,
     data,
     doctor,
     evaluate,
+    export,
     leaderboard,
     listing,
+    reproduce,
     resume,
+    runs,
+    search,
     show,
+    sweep,
+    sync,
     train,
 )
 from gbench.errors import UserError, unknown
@@ -32,12 +40,19 @@ from gbench.runfolder import helps_another_process
 
 VERBS = {
     "train": train,
+    "sweep": sweep,
+    "search": search,
     "eval": evaluate,
     "resume": resume,
     "show": show,
     "list": listing,
     "data": data,
     "leaderboard": leaderboard,
+    "reproduce": reproduce,
+    "compare": compare,
+    "runs": runs,
+    "export": export,
+    "sync": sync,
     "bench": bench,
     "doctor": doctor,
     "completion": completion,

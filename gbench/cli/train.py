@@ -3,6 +3,13 @@
 Settings are Hydra overrides: model=NAME and data=NAME choose, a.b=VALUE changes a setting,
 +a.b=VALUE adds one, ~a.b removes one. `gbench list` shows the names, `gbench show` the settings.
 The same command again shows the finished run, or continues it where it was interrupted.
+
+Several values make a sweep, each point a process: model=gin,gcn data=cora,citeseer seed=0..9
+  seeds=10     the same as seed=0..9         folds=all    all folds of each dataset (or folds=5)
+  jobs=4       so many at a time; otherwise one for each GPU, or one for four cores
+  retries=2    try a point that fails so often again (1)
+  executor=slurm|ray   on a cluster that shares the runs folder: slurm.partition=gpu slurm.time=120
+               (sbatch's options as submitit names them), ray.address=HOST:PORT ray.num_gpus=0.5
 """
 
 from __future__ import annotations
@@ -34,6 +41,12 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_running(parser)
+    parser.add_argument("-m", action="store_true", help="not needed: lists make a sweep anyway")
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verbs that train from settings."""
     add_overrides(parser)
     parser.add_argument("--force", action="store_true", help="run again although it has finished")
     parser.add_argument("--json", action="store_true", help="print the record to stdout")
@@ -43,7 +56,12 @@ def run(args: argparse.Namespace) -> int:
     from gbench.config import compose
     from gbench.results.identity import run_name
     from gbench.runfolder import RECORD, put_aside
+    from gbench.sweep.words import is_sweep
 
+    if is_sweep(args.overrides):
+        from gbench.cli.sweep import sweep
+
+        return sweep([args.overrides], args)
     config = compose(args.overrides, args.config_dir)
     folder = Path(config["runs_dir"]) / run_name(config)
     if args.force and folder.exists():
@@ -70,7 +88,6 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     """Train in `folder`, show progress on stderr and the summary, or the record with --json."""
     from rich.console import Console
 
-    from gbench.errors import UserError
     from gbench.runfolder import LAST, helps_another_process
 
     console = Console(stderr=True, highlight=False, quiet=helps_another_process())
@@ -81,8 +98,6 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
 
     if not args.debug:
         silence()
-    import torch
-
     from gbench.run import train
     from gbench.train.interrupt import Interrupted
 
@@ -91,11 +106,6 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     except Interrupted as interrupted:
         console.print(f"Interrupted. Go on with: [bold]gbench resume {folder}[/]")
         return interrupted.exit_code
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"out of memory on the GPU ({str(error).splitlines()[0]}): try a smaller "
-            "optim.batch_size or model.hidden_dim, or trainer.precision=bf16-mixed"
-        ) from error
     if record is not None:
         _show(record, folder, console, args.json)
     return 0

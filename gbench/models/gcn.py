@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
+from gbench.errors import UserError
 from gbench.kernels import gcn_bond_aggregate
 from gbench.limits import check_limits
 from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
-from gbench.models.encoders import Embeddings, input_features
+from gbench.models.encoders import Embeddings, NodeEncoder, input_features
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
+from gbench.models.virtual_node import VirtualNode
 
 
 class GCNLayer(nn.Module):
@@ -75,8 +77,12 @@ class GCN(nn.Module):
     others but has no ReLU, then readout and one linear layer. Categorical node features are
     embedded first, dense ones enter the first convolution as they are.
 
+    With virtual_node (graph level, OGB) all features are embedded first, and h ← h + v before each
+    layer, where v starts at zero, is learned, and is updated after every layer but the last.
+
     Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
-    Raises UserError for values outside gbench/limits.py.
+    Raises UserError for values outside gbench/limits.py and for a virtual node at node level (its
+    batch norm needs several graphs).
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class GCN(nn.Module):
         num_layers: int,
         bias: bool,
         norm: str,
+        virtual_node: bool = False,
         input_dropout: float,
         dropout: float,
         readout: str,
@@ -103,7 +110,12 @@ class GCN(nn.Module):
         )
         self.input_dropout = input_dropout
         has_norm = norm == "batch"
-        self.encoder, in_dim = input_features(spec, hidden_dim)
+        if virtual_node and spec.level == "node":
+            raise UserError("model.virtual_node=true needs graph-level data: this is node-level")
+        self.encoder: nn.Module = NodeEncoder(spec, hidden_dim)
+        in_dim = hidden_dim
+        if not virtual_node:
+            self.encoder, in_dim = input_features(spec, hidden_dim)
         out_dim = spec.num_outputs if spec.level == "node" else hidden_dim
         widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
         # `layers.0.` is the prefix of everything that Kipf's weight decay may touch
@@ -124,11 +136,20 @@ class GCN(nn.Module):
         else:
             self.norm_acts.append(NormAct(hidden_dim, norm=has_norm, relu=False, dropout=dropout))
             self.head = nn.Linear(hidden_dim, spec.num_outputs)
+        self.virtual_start = nn.Parameter(torch.zeros(hidden_dim)) if virtual_node else None
+        self.virtual_nodes = nn.ModuleList(
+            VirtualNode(hidden_dim, dropout=dropout) for _ in range(num_layers - 1) if virtual_node
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.encoder(batch)
         x = dropout(x, self.input_dropout, self.training)
-        for layer, norm_act in zip(self.layers, self.norm_acts, strict=True):
+        v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
+        for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
+            if v is not None:
+                x = x + v.index_select(0, batch.batch)
+                if index < len(self.virtual_nodes):
+                    v = self.virtual_nodes[index](batch, x, v)
             x = norm_act(layer(batch, x))
         out: Tensor = self.head(self.readout(batch, x))
         return out

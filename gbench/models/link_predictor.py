@@ -31,7 +31,7 @@ class LinkPredictor(nn.Module):
         super().__init__()
         self.encoder = encoder
         widths = [hidden_dim] * num_layers + [1]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.predictor = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.dropout = dropout
 
     def forward(self, batch: Batch) -> Tensor:
@@ -43,7 +43,7 @@ class LinkPredictor(nn.Module):
     def _logits(self, embeddings: Tensor, pairs: Tensor) -> Tensor:
         # F.embedding, because its backward adds in a fixed order where indexing's does not
         x = F.embedding(pairs[:, 0], embeddings) * F.embedding(pairs[:, 1], embeddings)
-        for layer in self.layers[:-1]:
+        for layer in self.predictor[:-1]:
             x = F.dropout(layer(x).relu(), self.dropout, self.training)
-        out: Tensor = self.layers[-1](x)
+        out: Tensor = self.predictor[-1](x)
         return out

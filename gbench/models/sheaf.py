@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
+from gbench.kernels.sheaf_mix import sheaf_mix
+from gbench.kernels.sheaf_residual import sheaf_residual
 from gbench.limits import check_limits
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
@@ -163,14 +165,21 @@ class NSD(nn.Module):
                     weight = weights[layer](graph, seen) if len(weights) else None
                     sheaf: Sheaf = self.sheaf_learners[layer](graph, seen, weight)
                 step = dropout(x, self.dropout, self.training)
-                step = sheaf.laplacian(self.right[layer](times(self.left[layer], step)))
-                step = functional.elu(step) if self.use_act else step
-                x = (1 + epsilon.tanh()) * x - step
+                step = sheaf.laplacian(mixed(step, self.left[layer], self.right[layer]))
+                if self.use_act:
+                    x = sheaf_residual(x, step, epsilon)
+                else:
+                    x = (1 + epsilon.tanh()) * x - step
             out: Tensor = self.head(self.readout(batch, x.flatten(1)))
         return out
 
 
-def times(left: nn.Module, x: Tensor) -> Tensor:
-    """(I ⊗ W) x, a matrix on each stalk. Shapes: (N, C, F) → (N, C, F)."""
-    out: Tensor = left(x.transpose(1, 2)).transpose(1, 2)
+def mixed(x: Tensor, left: nn.Module, right: nn.Module) -> Tensor:
+    """(I ⊗ W_1) x W_2ᵀ: a matrix on each stalk, and one on each channel; the identity is none.
+
+    Shapes: (N, C, F) → (N, C, F).
+    """
+    if isinstance(left, nn.Linear) and isinstance(right, nn.Linear):
+        return sheaf_mix(x, left.weight, right.weight)
+    out: Tensor = right(left(x.transpose(1, 2)).transpose(1, 2))
     return out

@@ -19,7 +19,7 @@ from gbench.errors import UserError
 from gbench.kernels import CSR
 from gbench.limits import check_limits
 from gbench.models.readout import Readout
-from gbench.models.sheaf import Stalks, times
+from gbench.models.sheaf import Stalks, mixed
 from gbench.models.sheaf_learner import EdgeWeightLearner, Sheaf, SheafLearner, undirected
 
 FIXED_STEPS = ("euler", "midpoint", "rk4")  # solvers that take model.step_size
@@ -130,7 +130,7 @@ class ContinuousNSD(nn.Module):
 
             def velocity(_: Tensor, x: Tensor) -> Tensor:
                 sheaf = first or self._sheaf(graph, x)
-                out = sheaf.laplacian(self.right(times(self.left, -x)))
+                out = sheaf.laplacian(mixed(-x, self.left, self.right))
                 return functional.elu(out) if self.use_act else out
 
             try:

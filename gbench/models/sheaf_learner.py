@@ -6,7 +6,7 @@ of fixed channels, F channels of each stalk coordinate, P parameters of a map.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.loaders.edges import both_directions, without_loops
 from gbench.errors import UserError
-from gbench.kernels import CSR, segment_reduce, sheaf_laplacian
+from gbench.kernels import CSR, sheaf_laplacian
+from gbench.kernels.pair_tanh import pair_tanh
+from gbench.kernels.pair_weight import pair_weight
 from gbench.models.sheaf_maps import num_parameters, restriction_maps
 
 
@@ -23,21 +25,28 @@ class Sheaf(NamedTuple):
 
     Shapes: maps (E, S, S), or (E, C) diagonal with the fixed channels beside the learned ones;
     fixed (E, C - S), the fixed channels of full maps, None where there are none; degree (N,), where
-    D of the learned channels is (1 + degree) I.
+    D of the learned channels is (1 + degree) I; weight (E,), of orthogonal maps.
     """
 
     graph: CSR
     maps: Tensor
-    fixed: Tensor | None
-    degree: Tensor | None
+    fixed: Tensor | None = None
+    degree: Tensor | None = None
+    weight: Tensor | None = None
 
     def laplacian(self, x: Tensor) -> Tensor:
         """Δ x. Shapes: (N, C, F) → (N, C, F)."""
+        d, graph = self.maps.size(1), self.graph
+        learned = sheaf_laplacian(
+            graph,
+            self.maps,
+            x if self.fixed is None else x[:, :d],
+            degree=self.degree,
+            weight=self.weight,
+        )
         if self.fixed is None:
-            return sheaf_laplacian(self.graph, self.maps, x, degree=self.degree)
-        d = self.maps.size(1)
-        learned = sheaf_laplacian(self.graph, self.maps, x[:, :d], degree=self.degree)
-        return torch.cat([learned, sheaf_laplacian(self.graph, self.fixed, x[:, d:])], 1)
+            return learned
+        return torch.cat([learned, sheaf_laplacian(graph, self.fixed, x[:, d:])], 1)
 
 
 class SheafLearner(nn.Module):
@@ -52,7 +61,7 @@ class SheafLearner(nn.Module):
     has F_ve = -F_ue = ±1, so that L = degree + A; `add_hp` has F = 1, L = degree - A. (With
     deg_normalised the authors' code leaves these two unnormalised; here all channels are.)
 
-    Shapes: x (N, C, F), weight (E, 1) → the sheaf.
+    Shapes: x (N, C, F), weight (E,) → the sheaf.
     Raises UserError for maps that do not exist in the stalk dimension and for orthogonal ones with
     deg_normalised.
     """
@@ -85,33 +94,30 @@ class SheafLearner(nn.Module):
     def forward(self, graph: CSR, x: Tensor, weight: Tensor | None) -> Sheaf:
         maps = self._maps(graph, x)
         degree = None
-        if weight is not None:
-            maps = maps * weight[:, :, None]
-            degree = segment_reduce(graph.rowptr, weight * weight)[:, 0]
-        elif self.maps == "orthogonal" or self.deg_normalised:
+        if (self.maps == "orthogonal" and weight is None) or self.deg_normalised:
             degree = graph.in_degree.to(x.dtype)
             degree = degree * self.stalk_dim if self.maps == "general" else degree
         if not (self.add_lp or self.add_hp):
-            return Sheaf(graph, maps, None, degree)
+            return Sheaf(graph, maps, None, degree, weight)
         one = x.new_ones(graph.num_entries)
         sign = torch.where(graph.row < graph.col, one, -one)
         fixed = torch.stack([sign] * self.add_lp + [one] * self.add_hp, 1)
         if maps.dim() == 2:
             return Sheaf(graph, torch.cat([maps, fixed], 1), None, degree)
-        return Sheaf(graph, maps, fixed, degree)
+        return Sheaf(graph, maps, fixed, degree, weight)
 
     def _maps(self, graph: CSR, x: Tensor) -> Tensor:
         if self.linear is None:  # O(1) has ±1 alone, and signs cancel in FᵀF
             return x.new_ones(graph.num_entries, 1, 1)
         ends = x.sum(1) if self.sparse_learner else x.flatten(1)
-        parameters = of_pairs(graph, ends, self.linear.weight).tanh()
+        parameters = pair_tanh(graph, of_ends(ends, self.linear.weight))
         return restriction_maps(parameters, self.maps, self.orthogonal, self.stalk_dim)
 
 
 class EdgeWeightLearner(nn.Module):
     """w_vu w_uv with w_vu = sigmoid(a · [x_v ‖ x_u]): one number for both ends of an edge.
 
-    Shapes: x (N, C, F) → (E, 1).
+    Shapes: x (N, C, F) → (E,).
     """
 
     def __init__(self, width: int) -> None:
@@ -119,43 +125,15 @@ class EdgeWeightLearner(nn.Module):
         self.linear = nn.Linear(2 * width, 1, bias=False)
 
     def forward(self, graph: CSR, x: Tensor) -> Tensor:
-        there = self.linear.weight
-        back = there.view(2, -1).flip(0).view(1, -1)  # a · [x_u ‖ x_v], without a look at (u, v)
-        both = of_pairs(graph, x.flatten(1), torch.cat([there, back])).sigmoid()
-        return both[:, :1] * both[:, 1:]
+        return pair_weight(graph, of_ends(x.flatten(1), self.linear.weight))
 
 
-def of_pairs(graph: CSR, x: Tensor, weight: Tensor) -> Tensor:
-    """W [x_v ‖ x_u] for each entry (v, u), by products of N rows and not of E.
+def of_ends(x: Tensor, weight: Tensor) -> Tensor:
+    """What each node adds to W [x_v ‖ x_u] as v, and beside it what it adds as u.
 
-    Shapes: x (N, D), weight (P, 2 D) → (E, P).
+    Shapes: x (N, D), weight (P, 2 D) → (N, 2 P).
     """
-    own, other = weight.view(weight.size(0), 2, -1).unbind(1)
-    out: Tensor = _PairSum.apply(graph, x @ own.t(), x @ other.t())  # type: ignore[no-untyped-call]
-    return out
-
-
-class _PairSum(torch.autograd.Function):
-    """own_v + other_u for each entry (v, u).
-
-    Indexing's own gradient adds row by row: 14 times as long as `segment_reduce` for 63,000 rows
-    of 6 numbers, and on a GPU in no fixed order.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, graph: CSR, own: Tensor, other: Tensor) -> Tensor:
-        ctx.graph = graph
-        return own.index_select(0, graph.row).add_(other.index_select(0, graph.col))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:
-        graph, grad = ctx.graph, grad.contiguous()
-        received = grad.index_select(0, graph.perm_t)
-        return (
-            None,
-            segment_reduce(graph.rowptr, grad),
-            segment_reduce(graph.rowptr_t, received),
-        )
+    return x @ weight.view(-1, x.size(1)).t()
 
 
 def undirected(batch: Batch) -> CSR:

@@ -17,6 +17,7 @@ from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
 from gbench.models.readout import Readout
+from gbench.models.sheaf import mixed
 from gbench.models.sheaf_learner import undirected
 
 
@@ -81,7 +82,7 @@ class SheafNetwork(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             for left, right in zip(self.left, self.right, strict=True):
                 x = dropout(x, self.dropout, self.training)
-                x = right(left(x.transpose(1, 2)).transpose(1, 2))
+                x = mixed(x, left, right)
                 x = (x - sheaf_laplacian(graph, maps, x, degree=degree)).relu()
             out: Tensor = self.head(self.readout(batch, x.flatten(1)))
         return out

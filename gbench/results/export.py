@@ -5,30 +5,37 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from gbench.results.leaderboard import Row, Table
+from gbench.results.published import Published
 from gbench.results.record import finite
-from gbench.results.render import settings_texts
+from gbench.results.settings import settings_texts
+from gbench.results.statistics import Spread
 
 _RUN_KEYS = ("run", "seed", "fold", "test", "valid", "best_epoch", "epochs", "finished")
 
 
 def csv_text(tables: Sequence[Table]) -> str:
-    """All rows of all tables in one sheet, in full precision; a cell that is unknown is empty."""
-    flat = []
+    """All rows of all tables in one sheet, in full precision; a cell that is unknown is empty.
+
+    Published rows follow one's own of their table and have `published` True.
+    """
+    flat: list[dict[str, Any]] = []
     for table in tables:
+        protocol = _protocol(table)
         for row, settings in zip(table.rows, settings_texts(table), strict=True):
-            values = {**_protocol(table), **_values(row), "device": " + ".join(row.devices)}
-            for name in ("test", "valid"):
-                mean, std = values.pop(name)
-                values |= {f"{name}_mean": mean, f"{name}_std": std}
-            values["settings"] = settings
-            flat.append(finite(values))
+            values = {**protocol, "published": False, **_values(row)}
+            flat.append(_flat({**values, "device": " + ".join(row.devices), "settings": settings}))
+        flat += [
+            _flat({**protocol, "published": True, **_paper(paper)}) for paper in table.published
+        ]
     sheet = io.StringIO()
-    writer = csv.DictWriter(sheet, flat[0], lineterminator="\n")
+    # in order of appearance: one's own rows and published ones have columns of their own
+    writer = csv.DictWriter(sheet, {key: None for row in flat for key in row}, lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     return sheet.getvalue()
@@ -48,15 +55,43 @@ def json_text(tables: Sequence[Table]) -> str:
             }
             for row in table.rows
         ]
-        drawn.append({**_protocol(table), "repeated": table.repeated, "rows": rows})
+        papers = [
+            {**paper, "test": paper["test"]._asdict(), "valid": paper["valid"]._asdict()}
+            for paper in map(_paper, table.published)
+        ]
+        drawn.append(
+            {**_protocol(table), "repeated": table.repeated, "rows": rows, "published": papers}
+        )
     return json.dumps(finite({"tables": drawn}), indent=1, allow_nan=False) + "\n"
 
 
 def _protocol(table: Table) -> dict[str, Any]:
-    names = [field.name for field in fields(Table) if field.name not in ("rows", "repeated")]
+    names = [f.name for f in fields(Table) if f.name not in ("rows", "published", "repeated")]
     return {name: getattr(table, name) for name in names}
 
 
 def _values(row: Row) -> dict[str, Any]:
     names = [field.name for field in fields(Row) if field.name not in ("runs", "devices")]
     return {**{name: getattr(row, name) for name in names}, "n": len(row.runs)}
+
+
+def _paper(row: Published) -> dict[str, Any]:
+    """Without what its table says of it already, but for the selection: it may be another."""
+    return {
+        "model": row.model,
+        "test": Spread(row.mean, row.std),
+        "valid": row.valid or Spread(math.nan, None),
+        "n": row.n,
+        "num_parameters": row.num_parameters,
+        "selection": row.selection,
+        "source": row.source,
+        "note": row.note,
+        "experiment": row.experiment,
+    }
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    for name in ("test", "valid"):
+        mean, std = values.pop(name)
+        values |= {f"{name}_mean": mean, f"{name}_std": std}
+    return finite(values)  # type: ignore[no-any-return]

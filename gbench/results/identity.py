@@ -40,6 +40,8 @@ _WITHOUT_EFFECT = {
     },
 }
 
+_HARDWARE = {"accelerator", "devices", "strategy", "precision", "deterministic"}
+
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a config that can move a result: what `identity` hashes.
@@ -64,6 +66,22 @@ def identity(config: Mapping[str, Any]) -> str:
     """Ten hex digits of the SHA-256 of the decisive config, whatever the order of its keys."""
     text = json.dumps(decisive(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def same_setting(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two configs tell one setting, on whatever hardware and in whatever precision."""
+    one, another = decisive(config), decisive(other)
+    if "predictor" not in one:  # only link-level runs keep it
+        another.pop("predictor", None)
+    for settings in (one, another):
+        settings["trainer"] = {k: v for k, v in settings["trainer"].items() if k not in _HARDWARE}
+    return one == another
+
+
+def on_hardware(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of dotted settings those that say what a run computes on, and how precisely."""
+    names = {f"trainer.{name}" for name in _HARDWARE}
+    return {key: value for key, value in settings.items() if key in names}
 
 
 def run_name(config: Mapping[str, Any]) -> str:

@@ -7,17 +7,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gbench.results.identity import decisive
+from gbench.results.mean_epoch import row_values
+from gbench.results.published import Published, published_rows
 from gbench.results.record import RunRecord
+from gbench.results.statistics import (
+    ALPHA,
+    Spread,
+    compare,
+    holm,
+    interval,
+    median,
+    spread,
+    verdict,
+)
 
-
-class Spread(NamedTuple):
-    """Mean and sample standard deviation over runs; no deviation for one run."""
-
-    mean: float
-    std: float | None
+# what the name of a protocol says that selects on test data or repeats an error of published code
+_QUIRKS = ("selects-on-test", "train-is-test", "quirk")
 
 
 @dataclass(frozen=True)
@@ -28,10 +36,16 @@ class Row:
     model: str
     identity: str
     settings: dict[str, Any]  # dotted key: value, only those that differ between rows
+    experiment: str  # the published setting that it has unchanged; empty if it has none
     test: Spread
+    interval: float | None  # half the width of the 95 % interval of the mean; None for one run
     valid: Spread
+    tied: bool  # cannot be told apart from the best row, or is the best row and another is so
+    verdict: str  # agrees, below, above or inconclusive; empty where no paper printed this setting
+    gap: float  # to the paper's mean, in standard errors; NaN where there is none
     folds: int  # how many of the table's folds are there
     num_parameters: int
+    trials: int  # that the search for these settings took; 1 without a search
     seconds_per_epoch: float  # median over the runs that know it, like the next
     items_per_second: float
     item: str
@@ -40,6 +54,7 @@ class Row:
     finished: str  # of the last run
     dirty: bool  # a run came from a git tree with uncommitted changes
     other_data: bool  # a run saw another version of the dataset than most runs of the table
+    quirk: bool  # the protocol selects on test data, or repeats an error of published code
     runs: tuple[RunRecord, ...]  # by seed and fold
 
 
@@ -50,21 +65,26 @@ class Table:
     data: str
     task: str
     split: str
-    selection: str
+    selection: str  # empty in a table of published results only
     num_folds: int
     metric: str
     direction: Literal["max", "min"]
     rows: tuple[Row, ...]
+    published: tuple[Published, ...]  # on the same split by the same metric, best first
     repeated: int  # runs left out because a later one has the same identity, seed and fold
 
 
-def rows(records: Iterable[RunRecord]) -> list[Table]:
-    """Group records into tables and rank their rows by mean test metric.
+def rows(records: Iterable[RunRecord], published: Sequence[Published] | None = None) -> list[Table]:
+    """Group records into tables, rank their rows by mean test metric and add what papers print.
 
     Of two runs with one identity, seed and fold (folders of two machines, merged) the one that
-    finished last counts.
+    finished last counts. A published result stands in the table of its own way to choose the tested
+    weights if there is one, else in all of its split and metric.
     """
+    if published is None:
+        published = published_rows()
     protocols: dict[tuple[str, str, str, int, str, str], list[RunRecord]] = {}
+    selections: dict[tuple[str, str, str], set[str]] = {}
     for record in records:
         protocol = (
             record.data,
@@ -75,31 +95,45 @@ def rows(records: Iterable[RunRecord]) -> list[Table]:
             record.direction,
         )
         protocols.setdefault(protocol, []).append(record)
-    return [_table(group) for _, group in sorted(protocols.items())]
+        selections.setdefault((record.data, record.split, record.metric), set()).add(
+            record.selection
+        )
+    tables = []
+    for (data, split, selection, _, metric, _), group in sorted(protocols.items()):
+        others = selections[data, split, metric] - {selection}
+        beside = [
+            row
+            for row in published
+            if (row.data, row.split, row.metric) == (data, split, metric)
+            and row.selection not in others
+        ]
+        tables.append(_table(group, beside))
+    return tables
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation, sqrt(Σ (x - mean)² / (n - 1))."""
-    # From the first value on, so that equal values have exactly their mean and no deviation.
-    mean = values[0] + math.fsum(x - values[0] for x in values) / len(values)
-    if not math.isfinite(mean):  # a diverged run, or finite values too far apart to average
-        mean = math.nan
-    if len(values) == 1:
-        return Spread(mean, None)
-    # hypot: the root of the sum of squares, without overflow
-    return Spread(mean, math.hypot(*(x - mean for x in values)) / math.sqrt(len(values) - 1))
+def published_tables(published: Iterable[Published]) -> list[Table]:
+    """Tables of published results alone, for who has no runs there yet."""
+    groups: dict[tuple[str, str, str], list[Published]] = {}
+    for row in published:
+        groups.setdefault((row.data, row.split, row.metric), []).append(row)
+    return [
+        Table(
+            data=data,
+            task="",
+            split=split,
+            selection="",
+            num_folds=1,
+            metric=metric,
+            direction=group[0].direction,
+            rows=(),
+            published=_best_first(group),
+            repeated=0,
+        )
+        for (data, split, metric), group in sorted(groups.items())
+    ]
 
 
-def median(values: Iterable[float]) -> float:
-    """The median of the values that are known; NaN if none is."""
-    known = sorted(x for x in values if not math.isnan(x))
-    if not known:
-        return math.nan
-    middle = len(known) // 2
-    return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
-
-
-def _table(records: list[RunRecord]) -> Table:
+def _table(records: list[RunRecord], published: list[Published]) -> Table:
     latest: dict[tuple[str, int, int], RunRecord] = {}
     for record in sorted(records, key=_finished):
         latest[record.identity, record.seed, record.fold] = record
@@ -111,7 +145,7 @@ def _table(records: list[RunRecord]) -> Table:
     sign = -1.0 if first.direction == "max" else 1.0
 
     def rank(runs: list[RunRecord]) -> tuple[bool, float, str, str]:
-        mean = spread([run.test for run in runs]).mean  # NaN, a diverged run, comes last
+        mean = spread(row_values(runs)).mean  # NaN, a diverged run, comes last
         diverged = math.isnan(mean)
         return diverged, 0.0 if diverged else sign * mean, runs[0].model, runs[0].identity
 
@@ -119,6 +153,7 @@ def _table(records: list[RunRecord]) -> Table:
     settings = differing_settings([(runs[0].model, runs[0].config) for runs in ranked])
     prints = Counter(record.fingerprint for record in latest.values())
     usual = prints.most_common(1)[0][0]
+    papers = {row.experiment: row for row in published if row.experiment}
     return Table(
         data=first.data,
         task=first.task,
@@ -128,24 +163,50 @@ def _table(records: list[RunRecord]) -> Table:
         metric=first.metric,
         direction=first.direction,
         rows=tuple(
-            _row(place, runs, differing, usual)
-            for place, (runs, differing) in enumerate(zip(ranked, settings, strict=True), start=1)
+            _row(place, runs, differing, usual, tied, papers)
+            for place, (runs, differing, tied) in enumerate(
+                zip(ranked, settings, _ties(ranked), strict=True), start=1
+            )
         ),
+        published=_best_first(published),
         repeated=len(records) - len(latest),
     )
 
 
-def _row(rank: int, runs: list[RunRecord], settings: dict[str, Any], usual: str) -> Row:
+def _row(
+    rank: int,
+    runs: list[RunRecord],
+    settings: dict[str, Any],
+    usual: str,
+    tied: bool,
+    papers: Mapping[str, Published],
+) -> Row:
     last = max(runs, key=_finished)
+    mean_epoch = last.selection == "best-mean-epoch"
+    tests = row_values(runs)
+    test = spread(tests)
+    # runs from before this was written down lie beside later ones
+    experiment = next((name for run in runs if (name := run.config.get("experiment"))), "")
+    word, gap = "", math.nan
+    if paper := papers.get(experiment):
+        said = verdict(tests, paper.mean, paper.std, paper.n, paper.resolution)
+        word, gap = said.word, said.standard_errors
     return Row(
         rank=rank,
         model=last.model,
         identity=last.identity,
         settings=settings,
-        test=spread([run.test for run in runs]),
-        valid=spread([run.valid for run in runs]),
+        experiment=experiment,
+        test=test,
+        interval=interval(test, len(runs)),
+        # one epoch for all runs has no validation besides what it is chosen and tested on
+        valid=test if mean_epoch else spread([run.valid for run in runs]),
+        tied=tied,
+        verdict=word,
+        gap=gap,
         folds=len({run.fold for run in runs}),
         num_parameters=last.num_parameters,
+        trials=max(run.trials for run in runs),
         seconds_per_epoch=median(run.seconds_per_epoch for run in runs),
         items_per_second=median(run.items_per_second for run in runs),
         item=last.item,
@@ -157,7 +218,29 @@ def _row(rank: int, runs: list[RunRecord], settings: dict[str, Any], usual: str)
         finished=last.finished,
         dirty=any(run.git is not None and run.git.get("dirty") is True for run in runs),
         other_data=any(run.fingerprint != usual for run in runs),
+        quirk=mean_epoch or any(word in last.split for word in _QUIRKS),
         runs=tuple(runs),
+    )
+
+
+def _ties(ranked: Sequence[list[RunRecord]]) -> list[bool]:
+    """Which rows, best first, cannot be told apart from the best; it itself if another cannot."""
+    by_run = [
+        {(run.seed, run.fold): test for run, test in zip(runs, row_values(runs), strict=True)}
+        for runs in ranked
+    ]
+    diverged = [any(map(math.isnan, tests.values())) for tests in by_run]
+    p_values = [compare(by_run[0], tests).p for tests in by_run[1:]]
+    tied = [
+        not (gone or diverged[0] or p <= ALPHA)  # a p that is NaN tells nothing apart
+        for p, gone in zip(holm(p_values), diverged[1:], strict=True)
+    ]
+    return [any(tied), *tied]
+
+
+def _best_first(published: Iterable[Published]) -> tuple[Published, ...]:
+    return tuple(
+        sorted(published, key=lambda row: -row.mean if row.direction == "max" else row.mean)
     )
 
 

@@ -8,15 +8,19 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gbench.errors import UserError
 
 SCHEMA = 1  # goes up when the meaning of a key changes; a new key alone does not need it
 FILE_NAME = "record.json"
+
+# How the tested weights were chosen. With best-mean-epoch there is no choice within a run: the
+# result of its row is read off all its runs' curves, see gbench/results/mean_epoch.py.
+Selection = Literal["best-validation", "last-epoch", "best-mean-epoch"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class RunRecord:
     model: str
     task: str  # node-classification, graph-classification, graph-regression or link-prediction
     split: str
-    selection: Literal["best-validation", "last-epoch"]  # how the tested weights were chosen
+    selection: Selection
     metric: str
     direction: Literal["max", "min"]
     valid: float  # the metric of the tested weights, as a fraction, not in percent
@@ -55,6 +59,8 @@ class RunRecord:
     started: str  # ISO 8601, UTC
     finished: str
     config: dict[str, Any]  # the resolved config, seed and folders included
+    curve: list[float] = field(default_factory=list)  # `valid` by epoch, of best-mean-epoch alone
+    trials: int = 1  # of the search that found this setting; 1 without one
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -87,12 +93,16 @@ class RunRecord:
             raise UserError(f"there is no schema {values['schema']}; this gbench reads {SCHEMA}")
         checked: dict[str, Any] = {}
         for key, (kinds, wanted) in _KINDS.items():
-            if key not in values:
+            if key in values:
+                value = values[key]
+            elif key in _ADDED:
+                value = _ADDED[key]
+            else:
                 raise UserError(f"'{key}' is missing")
-            value = values[key]
             if type(value) not in kinds or (type(value) is int and abs(value) >= 1 << 64):
                 raise UserError(f"'{key}' is {_short(value)}, not {wanted}")
             checked[key] = _number(value) if float in kinds else value
+        checked["curve"] = _numbers("curve", checked["curve"])
         _check_values(checked)
         record = object.__new__(RunRecord)
         # The frozen constructor takes 9 µs for its 30 fields, a tenth of loading 10,000 records.
@@ -101,14 +111,16 @@ class RunRecord:
 
 
 _ALLOWED = {
-    "selection": ("best-validation", "last-epoch"),
+    "selection": get_args(Selection),
     "direction": ("max", "min"),
     "item": ("graphs", "nodes", "links"),
 }
+_ADDED: dict[str, Any] = {"curve": [], "trials": 1}  # what older records do not say
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),
     "float": (frozenset({float, int, type(None)}), "a number or null"),
     "str": (frozenset({str}), "a string"),
+    "list[float]": (frozenset({list}), "a list of numbers"),
     "dict[str, Any]": (frozenset({dict}), "an object"),
     "dict[str, Any] | None": (frozenset({dict, type(None)}), "an object or null"),
 }
@@ -177,6 +189,12 @@ def _check_values(values: dict[str, Any]) -> None:
 
 def _number(value: float | None) -> float:
     return float(value) if value is not None and math.isfinite(value) else math.nan
+
+
+def _numbers(key: str, values: list[Any]) -> list[float]:
+    if any(type(value) not in (int, float, type(None)) for value in values):
+        raise UserError(f"'{key}' is {_short(values)}, not a list of numbers")
+    return [_number(value) for value in values]
 
 
 def _short(value: object) -> str:

@@ -1,32 +1,36 @@
-"""Leaderboard tables for people: lines on a terminal and Markdown."""
+"""How a table reads: its title, its columns cell by cell, its marks and its footnotes."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gbench.results.figures import (
     PERCENT,
+    UNKNOWN,
     count_text,
     memory_text,
     metric_text,
     seconds_text,
 )
-from gbench.results.leaderboard import Row, Spread, Table
+from gbench.results.leaderboard import Row, Table
+from gbench.results.published import Published
+from gbench.results.settings import settings_texts
+from gbench.results.statistics import Spread
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+_SELECTIONS = {
+    "best-validation": "best validation epoch",
+    "last-epoch": "last epoch",
+    "best-mean-epoch": "epoch with the best mean over the folds",
+    "": "published results",
+}
 
-_GAP = "  "
-_SETTINGS_WIDTH = 26  # settings wrap down to this before a column of figures is dropped
 
+class Column(NamedTuple):
+    """One column of a table as text."""
 
-class _Column(NamedTuple):
     head: str
     cells: list[str]
     needed: int  # 0 is always there; of the others the highest drops first
@@ -34,193 +38,213 @@ class _Column(NamedTuple):
 
     @property
     def width(self) -> int:
+        """Of its widest cell."""
         return max(map(len, (self.head, *self.cells)))
 
 
-def draw(tables: Sequence[Table], console: Console) -> None:
-    """Print the tables in the console's width; columns that matter least give way first.
-
-    The lines are laid out here: rich's own table takes 0.8 ms a row, which is a second for 1,000.
-    """
-    from rich.text import Text
-
-    for position, table in enumerate(tables):
-        text = Text("\n" if position else "")
-        columns = _columns(table)
-        shown, settings_width = _fit(columns, console.width)
-        _append(text, _title(table), "bold", console.width)
-        for number, line in enumerate(_lines(shown, settings_width)):
-            text.append(line + "\n", "dim" if number < 2 else "")
-        for note in _footnotes(table):
-            _append(text, note, "dim", console.width)
-        hidden = [column.head for column in columns if column not in shown]
-        if hidden:
-            _append(text, f"not shown at this width: {', '.join(hidden)}", "dim", console.width)
-        console.print(text, end="", soft_wrap=True, highlight=False)
-
-
-def _append(text: Text, words: str, style: str, width: int) -> None:
-    text.append("\n".join(_wrap(words, width)) + "\n", style)
-
-
-def markdown(tables: Sequence[Table]) -> str:
-    """One heading and one pipe table per table, with every column."""
-    blocks = []
-    for table in tables:
-        columns = _columns(table)
-        lines = [f"### {_title(table)}", "", _pipes([column.head for column in columns])]
-        lines.append(_pipes(["---:" if column.right else "---" for column in columns]))
-        lines += map(_pipes, zip(*(column.cells for column in columns), strict=True))
-        notes = _footnotes(table)
-        blocks.append("\n".join([*lines, *([""] if notes else []), *("- " + n for n in notes)]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _title(table: Table) -> str:
+def protocol_text(table: Table) -> str:
+    """`accuracy (higher is better), public split, last epoch`."""
     better = "higher" if table.direction == "max" else "lower"
-    chosen = {
-        "best-validation": "best validation epoch",
-        "last-epoch": "last epoch",
-    }[table.selection]
     folds = f", {table.num_folds} folds" if table.num_folds > 1 else ""
-    protocol = f"{table.metric} ({better} is better), {table.split} split{folds}, {chosen}"
-    return _plain(f"{table.data}: {protocol}")
+    chosen = _SELECTIONS[table.selection]
+    return f"{table.metric} ({better} is better), {table.split} split{folds}, {chosen}"
 
 
-def _columns(table: Table) -> list[_Column]:
-    rows = table.rows
+def title(table: Table) -> str:
+    """The dataset and the protocol."""
+    return plain(f"{table.data}: {protocol_text(table)}")
+
+
+def lines(table: Table) -> list[Row | Published]:
+    """One's own rows as they are ranked, with each published one among them by its mean."""
+    sign = -1.0 if table.direction == "max" else 1.0
+
+    def place(line: Row | Published) -> tuple[bool, float]:
+        mean = line.test.mean if isinstance(line, Row) else line.mean
+        return math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
+
+    return sorted([*table.published, *table.rows], key=place)
+
+
+def columns(table: Table) -> list[Column]:
+    """The columns that have anything to say; a published row leaves most of them empty."""
+    ordered = lines(table)
     unit = " %" if table.metric in PERCENT else ""
+    settings = dict(zip((row.identity for row in table.rows), settings_texts(table), strict=True))
+    numbers = _numbers_of_sources(table)
+    one_device = len({row.devices for row in table.rows}) == 1  # then a footnote says it
 
     def metric(value: Spread) -> str:
         return metric_text(table.metric, value.mean, value.std)
 
-    def column(head: str, needed: int, cell: Callable[[Row], str], right: bool = True) -> _Column:
-        return _Column(head, [_plain(cell(row)) for row in rows], needed, right)
+    def column(
+        head: str,
+        needed: int,
+        own: Callable[[Row], str],
+        paper: Callable[[Published], str] = lambda row: "",
+        right: bool = True,
+    ) -> Column:
+        cells = [own(line) if isinstance(line, Row) else paper(line) for line in ordered]
+        return Column(head, [plain(cell) for cell in cells], needed, right)
 
-    columns = [
-        column("#", 0, lambda row: str(row.rank)),
-        column("model", 0, lambda row: row.model + _marks(row), right=False),
-        _Column("settings", [_plain(text) for text in settings_texts(table)], 0, right=False),
-        column(f"test{unit}", 0, lambda row: metric(row.test)),
-        column(f"valid{unit}", 2, lambda row: metric(row.valid)),
-        column("n", 1, lambda row: _runs(table, row)),
-        column("parameters", 3, lambda row: count_text(row.num_parameters)),
-        column("epoch", 4, lambda row: seconds_text(row.seconds_per_epoch)),
-        column(f"{rows[0].item}/s", 7, lambda row: count_text(row.items_per_second)),
-        column("memory", 5, lambda row: memory_text(row.peak_memory_mib)),
-        column("when", 6, lambda row: _day(row.finished)),
-        column("device", 8, lambda row: " + ".join(row.devices), right=False),
+    everything = [
+        column("#", 0, lambda row: f"{row.rank}{'=' * row.tied}"),
+        column(
+            "model",
+            0,
+            lambda row: row.model + marks(row),
+            lambda row: (
+                f"{row.model} [{numbers[source_text(row)]}]{'§' if _differs(table, row) else ''}"
+            ),
+            right=False,
+        ),
+        column("settings", 0, lambda row: settings[row.identity], right=False),
+        column(
+            f"test{unit}",
+            0,
+            lambda row: metric(row.test),
+            lambda row: paper_text(row, Spread(row.mean, row.std)),
+        ),
+        column("95 %", 3, lambda row: interval_text(table, row)),
+        column(
+            f"valid{unit}", 4, lambda row: metric(row.valid), lambda row: paper_text(row, row.valid)
+        ),
+        column("n", 2, lambda row: runs_text(table, row), lambda row: str(row.n or UNKNOWN)),
+        column("against paper", 1, verdict_text, right=False),
+        column(
+            "parameters",
+            5,
+            lambda row: count_text(row.num_parameters),
+            lambda row: count_text(row.num_parameters) if row.num_parameters else "",
+        ),
+        column("trials", 6, lambda row: f"{row.trials:,}" if row.trials > 1 else ""),
+        column("epoch", 7, lambda row: seconds_text(row.seconds_per_epoch)),
+        column(
+            f"{table.rows[0].item if table.rows else ''}/s",
+            10,
+            lambda row: count_text(row.items_per_second),
+        ),
+        column("memory", 8, lambda row: memory_text(row.peak_memory_mib)),
+        column("when", 9, lambda row: day_text(row.finished)),
+        column(
+            "device", 11, lambda row: "" if one_device else " + ".join(row.devices), right=False
+        ),
     ]
-    return [column for column in columns if column.head != "settings" or any(column.cells)]
+    return [column for column in everything if any(column.cells)]
 
 
-def _fit(columns: list[_Column], width: int) -> tuple[list[_Column], int]:
-    """The columns for this width, in order, and the width left for the settings."""
-    settings = next((column for column in columns if column.head == "settings"), None)
-    wanted = 0
-    if settings is not None:
-        longest = max(
-            len(word) for cell in settings.cells for word in [*cell.split(" "), "settings"]
+def footnotes(table: Table) -> list[str]:
+    """What the marks on one's own rows mean, and what all of these rows share."""
+    rows = table.rows
+    notes = []
+    if any(row.tied for row in rows):
+        notes.append(
+            "= cannot be told apart from the best row (t tests, paired where seeds and folds are "
+            "shared; 5 %, corrected for their number after Holm)"
         )
-        wanted = max(longest, min(settings.width, _SETTINGS_WIDTH))
-    shown = [column for column in columns if column.needed == 0]
-
-    def taken(shown: list[_Column]) -> int:
-        plain = sum(column.width for column in shown if column is not settings)
-        return plain + wanted + len(_GAP) * (len(shown) - 1)
-
-    for column in sorted(columns, key=lambda column: column.needed):
-        if column.needed:
-            if taken([*shown, column]) > width:
-                break
-            shown.append(column)
-    if settings is not None:
-        wanted = min(settings.width, max(wanted, wanted + width - taken(shown)))
-    return [column for column in columns if column in shown], wanted
-
-
-def _lines(columns: list[_Column], settings_width: int) -> list[str]:
-    """Head, rule, and every row; a row takes as many lines as its settings need."""
-    widths = [settings_width if c.head == "settings" else c.width for c in columns]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
+    if any(row.verdict for row in rows):
+        notes.append(
+            "against paper: gap to the published mean in standard errors; agrees: equal within the "
+            "paper's own deviation (TOST, 5 %)"
         )
-        return _GAP.join(padded).rstrip()
-
-    lines = [line([column.head for column in columns]), _GAP.join("─" * width for width in widths)]
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        wrapped = [
-            _wrap(cell, width) if column.head == "settings" else [cell]
-            for cell, width, column in zip(cells, widths, columns, strict=True)
-        ]
-        lines += [line(parts) for parts in zip_longest(*wrapped, fillvalue="")]
-    return lines
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split(" "):
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
+    if any(row.dirty for row in rows):
+        notes.append("* code with uncommitted changes in at least one run")
+    if any(row.other_data for row in rows):
+        notes.append("† at least one run saw other data than most of this table (fingerprint)")
+    if any(row.quirk for row in rows):
+        notes.append(f"‡ {_quirk_text(table)}")
+    devices = {row.devices for row in rows}
+    if len(devices) == 1:
+        notes.append(plain(f"measured on {' + '.join(*devices)}"))
+    return notes
 
 
-def settings_texts(table: Table) -> list[str]:
-    """`hidden_dim=64 lr=0.01` per row: the last part of a key unless two of the keys share it."""
-    keys = {key for row in table.rows for key in row.settings}
-    last = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
-    times = Counter(last.values())
-    names = {key: last[key] if times[last[key]] == 1 else key for key in keys}
-    return [
-        " ".join(f"{names[key]}={_value(value)}" for key, value in row.settings.items())
-        for row in table.rows
-    ]
+def sources(table: Table) -> list[str]:
+    """Where the published rows come from, by their numbers, and how they were tested."""
+    notes = [f"[{number}] {text}" for text, number in _numbers_of_sources(table).items()]
+    if notes:
+        notes.insert(0, "rows with a number in brackets are published results:")
+    if any(_differs(table, row) for row in table.published):
+        notes.append("§ another protocol than this table's: see its source")
+    return notes
 
 
-def _value(value: object) -> str:
-    """As Hydra's command line takes it: 0.01, true, null, [1,2], gat."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if value == "":
-        return "''"
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+def source_text(row: Published) -> str:
+    """The source of a published row, with what is known of its protocol."""
+    chosen = f"weights of the {_SELECTIONS[row.selection]}" if row.selection else ""
+    return "; ".join(filter(None, (row.source, chosen, row.note)))
 
 
-def _runs(table: Table, row: Row) -> str:
+def paper_text(row: Published, value: Spread | None) -> str:
+    """A figure of a published row with as many digits as its paper prints; empty for None."""
+    if value is None:
+        return ""
+    scale, shift = (100, 2) if row.metric in PERCENT else (1, 0)
+    decimals = max(0, round(-math.log10(row.resolution)) - shift)
+    text = f"{scale * value.mean:.{decimals}f}"
+    return text if value.std is None else f"{text} ± {scale * value.std:.{decimals}f}"
+
+
+def runs_text(table: Table, row: Row) -> str:
     """The number of runs; with folds, how many of them: `10 folds`, `3 of 10 folds`."""
     n = len(row.runs)
     if table.num_folds == 1:
         return str(n)
     folds = f"{row.folds} of {table.num_folds}" if row.folds < table.num_folds else f"{row.folds}"
-    return f"{folds} folds" if n == row.folds else f"{n} runs, {folds} folds"
+    if n == row.folds:
+        return f"{folds} folds"
+    planned = row.folds * len({run.seed for run in row.runs})
+    runs = f"{n} of {planned}" if n < planned else f"{n}"
+    return f"{runs} runs, {folds} folds"
 
 
-def _marks(row: Row) -> str:
-    return ("*" if row.dirty else "") + ("†" if row.other_data else "")
+def interval_text(table: Table, row: Row) -> str:
+    """`± 0.64`, with as many digits as its mean; empty for one run."""
+    if row.interval is None or math.isnan(row.interval):
+        return ""
+    return metric_text(table.metric, row.test.mean, row.interval).partition(" ")[2]
 
 
-def _footnotes(table: Table) -> list[str]:
-    notes = []
-    if any(row.dirty for row in table.rows):
-        notes.append("* code with uncommitted changes in at least one run")
-    if any(row.other_data for row in table.rows):
-        notes.append("† at least one run saw other data than most of this table (fingerprint)")
-    return notes
+def verdict_text(row: Row) -> str:
+    """`agrees −0.3`: the word and the gap in standard errors."""
+    gap = "" if math.isnan(row.gap) else f" {row.gap:+.1f}".replace("-", "−")
+    return row.verdict + gap
 
 
-def _day(finished: str) -> str:
+def marks(row: Row) -> str:
+    """One sign for each thing that a footnote has to say about the row."""
+    return f"{'*' * row.dirty}{'†' * row.other_data}{'‡' * row.quirk}"
+
+
+def day_text(finished: str) -> str:
+    """The local date."""
     return datetime.fromisoformat(finished).astimezone().date().isoformat()
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without what would break a line or command the terminal, from a record edited by hand."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def is_best(row: Row | Published) -> bool:
+    """The one best row: bold, unless another cannot be told apart from it."""
+    return isinstance(row, Row) and row.rank == 1 and not row.tied
+
+
+def _numbers_of_sources(table: Table) -> dict[str, int]:
+    papers = [line for line in lines(table) if isinstance(line, Published)]
+    texts: Sequence[str] = list(dict.fromkeys(map(source_text, papers)))
+    return {text: number for number, text in enumerate(texts, start=1)}
+
+
+def _differs(table: Table, row: Published) -> bool:
+    """Whether the tested weights were chosen in another way than in the table."""
+    return bool(table.selection and row.selection and row.selection != table.selection)
+
+
+def _quirk_text(table: Table) -> str:
+    if "train-is-test" in table.split:
+        return "trained and tested on the same graphs"
+    if "quirk" in table.split:
+        return f"{table.split} repeats a known error of the authors' code: see gbench data info"
+    return "the protocol chooses by what it is tested on: optimistic"

@@ -11,6 +11,7 @@ from gbench.errors import UserError
 from gbench.results.record import FILE_NAME, RunRecord
 
 REPLACED = "replaced"  # where a forced rerun puts the run it replaces
+ARCHIVED = "archived"  # where `gbench runs archive` puts what no table shall count
 
 
 class Problem(NamedTuple):
@@ -27,7 +28,7 @@ def find(runs_dirs: Iterable[str | Path]) -> tuple[list[RunRecord], list[Problem
     """
     records: list[RunRecord] = []
     problems: list[Problem] = []
-    for folder in _run_folders(runs_dirs):
+    for folder in run_folders(runs_dirs):
         path = f"{folder}/{FILE_NAME}"
         try:
             content = _content(path)
@@ -40,14 +41,18 @@ def find(runs_dirs: Iterable[str | Path]) -> tuple[list[RunRecord], list[Problem
     return records, problems
 
 
-def _run_folders(runs_dirs: Iterable[str | Path]) -> list[str]:
+def run_folders(runs_dirs: Iterable[str | Path]) -> list[str]:
     """Run folders in order of name; a runs folder given twice counts once."""
     folders: list[str] = []
     for runs_dir in {os.path.realpath(given): str(given) for given in runs_dirs}.values():
         try:
             with os.scandir(runs_dir) as entries:
                 folders += sorted(
-                    entry.path for entry in entries if entry.name != REPLACED and entry.is_dir()
+                    entry.path
+                    for entry in entries
+                    if entry.name not in (REPLACED, ARCHIVED)
+                    and not entry.name.startswith(".")  # what `gbench runs delete` is removing
+                    and entry.is_dir()
                 )
         except OSError as error:
             raise UserError(

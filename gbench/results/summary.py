@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbench.results.figures import PERCENT, count_text, memory_text, metric_text, seconds_text
+from gbench.results.published import published_by
 from gbench.results.record import RunRecord
+from gbench.results.render import paper_text
+from gbench.results.statistics import Spread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +26,10 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
     chosen = {
         "best-validation": f"best validation epoch, {record.best_epoch} of {record.epochs}",
         "last-epoch": f"last epoch, {record.epochs}",
+        "best-mean-epoch": (
+            f"last epoch, {record.epochs}; the leaderboard takes the one that is best over "
+            "all folds"
+        ),
     }[record.selection]
     in_all = f"{seconds_text(record.seconds_total)} in all"
     speed = f"{count_text(record.items_per_second)} {record.item}/s in training"
@@ -33,6 +40,7 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
             f"{record.split} split{fold}; weights of the {chosen}",
         ),
         (f"valid {record.metric}", metric_text(record.metric, record.valid) + unit, ""),
+        *_published(record, unit),
         ("parameters", count_text(record.num_parameters), ""),
         ("time per epoch", seconds_text(record.seconds_per_epoch), f"{in_all}, {speed}"),
         ("peak memory", memory_text(record.peak_memory_mib), record.device),
@@ -47,6 +55,14 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
         text.append(f"{value:<{value_width}}  " if note else value)
         text.append(f"{note}\n", "dim")
     console.print(text, end="", soft_wrap=True, highlight=False)
+
+
+def _published(record: RunRecord, unit: str) -> list[tuple[str, str, str]]:
+    """What the paper prints, if the run has its setting unchanged."""
+    paper = published_by(record.config.get("experiment") or "")
+    if paper is None:
+        return []
+    return [("published", paper_text(paper, Spread(paper.mean, paper.std)) + unit, paper.source)]
 
 
 def _next_command(record: RunRecord, folder: Path) -> str:

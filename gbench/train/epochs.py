@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,14 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from gbench.errors import UserError
-from gbench.train.metrics import is_better
+from gbench.train.metrics import loss_of, score
+from gbench.train.monitor import Monitor
+from gbench.train.optimizer import decay_penalty
+from gbench.train.schedule import Schedule
+from gbench.train.stopping import Stopping
 
 if TYPE_CHECKING:
+    from gbench.data.spec import DataCard
     from gbench.train.progress import Display
     from gbench.train.task import Task
 
@@ -29,16 +35,28 @@ class Epochs(Callback):  # type: ignore[misc]
     """The run's memory: a row per epoch, the best epoch and its weights, all in the checkpoint."""
 
     def __init__(
-        self, *, max_epochs: int, patience: int, last_checkpoint: Path, display: Display
+        self,
+        config: Mapping[str, Any],
+        card: DataCard,
+        *,
+        last_checkpoint: Path,
+        display: Display,
     ) -> None:
-        self.max_epochs = max_epochs
-        self.patience = patience
+        trainer = config["trainer"]
+        self.monitor = Monitor(trainer["monitor"], card.direction, trainer["ties"])
+        self.stopping = Stopping(trainer["stop"], trainer["patience"], trainer["max_epochs"])
+        self.schedule = Schedule.from_config(config["optim"])
+        self.reads_loss = (
+            self.monitor.of != "metric" or self.stopping.reads_loss or self.schedule.reads_loss
+        )
+        self.keeps_weights = trainer["select"] == "best"
         self.last_checkpoint = last_checkpoint
         self.display = display
-        self.curve: list[dict[str, float]] = []  # epoch, train_loss, valid, seconds, train_seconds
-        self.best: float | None = None
+        # epoch, train_loss, valid, seconds, train_seconds; valid_loss if anything reads it
+        self.curve: list[dict[str, float]] = []
+        self.best: float | None = None  # what is monitored, in the best epoch
         self.best_epoch = 0
-        self.best_weights: dict[str, Tensor] = {}
+        self.best_weights: dict[str, Tensor] = {}  # with trainer.select=best
         self.random_state: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: Trainer, task: Task) -> None:
@@ -52,10 +70,12 @@ class Epochs(Callback):  # type: ignore[misc]
                 for row in self.curve:
                     _log(logger, row)
         self.display.start(first_epoch=task.epoch)
-        trainer.should_stop = self._is_over(task)  # cut between its last epoch and its record
-        self._begin_epoch(task)
+        trainer.should_stop = self._is_over()  # cut between its last epoch and its record
+        self._begin_epoch(trainer, task)
 
-    def _begin_epoch(self, task: Task) -> None:
+    def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = self.schedule.rate(self.curve)
         self.batches_done = 0
         self.loss_sum = torch.zeros((), device=task.device)
         self.epoch_started = time.perf_counter()
@@ -70,7 +90,7 @@ class Epochs(Callback):  # type: ignore[misc]
             self.display.batch(task.epoch, self.batches_done / task.batches.batches_per_epoch)
             return
         self._end_epoch(trainer, task)
-        self._begin_epoch(task)
+        self._begin_epoch(trainer, task)
 
     def _end_epoch(self, trainer: Trainer, task: Task) -> None:
         train_loss = self.loss_sum.item() / self.batches_done
@@ -80,30 +100,39 @@ class Epochs(Callback):  # type: ignore[misc]
                 f"the training loss became {train_loss} in epoch {task.epoch}: "
                 "try a smaller optim.lr, or trainer.gradient_clip_val=1"
             )
-        valid = task.evaluate("valid", trainer.precision_plugin.val_step_context())
-        if is_better(task.dataset.card, valid, self.best):
-            self.best, self.best_epoch = valid, task.epoch
-            state = task.model.state_dict()
-            self.best_weights = {name: value.detach().clone() for name, value in state.items()}
-        now = time.perf_counter()
-        row = {
-            "epoch": task.epoch,
-            "train_loss": train_loss,
-            "valid": valid,
-            "seconds": now - self.epoch_started,
-            "train_seconds": trained - self.epoch_started,
-        }
+        row = {"epoch": task.epoch, "train_loss": train_loss, **self._validation(trainer, task)}
+        monitored = self.monitor.value(row)
+        if self.monitor.is_better(monitored, self.best):
+            self.best, self.best_epoch = monitored, task.epoch
+            if self.keeps_weights:
+                state = task.model.state_dict()
+                self.best_weights = {name: value.detach().clone() for name, value in state.items()}
+        row["seconds"] = time.perf_counter() - self.epoch_started
+        row["train_seconds"] = trained - self.epoch_started
         self.curve.append(row)
         task.epoch += 1
         for logger in trainer.loggers:
             _log(logger, row)
-        self.display.epoch(row, self.best, self.best_epoch)
-        if self._is_over(task):
+        best = None if self.best is None else self.curve[self.best_epoch]["valid"]
+        self.display.epoch(row, best, self.best_epoch)
+        if self._is_over():
             trainer.should_stop = True
 
-    def _is_over(self, task: Task) -> bool:
-        waited = task.epoch - 1 - self.best_epoch
-        return task.epoch >= self.max_epochs or 0 < self.patience <= waited
+    def _validation(self, trainer: Trainer, task: Task) -> dict[str, float]:
+        """The metric and, if anything reads it, the loss; both from one forward pass."""
+        card, context = task.dataset.card, trainer.precision_plugin.val_step_context()
+        logits, y = task.answers("valid", context)
+        values = {"valid": score(card, logits, y)}
+        if self.reads_loss:
+            values["valid_loss"] = loss_of(card, logits, y).item()
+        if self.monitor.of == "objective":
+            values["valid_loss"] += decay_penalty(trainer.optimizers[0])
+        return values
+
+    def _is_over(self) -> bool:
+        return self.stopping.is_due(self.curve, self.best_epoch) or self.schedule.is_over(
+            self.curve
+        )
 
     def on_train_epoch_end(self, trainer: Trainer, task: Task) -> None:
         """A round is over: leave a checkpoint to resume from."""
@@ -127,7 +156,7 @@ class Epochs(Callback):  # type: ignore[misc]
             setattr(self, name, value)
 
     def setup(self, trainer: Trainer, task: Task, stage: str) -> None:
-        task.max_epochs = self.max_epochs
+        task.max_epochs = self.stopping.max_epochs
 
     def on_load_checkpoint(self, trainer: Trainer, task: Task, checkpoint: dict[str, Any]) -> None:
         """The task's epoch is the number of rows; the loader asks for it before training starts."""

@@ -49,8 +49,10 @@ class TrainingBatches:
     """The training split in a fresh order each epoch, epoch after epoch, one round per iteration.
 
     The order depends on the seed and the epoch alone, so a resumed run sees what an uninterrupted
-    one would. Of several devices, each takes every world_size-th graph, or target node, of each
-    batch; `batching` is there where one big graph is trained on in parts.
+    one would. With `steps_per_epoch` an epoch is so many batches, each drawn anew from the whole
+    split without replacement, as in the code of Xu et al. (ICLR 2019). Of several devices, each
+    takes every world_size-th graph, or target node, of each batch; `batching` is there where one
+    big graph is trained on in parts.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TrainingBatches:
         batching: Batching | None = None,
         *,
         batch_size: int,
+        steps_per_epoch: int = 0,
         seed: int,
         limit: int,
         rank: int,
@@ -70,6 +73,7 @@ class TrainingBatches:
         self.batching = batching
         self.ids = dataset.split.train
         self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.rank, self.world_size = rank, world_size
         self.next_epoch, self.max_epochs = next_epoch, max_epochs
@@ -83,6 +87,8 @@ class TrainingBatches:
             # Batch norm over the graphs has no variance to divide by when there is one: as OGB's
             # scripts do, a last batch of a single graph is left out.
             self.batches_per_epoch = max(full + (rest > world_size), 1)
+        if steps_per_epoch:
+            self.batches_per_epoch = steps_per_epoch
         self.share_of_epoch = 1.0
         if limit:
             self.share_of_epoch = min(1.0, limit / self.batches_per_epoch)
@@ -98,6 +104,8 @@ class TrainingBatches:
         """Graphs, training nodes or links seen in an epoch."""
         if self.dataset.spec.level == "node":
             return round(self.share_of_epoch * self.ids.numel())
+        if self.steps_per_epoch:
+            return self.batches_per_epoch * min(self.batch_size, self.ids.numel())
         return min(self.batches_per_epoch * self.batch_size, self.ids.numel())
 
     def __iter__(self) -> Iterator[Batch]:
@@ -140,7 +148,13 @@ class TrainingBatches:
 
     def _chunks(self, epoch: int) -> tuple[Sequence[Tensor], torch.Generator]:
         generator = _generator(self.seed * 1_000_003 + epoch)
-        order = torch.randperm(self.ids.numel(), generator=generator)
+        size = self.ids.numel()
+        if self.steps_per_epoch:
+            draws = (
+                torch.randperm(size, generator=generator) for _ in range(self.batches_per_epoch)
+            )
+            return [self.ids[draw[: self.batch_size]] for draw in draws], generator
+        order = torch.randperm(size, generator=generator)
         chunks = self.ids[order].split(self.batch_size)[: self.batches_per_epoch]
         return chunks, generator
 

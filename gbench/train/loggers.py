@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from gbench.build import locate
+from gbench.config import flatten
+from gbench.errors import UserError
 from gbench.results.identity import identity
+from gbench.results.wandb_account import logged_in
 from gbench.train.interrupt import Interrupted
 
 
@@ -43,46 +45,70 @@ def wandb(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     from lightning.pytorch.loggers import WandbLogger
 
     options = config["logger"]
-    group = f"{config['data']['name']}-{config['model']['name']}-{identity(config)}"
     logger = WandbLogger(
         name=folder.name,
         id=folder.name,
         resume="allow",
         project=options["project"],
         entity=options["entity"],
-        group=group,
+        group=f"{config['data']['name']}-{config['model']['name']}-{identity(config)}",
         job_type="train",
         tags=[config["model"]["name"], config["data"]["name"], *options["tags"]],
         config=dict(config),
         save_dir=folder,
-        mode="online" if _logged_in() else "offline",
+        mode="online" if logged_in() else "offline",
+    )
+    # Lightning passes anonymous=None on, of which wandb 0.31 warns whatever it is.
+    getattr(logger, "_wandb_init", {}).pop("anonymous", None)
+    return [*csv(config, folder), logger]
+
+
+def tensorboard(config: Mapping[str, Any], folder: Path) -> list[Logger]:
+    """The CSV file, mirrored to `tensorboard/` in the run's folder."""
+    _need("tensorboard", "tensorboard")
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
+    return [*csv(config, folder), logger]
+
+
+def mlflow(config: Mapping[str, Any], folder: Path) -> list[Logger]:
+    """The CSV file, mirrored to MLflow: one MLflow run per run, the same when resumed."""
+    _need("mlflow", "mlflow-skinny")
+    # MLflow 3.17 refuses folders unless asked; without a server mlflow-skinny has nothing else
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    from lightning.pytorch.loggers import MLFlowLogger
+    from mlflow.tracking import MlflowClient
+
+    options = config["logger"]
+    local = (folder.parent / "mlruns").absolute().as_uri()
+    uri = options["tracking_uri"] or os.environ.get("MLFLOW_TRACKING_URI") or local
+    client, earlier = MlflowClient(uri), None
+    experiment = client.get_experiment_by_name(options["experiment"])
+    if experiment is not None:
+        query = f"attributes.run_name = '{folder.name}'"
+        earlier = next(iter(client.search_runs([experiment.experiment_id], query)), None)
+    logger = MLFlowLogger(
+        options["experiment"],
+        run_name=folder.name,
+        run_id=None if earlier is None else earlier.info.run_id,
+        tracking_uri=uri,
+        tags={"model": config["model"]["name"], "data": config["data"]["name"]},
     )
     return [*csv(config, folder), logger]
 
 
-def _logged_in() -> bool:
-    """Whether wandb would find an API key: in the environment or in the user's netrc.
-
-    wandb's own question for it asks its server, or the user.
-    """
-    mode = os.environ.get("WANDB_MODE")
-    if mode is not None:
-        return mode == "online"
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    import wandb
-
-    file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
-    host = urlsplit(wandb.Settings().base_url).hostname
-    try:
-        return netrc.netrc(file).authenticators(host or "") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+def _need(module: str, package: str) -> None:
+    if find_spec(module) is None:
+        raise UserError(f"logger={module} needs the package {package}: pip install {package}")
 
 
 @contextmanager
-def finished() -> Iterator[dict[str, Any]]:
-    """End the wandb run, if there is one, with the summary that the block fills and its state."""
+def mirrored(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Tell the loggers the settings, what the block puts into the summary, and how it ended."""
+    others = [logger for logger in loggers if _is_other(logger)]
+    for logger in others:
+        logger.log_hyperparams(dict(flatten(config)))
     summary: dict[str, Any] = {}
     exit_code = 1
     try:
@@ -96,3 +122,13 @@ def finished() -> Iterator[dict[str, Any]]:
         if run is not None:
             run.summary.update(summary)
             run.finish(exit_code=exit_code)
+        figures = {key: value for key, value in summary.items() if isinstance(value, float)}
+        for logger in others:
+            if figures:
+                logger.log_metrics({f"tested/{key}": value for key, value in figures.items()})
+            logger.finalize("failed" if exit_code else "success")
+
+
+def _is_other(logger: Logger) -> bool:
+    """Whether a logger is neither the CSV file nor wandb, which have ways of their own."""
+    return type(logger).__name__ in ("TensorBoardLogger", "MLFlowLogger")

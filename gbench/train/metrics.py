@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -118,10 +117,3 @@ def _ogb_score(name: str, logits: Tensor, y: Tensor) -> float:
     evaluator = module.Evaluator(name)
     answer = evaluator.eval({"y_true": y.cpu().numpy(), "y_pred": logits.float().cpu().numpy()})
     return float(answer[evaluator.eval_metric])
-
-
-def is_better(card: DataCard, value: float, best: float | None) -> bool:
-    """Whether a validation metric beats the best so far; a tie keeps the earlier epoch."""
-    if math.isnan(value):
-        return False
-    return best is None or (value > best if card.direction == "max" else value < best)

@@ -105,10 +105,11 @@ class Display:
         if advanced <= 0:
             return "?"
         spent = time.perf_counter() - self.started
-        return _clock(spent / advanced * (self.max_epochs - self.done))
+        return clock(spent / advanced * (self.max_epochs - self.done))
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """0:42, 3:07 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

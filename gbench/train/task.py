@@ -14,6 +14,7 @@ from gbench.errors import UserError
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches, split_batches
 from gbench.train.metrics import loss_of, score
+from gbench.train.optimizer import make_optimizer
 from gbench.train.parts import Batching
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Task(LightningModule):  # type: ignore[misc]
             self.dataset,
             self.batching,
             batch_size=self.optim["batch_size"],
+            steps_per_epoch=self.optim["steps_per_epoch"],
             seed=self.seed,
             limit=self.limit,
             rank=self.trainer.global_rank,
@@ -95,30 +97,23 @@ class Task(LightningModule):  # type: ignore[misc]
         return loss_of(self.dataset.card, logits, y)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam; `decay_only` limits weight decay to the parameters whose name begins so."""
-        prefix, weight_decay = self.optim["decay_only"], self.optim["weight_decay"]
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            decay = weight_decay if name.startswith(prefix) else 0.0
-            groups.setdefault(decay, []).append(parameter)
-        if prefix and weight_decay and weight_decay not in groups:
-            names = ", ".join(sorted({n.split(".")[0] for n, _ in self.model.named_parameters()}))
-            raise UserError(
-                f"optim.decay_only={prefix}: no parameter begins so; they are in {names}"
-            )
+        """What the config's `optim` describes."""
         # Lightning clips under a float16 scaler only if the optimizer does not unscale by itself.
         fused = not str(self.trainer.precision).startswith("16")
-        return torch.optim.Adam(
-            [{"params": group, "weight_decay": decay} for decay, group in groups.items()],
-            lr=self.optim["lr"],
-            fused=fused,
-        )
+        return make_optimizer(self.model, self.optim, fused=fused)
+
+    def evaluate(self, split: str, context: AbstractContextManager[Any] | None = None) -> float:
+        """The dataset's metric on "train", "valid" or "test"."""
+        return score(self.dataset.card, *self.answers(split, context))
 
     @torch.no_grad()
-    def evaluate(self, split: str, context: AbstractContextManager[Any] | None = None) -> float:
-        """The dataset's metric on "train", "valid" or "test", in evaluation mode, whole split.
+    def answers(
+        self, split: str, context: AbstractContextManager[Any] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The logits of a whole split in evaluation mode, and its labels.
 
-        Under several processes each does its share and all get the metric of all predictions.
+        Under several processes each does its share and all get the answers of all.
+        Shapes: (T, C), y (T,) or (T, K).
         """
         ids: Tensor = getattr(self.dataset.split, split)
         rank, world_size = _process()
@@ -131,6 +126,7 @@ class Task(LightningModule):  # type: ignore[misc]
         outputs, labels = [], []
         with context or nullcontext():
             if self.batching is not None:
+                ids = ids[: self.limit * EVALUATION_BATCH] if self.limit else ids
                 pattern, store = self.batching.cutter.pattern, self.dataset.store
                 outputs.append(predict(self.model, store, pattern, ids, self.device))
                 labels.append(store.y[ids.to(store.device)])
@@ -142,8 +138,7 @@ class Task(LightningModule):  # type: ignore[misc]
                     outputs.append(logits[rows])
                     labels.append(batch.y[rows])
         self.model.train(was_training)
-        prediction, target = _gather(torch.cat(outputs), torch.cat(labels), world_size)
-        return score(self.dataset.card, prediction, target)
+        return _gather(torch.cat(outputs), torch.cat(labels), world_size)
 
 
 def fits(num_bytes: int, device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from gbench.errors import UserError, unknown
 from gbench.train.checkpoint import WholeCheckpoints
 
 # Keys of the config's `trainer` that gbench reads itself; all others go to Lightning by name.
-OWN_KEYS = ("max_epochs", "patience", "select", "limit_batches")
+OWN_KEYS = ("max_epochs", "monitor", "ties", "select", "stop", "patience", "limit_batches")
 
 
 def make_trainer(
@@ -43,7 +43,7 @@ def make_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
+    except (MisconfigurationException, ImportError, ValueError, TypeError, AttributeError) as error:
         sentence = str(error).split("\n")[0]
         raise UserError(
             f"Lightning cannot train with these trainer settings: {sentence}"

@@ -21,6 +21,7 @@ def edge_softmax(
     perm_t: Tensor,
     score: Tensor,
     x: Tensor,
+    factor: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/edge_softmax.py."""
     wide = torch.promote_types(x.dtype, torch.float32)
@@ -34,6 +35,7 @@ def edge_softmax(
         array(col),
         array(score),
         array(x),
+        None if factor is None else array(factor),
         array(out),
         array(log_sum),
     )
@@ -49,6 +51,7 @@ def edge_softmax_backward(
     perm_t: Tensor,
     score: Tensor,
     x: Tensor,
+    factor: Tensor | None,
     out: Tensor,
     log_sum: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -56,6 +59,7 @@ def edge_softmax_backward(
     _, heads, width = x.shape
     chunks = count_chunks(col.numel() * heads * (width + 8))
     scores, grads, sums = array(score), array(grad), array(log_sum)
+    factors = None if factor is None else array(factor)
     grad_score = torch.empty(score.shape, dtype=score.dtype)
     grad_x = torch.empty(x.shape, dtype=x.dtype)
     run(
@@ -65,6 +69,7 @@ def edge_softmax_backward(
         array(col),
         scores,
         array(x),
+        factors,
         array(out),
         sums,
         grads,
@@ -77,6 +82,7 @@ def edge_softmax_backward(
         array(col_t),
         array(perm_t),
         scores,
+        factors,
         sums,
         grads,
         array(grad_x),
@@ -93,6 +99,7 @@ def _forward(
     col: Any,
     score: Any,
     x: Any,
+    factor: Any,
     out: Any,
     log_sum: Any,
 ) -> int:
@@ -109,6 +116,8 @@ def _forward(
             for e in range(begin, end):
                 weight = math.exp(widen(score[e, h]) - top)
                 total += weight
+                if factor is not None:
+                    weight *= widen(factor[e, h])
                 share, j = row.dtype.type(weight), uint64(col[e])
                 for f in range(width):
                     row[f] += share * widen(x[j, h, f])
@@ -128,6 +137,7 @@ def _grad_score(
     col: Any,
     score: Any,
     x: Any,
+    factor: Any,
     out: Any,
     log_sum: Any,
     grad: Any,
@@ -144,6 +154,8 @@ def _grad_score(
                 dot = zero_of(x)
                 for f in range(width):
                     dot += widen(grad[i, h, f]) * widen(x[j, h, f])
+                if factor is not None:
+                    dot *= widen(factor[e, h])
                 alpha = math.exp(widen(score[e, h]) - log_sum[i, h])
                 grad_score[e, h] = narrow(alpha * (dot - own), grad_score)
     return 0
@@ -158,6 +170,7 @@ def _grad_x(
     col_t: Any,
     perm_t: Any,
     score: Any,
+    factor: Any,
     log_sum: Any,
     grad: Any,
     grad_x: Any,
@@ -172,6 +185,8 @@ def _grad_x(
             for t in range(rowptr_t[j], rowptr_t[j + 1]):
                 i = uint64(col_t[t])
                 alpha = math.exp(widen(score[perm_t[t], h]) - log_sum[i, h])
+                if factor is not None:
+                    alpha *= widen(factor[perm_t[t], h])
                 share = row.dtype.type(alpha)
                 for f in range(width):
                     row[f] += share * widen(grad[i, h, f])

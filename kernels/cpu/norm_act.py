@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy
 import torch
-from numba import uint32
 from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
+from gbench.kernels.cpu.draws import draw, drop_rule, row_key
 from gbench.kernels.cpu.rows import array, compiled, count_chunks, run
 
 BLOCK = 32  # rows summed in float32: 32 × 300 of them stay in the second-level cache
@@ -85,29 +85,6 @@ def norm_act_backward(
     grad_weight, grad_bias = numpy.empty_like(shared[2]), numpy.empty_like(shared[3])
     run(_grad_x, chunks, *shared, sums, training, array(grad_x), grad_weight, grad_bias)
     return grad_x, torch.from_numpy(grad_weight), torch.from_numpy(grad_bias)
-
-
-@compiled
-def _mix(word: Any) -> Any:
-    word = uint32((word ^ (word >> uint32(16))) * uint32(0x7FEB352D))
-    word = uint32((word ^ (word >> uint32(15))) * uint32(0x846CA68B))
-    return uint32(word ^ (word >> uint32(16)))
-
-
-@compiled
-def _row_key(seed: int, row: int) -> Any:
-    return _mix(uint32(_mix(uint32(row + seed)) ^ uint32(seed >> 32)))
-
-
-@compiled
-def _draw(key: Any, feature: int) -> Any:
-    return _mix(uint32(key + uint32(feature) * uint32(0x9E3779B9)))
-
-
-@compiled
-def _dropout(dropout: float) -> tuple[bool, Any, float]:
-    """Whether to drop at all, the smallest draw that is kept, and the factor of what is kept."""
-    return dropout > 0, uint32(dropout * 4294967296.0), 1 / (1 - dropout)
 
 
 @compiled
@@ -190,14 +167,14 @@ def _values(
     (num_rows, width), zero = x.shape, zero_of(x)
     scale, _ = _scale(weight, var, eps)
     low = type(zero)(floor)
-    drops, limit, factor = _dropout(dropout)
+    drops, limit, factor = drop_rule(dropout)
     grow = type(zero)(factor)
     for i in range(num_rows * first // num_chunks, num_rows * last // num_chunks):
-        key = _row_key(seed, i)
+        key = row_key(seed, i)
         for f in range(width):
             value = (widen(x[i, f]) - mean[f]) * scale[f] + bias[f]
             value = low if value <= low else value  # in this order a NaN stays one
-            value = value * grow if not drops or _draw(key, f) >= limit else zero
+            value = value * grow if not drops or draw(key, f) >= limit else zero
             if residual is not None:
                 value += widen(residual[i, f])
             out[i, f] = narrow(value, out)
@@ -225,7 +202,7 @@ def _sums(
     (num_rows, width), zero = x.shape, zero_of(x)
     scale, _ = _scale(weight, var, eps)
     low = type(zero)(floor)
-    drops, limit, factor = _dropout(dropout)
+    drops, limit, factor = drop_rule(dropout)
     grow = type(zero)(factor)
     plain, times_x = scratch(x, width), scratch(x, width)
     for chunk in range(first, last):
@@ -235,11 +212,11 @@ def _sums(
             plain[:] = 0
             times_x[:] = 0
             for i in range(start, min(start + BLOCK, end)):
-                key = _row_key(seed, i)
+                key = row_key(seed, i)
                 for f in range(width):
                     apart = widen(x[i, f]) - mean[f]
                     closed = apart * scale[f] + bias[f] <= low
-                    kept = not drops or _draw(key, f) >= limit
+                    kept = not drops or draw(key, f) >= limit
                     value = widen(grad[i, f]) * grow if kept and not closed else zero
                     plain[f] += value
                     times_x[f] += value * apart
@@ -273,7 +250,7 @@ def _grad_x(
     (num_rows, width), zero = x.shape, zero_of(x)
     scale, inverse = _scale(weight, var, eps)
     low = type(zero)(floor)
-    drops, limit, factor = _dropout(dropout)
+    drops, limit, factor = drop_rule(dropout)
     grow = type(zero)(factor)
     centre, slope = scratch(x, width), scratch(x, width)
     for f in range(width):
@@ -286,11 +263,11 @@ def _grad_x(
         if first == 0:
             grad_weight[f], grad_bias[f] = times_x * inverse[f], plain
     for i in range(num_rows * first // num_chunks, num_rows * last // num_chunks):
-        key = _row_key(seed, i)
+        key = row_key(seed, i)
         for f in range(width):
             apart = widen(x[i, f]) - mean[f]
             closed = apart * scale[f] + bias[f] <= low
-            kept = not drops or _draw(key, f) >= limit
+            kept = not drops or draw(key, f) >= limit
             value = widen(grad[i, f]) * grow if kept and not closed else zero
             grad_x[i, f] = narrow(scale[f] * (value - centre[f] - slope[f] * apart), grad_x)
     return 0

@@ -88,7 +88,8 @@ def array(tensor: Tensor) -> Any:
 
     bfloat16 comes as its bits, uint16: see bfloat16.py.
     """
-    tensor = tensor.contiguous()
+    if not tensor.is_contiguous():
+        tensor = tensor.contiguous()
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.view(torch.uint16)
     return (tensor.detach() if tensor.requires_grad else tensor).numpy()

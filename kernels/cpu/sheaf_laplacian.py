@@ -1,4 +1,8 @@
-"""CPU, numba: per entry one d × d product of maps, then its product with d rows of features."""
+"""CPU, numba: per entry one d × d product of maps, then its product with d rows of features.
+
+All kernels take the scaling of both sides with them: `root` is r in r L r, (N, S) for diagonal maps
+and (N, 1) for full ones, which `weight` (E,) multiplies unless it is None.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +20,53 @@ def sheaf_laplacian(
     rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/sheaf_laplacian.py."""
-    out = x.new_empty(x.shape)
-    run(
-        _diagonal if maps.dim() == 2 else _full,
-        count_chunks(maps.numel() * x.size(2)),
-        array(rowptr),
-        array(col),
-        array(reverse),
-        array(maps),
-        array(x),
-        array(out),
-    )
-    return out
+    return applied((rowptr, col, reverse), maps, None, _ones(maps, x), x)
 
 
 def sheaf_laplacian_backward(
     grad: Tensor, rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
 ) -> Tensor:
     """The maps' gradient of gbench/kernels/sheaf_laplacian.py."""
-    grad_maps = torch.empty(maps.shape, dtype=maps.dtype)
-    chunks = count_chunks(2 * maps.numel() * x.size(2))
-    graph = (array(rowptr), array(col), array(reverse))
-    signals = (array(x), array(grad))
+    graph = (rowptr, col, reverse)
+    return maps_gradient(graph, maps, None, _ones(maps, x), x, grad)
+
+
+def _ones(maps: Tensor, x: Tensor) -> Tensor:
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return torch.ones((x.size(0), maps.size(1) if maps.dim() == 2 else 1), dtype=wide)
+
+
+Graph = tuple[Tensor, Tensor, Tensor]  # rowptr, col, and where the reverse of each entry stands
+
+
+def applied(graph: Graph, maps: Tensor, weight: Tensor | None, root: Tensor, x: Tensor) -> Tensor:
+    """Return r L r x. Shapes: x (N, S, F) → (N, S, F)."""
+    out = torch.empty(x.shape, dtype=x.dtype)
+    given = [array(part) for part in (*graph, maps, root, x, out)]
+    chunks = count_chunks(maps.numel() * x.size(2))
     if maps.dim() == 2:
-        run(_diagonal_maps, chunks, *graph, array(maps), *signals, array(grad_maps))
-        return grad_maps
+        run(_diagonal, chunks, *given)
+    else:
+        run(_full, chunks, *given, None if weight is None else array(weight))
+    return out
+
+
+def maps_gradient(
+    graph: Graph, maps: Tensor, weight: Tensor | None, root: Tensor, x: Tensor, grad: Tensor
+) -> Tensor:
+    """The gradient of r L r x for the maps (times the weight), root held fixed."""
+    out = torch.empty(maps.shape, dtype=maps.dtype)
+    chunks = count_chunks(2 * maps.numel() * x.size(2))
+    given = [array(part) for part in (*graph, maps, root, x, grad)]
+    if maps.dim() == 2:
+        run(_diagonal_maps, chunks, *given, array(out))
+        return out
     wide = torch.promote_types(x.dtype, torch.float32)
     own = torch.empty(x.size(0), x.size(1), x.size(1), dtype=wide)
-    run(_own, chunks, graph[0], *signals, array(own))
-    run(_full_maps, chunks, *graph, array(maps), *signals, array(own), array(grad_maps))
-    return grad_maps
+    run(_own, chunks, given[0], *given[5:], array(own))
+    factor = None if weight is None else array(weight)
+    run(_full_maps, chunks, *given, array(own), factor, array(out))
+    return out
 
 
 @compiled
@@ -57,6 +78,7 @@ def _diagonal(
     col: Any,
     reverse: Any,
     maps: Any,
+    root: Any,
     x: Any,
     out: Any,
 ) -> int:
@@ -67,8 +89,8 @@ def _diagonal(
         for e in range(rowptr[v], rowptr[v + 1]):
             u, back = uint64(col[e]), uint64(reverse[e])
             for p in range(stalk):
-                own = widen(maps[e, p]) * widen(maps[e, p])
-                other = widen(maps[e, p]) * widen(maps[back, p])
+                here = widen(maps[e, p]) * root[v, p]
+                own, other = here * here, here * widen(maps[back, p]) * root[u, p]
                 for f in range(width):
                     total[p, f] += own * widen(x[v, p, f]) - other * widen(x[u, p, f])
         _put(total, out, v)
@@ -93,8 +115,10 @@ def _full(
     col: Any,
     reverse: Any,
     maps: Any,
+    root: Any,
     x: Any,
     out: Any,
+    weight: Any,
 ) -> int:
     stalk = x.shape[1]
     own, other = scratch(x, (stalk, stalk)), scratch(x, (stalk, stalk))
@@ -105,12 +129,15 @@ def _full(
         for e in range(rowptr[v], rowptr[v + 1]):
             u, back = uint64(col[e]), uint64(reverse[e])
             other[:] = 0
+            here, there = root[v, 0], root[u, 0]
+            if weight is not None:
+                here, there = here * widen(weight[e]), there * widen(weight[back])
             for k in range(stalk):
                 for p in range(stalk):
                     for q in range(stalk):
-                        left = widen(maps[e, k, p])
-                        own[p, q] += left * widen(maps[e, k, q])
-                        other[p, q] -= left * widen(maps[back, k, q])
+                        left = widen(maps[e, k, p]) * here
+                        own[p, q] += left * widen(maps[e, k, q]) * here
+                        other[p, q] -= left * widen(maps[back, k, q]) * there
             _add_product(other, x, u, total)
         _add_product(own, x, uint64(v), total)
         _put(total, out, v)
@@ -145,6 +172,7 @@ def _diagonal_maps(
     col: Any,
     reverse: Any,
     maps: Any,
+    root: Any,
     x: Any,
     grad: Any,
     grad_maps: Any,
@@ -161,8 +189,9 @@ def _diagonal_maps(
                 for f in range(width):
                     cross += widen(x[u, p, f]) * widen(grad[v, p, f])
                     cross += widen(grad[u, p, f]) * widen(x[v, p, f])
-                slope = 2 * widen(maps[e, p]) * own - widen(maps[back, p]) * cross
-                grad_maps[e, p] = narrow(slope, grad_maps)
+                slope = 2 * widen(maps[e, p]) * root[v, p] * own
+                slope -= widen(maps[back, p]) * root[u, p] * cross
+                grad_maps[e, p] = narrow(slope * root[v, p], grad_maps)
     return 0
 
 
@@ -190,9 +219,11 @@ def _full_maps(
     col: Any,
     reverse: Any,
     maps: Any,
+    root: Any,
     x: Any,
     grad: Any,
     own: Any,
+    weight: Any,
     grad_maps: Any,
 ) -> int:
     """Both ends of each edge, from the row of its higher end: they share their products."""
@@ -204,13 +235,22 @@ def _full_maps(
             if u > uint64(v):
                 continue
             _outer_pair(x[u], grad[v], grad[u], x[v], cross)
+            here_root, there_root = root[v, 0], root[u, 0]
+            here_size, there_size = here_root, there_root
+            if weight is not None:
+                here_size, there_size = (
+                    here_root * widen(weight[e]),
+                    there_root * widen(weight[back]),
+                )
             for p in range(stalk):
                 for q in range(stalk):
                     here, there = zero_of(x), zero_of(x)
                     for k in range(stalk):
-                        mine, other = widen(maps[e, p, k]), widen(maps[back, p, k])
+                        mine = widen(maps[e, p, k]) * here_size
+                        other = widen(maps[back, p, k]) * there_size
                         here += mine * own[v, k, q] - other * cross[k, q]
                         there += other * own[u, k, q] - mine * cross[q, k]
+                    here, there = here * here_root, there * there_root
                     grad_maps[e, p, q] = narrow(here, grad_maps)
                     grad_maps[back, p, q] = narrow(there, grad_maps)
     return 0

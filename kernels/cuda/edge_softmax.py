@@ -34,9 +34,11 @@ def edge_softmax(
     perm_t: Tensor,
     score: Tensor,
     x: Tensor,
+    factor: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/edge_softmax.py."""
     score, x = score.contiguous(), x.contiguous()
+    factor = None if factor is None else factor.contiguous()
     num_rows, num_entries = rowptr.numel() - 1, col.numel()
     top = maximum(rowptr, None, score)
     total = top.new_empty(top.shape, dtype=wide(score.dtype))
@@ -44,7 +46,8 @@ def edge_softmax(
     tiles.launch(_exp_sum, rowptr, score, top, total)
     out = x.new_empty(num_rows, *x.shape[1:])
     tiles = tiling(num_rows, x.size(0), num_entries, x, heads=x.size(1))
-    tiles.launch(_weigh, rowptr, col, None, score, top, total, x, out, HEADS=x.size(1))
+    given = (rowptr, col, None, score, factor, top, total, x)
+    tiles.launch(_weigh, *given, out, HEADS=x.size(1))
     return out, top + total.log()
 
 
@@ -57,15 +60,17 @@ def edge_softmax_backward(
     perm_t: Tensor,
     score: Tensor,
     x: Tensor,
+    factor: Tensor | None,
     out: Tensor,
     log_sum: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of gbench/kernels/edge_softmax.py."""
     grad, score, x = grad.contiguous(), score.contiguous(), x.contiguous()
+    factor = None if factor is None else factor.contiguous()
     num_rows, (num_entries, heads) = rowptr.numel() - 1, score.shape
     grad_x = x.new_empty(x.shape)
     tiles = tiling(x.size(0), num_rows, num_entries, x, heads)
-    given = (rowptr_t, col_t, perm_t, score, log_sum, None, grad)
+    given = (rowptr_t, col_t, perm_t, score, factor, log_sum, None, grad)
     tiles.launch(_weigh, *given, grad_x, HEADS=heads)
     grad_score = score.new_empty(score.shape)
     if score.numel():
@@ -75,6 +80,7 @@ def edge_softmax_backward(
             rowptr,
             col,
             score,
+            factor,
             log_sum,
             x,
             out.contiguous(),
@@ -133,6 +139,7 @@ def _weigh(
     col: tl.tensor,
     perm: tl.tensor,
     score: tl.tensor,
+    factor: tl.tensor,
     norm: tl.tensor,
     divisor: tl.tensor,
     x: tl.tensor,
@@ -149,7 +156,7 @@ def _weigh(
     UNROLL: tl.constexpr,
     MERGE: tl.constexpr,
 ) -> None:
-    """Sum of exp(score - norm) · x over each row's entries, divided by `divisor`; for one head.
+    """For one head, Σ factor · exp(score - norm) · x over each row's entries, over `divisor`.
 
     With `perm` the rows are the transpose's and the norm is that of the entry's other end.
     """
@@ -170,9 +177,12 @@ def _weigh(
                 place, receiver = entry, row
                 if perm is not None:
                     place, receiver = tl.load(perm + entry, mask=here, other=0), source
-                power = tl.load(score + place.to(tl.int64) * HEADS + head, mask=here, other=0.0)
+                place = place.to(tl.int64) * HEADS + head
+                power = tl.load(score + place, mask=here, other=0.0)
                 most = tl.load(norm + receiver.to(tl.int64) * HEADS + head, mask=here, other=0.0)
                 alpha = tl.exp(power.to(total.dtype) - most.to(total.dtype))
+                if factor is not None:
+                    alpha *= tl.load(factor + place, mask=here, other=0.0).to(total.dtype)
                 value = gather(x, source.to(tl.int64) * HEADS + head, here, column, WIDTH, 0.0)
                 total += alpha[:, None] * value.to(total.dtype)
     row = row.to(tl.int64) * HEADS + head
@@ -189,6 +199,7 @@ def _grad_score(
     rowptr: tl.tensor,
     col: tl.tensor,
     score: tl.tensor,
+    factor: tl.tensor,
     log_sum: tl.tensor,
     x: tl.tensor,
     out: tl.tensor,
@@ -202,20 +213,22 @@ def _grad_score(
     ENTRIES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ) -> None:
-    """α ⟨ȳ, x - y⟩ of each entry, for one head."""
+    """α ⟨ȳ, factor · x - y⟩ of each entry, for one head."""
     entry = tl.program_id(0) * ENTRIES + tl.arange(0, ENTRIES)
     head = tl.program_id(1)
     here = entry < num_entries
     row = row_of(rowptr, tl.where(here, entry, 0), num_rows, search_steps)
     source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * HEADS + head
     row = row.to(tl.int64) * HEADS + head
+    place = entry.to(tl.int64) * HEADS + head
     dot = tl.zeros([ENTRIES], log_sum.dtype.element_ty)
     for start in range(0, WIDTH, COLUMNS):
         column = start + tl.arange(0, COLUMNS)
         apart = gather(x, source, here, column, WIDTH, 0.0).to(dot.dtype)
+        if factor is not None:
+            apart *= tl.load(factor + place, mask=here, other=0.0).to(dot.dtype)[:, None]
         apart -= gather(out, row, here, column, WIDTH, 0.0).to(dot.dtype)
         dot += tl.sum(apart * gather(grad, row, here, column, WIDTH, 0.0).to(dot.dtype), 1)
-    place = entry.to(tl.int64) * HEADS + head
     power = tl.load(score + place, mask=here, other=0.0).to(dot.dtype)
     alpha = tl.exp(power - tl.load(log_sum + row, mask=here, other=0.0))
     tl.store(grad_score + place, (alpha * dot).to(grad_score.dtype.element_ty), mask=here)

@@ -69,7 +69,7 @@ def test_leaderboard_in_every_format(trained: tuple[Path, Answer], gbench: Comma
     folder, first = trained
     record = json.loads(first.stdout)
     percent = f"{100 * record['test']:.2f}"
-    for style in ("table", "md"):
+    for style in ("table", "md", "latex"):
         answer = gbench("leaderboard", "--format", style, "data=csbm", cwd=folder)
         assert answer.returncode == 0
         assert percent in answer.stdout

@@ -254,6 +254,15 @@ def test_several_files_come_at_once_and_one_failure_ends_all(toy: Any, server: S
         download([card], toy.data_dir)
 
 
+def test_a_download_that_fails_leaves_no_folders(toy: Any, server: Server, tmp_path: Path) -> None:
+    server.pages = {}
+    card = toy.card(download=[{"url": server.url, "files": {"a.bin": None}}])
+    data_dir = tmp_path / "not" / "yet"
+    with pytest.raises(UserError, match="404"):
+        download([card], data_dir)
+    assert not (tmp_path / "not").exists()
+
+
 CHILD = """
 import sys
 from pathlib import Path

@@ -238,7 +238,7 @@ FAULTS = [
     ("dataset.yaml", "task: regresion\n", ": unknown task 'regresion': did you mean 'regression'"),
     ("dataset.yaml", "metric: mae\n", ": unknown metric of classification 'mae'"),
     ("dataset.yaml", "directed: maybe\n", ": directed is maybe, allowed are true and false"),
-    ("dataset.yaml", "a: [\n", ": while parsing a flow node"),
+    ("dataset.yaml", "a: [\n", " is not valid YAML: while parsing a flow node"),
 ]  # fmt: skip
 
 

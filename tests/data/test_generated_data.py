@@ -62,6 +62,16 @@ def test_csl_folds_are_balanced_and_test_every_graph_once() -> None:
     assert sorted(tested) == list(range(150))
 
 
+def test_csl_folds_of_the_mixer_test_every_graph_once_and_validate_on_the_same() -> None:
+    tested = []
+    for split in csl.load(NOWHERE, split="mixer-5-fold-selects-on-test").splits:
+        assert torch.equal(split.valid, split.test)
+        assert sorted(torch.cat([split.train, split.test]).tolist()) == list(range(150))
+        assert Counter((split.test // 15).tolist()) == dict.fromkeys(range(10), 3)
+        tested += split.test.tolist()
+    assert sorted(tested) == list(range(150))
+
+
 @pytest.mark.data
 def test_csl_folds_and_classes_are_the_published_ones(data_dir: Path) -> None:
     source = csl.load(NOWHERE)

@@ -18,6 +18,31 @@ def test_agrees_with_the_reference(graph, width, dtype, heads, assert_agrees) ->
     )
 
 
+@pytest.mark.parametrize("heads", [1, 4])
+def test_factors_agree_with_the_reference(graph, width, dtype, heads, assert_agrees) -> None:
+    factor = 2.5 * (torch.rand(graph.num_entries, heads) < 0.4)
+    assert_agrees(
+        lambda score, x: edge_softmax(graph, score, x, factor.to(dtype)),
+        lambda score, x: reference(graph, score, x, factor),
+        (3 * torch.randn(graph.num_entries, heads)).to(dtype),
+        torch.randn(graph.num_cols, heads, width).to(dtype),
+        roundings=2,
+    )
+
+
+def test_factors_are_pygs_dropout_of_attention(random_graph) -> None:
+    """PyG drops weights after the softmax, so that the rest of a row does not sum to 1."""
+    conv = GATConv(6, 5, heads=3, add_self_loops=False, bias=False, dropout=0.6)
+    x, edge_index = torch.randn(40, 6), random_graph.edge_index
+    torch.manual_seed(4)
+    expected, (_, dropped) = conv(x, edge_index, return_attention_weights=True)
+    _, (_, alpha) = conv.eval()(x, edge_index, return_attention_weights=True)
+    hidden, factor = conv.lin(x).view(40, 3, 5), dropped / alpha
+    assert 0 < (factor == 0).float().mean() < 1
+    out = edge_softmax(random_graph, alpha.log(), hidden, factor.detach())
+    torch.testing.assert_close(out.flatten(1), expected)
+
+
 def test_the_weights_are_pygs_softmax(random_graph) -> None:
     score = torch.randn(120, 1)
     weights = edge_softmax(random_graph, score, torch.eye(40)[:, None, :])[:, 0]
@@ -56,3 +81,7 @@ def test_wrong_arguments_are_named(random_graph) -> None:
         edge_softmax(random_graph, score[:, :1], x)
     with pytest.raises(TypeError, match=r"score is torch\.float64"):
         edge_softmax(random_graph, score.double(), x)
+    with pytest.raises(ValueError, match="factor has shape"):
+        edge_softmax(random_graph, score, x, score[:, :1])
+    with pytest.raises(ValueError, match=r"factor requires .* factor\.detach"):
+        edge_softmax(random_graph, score, x, score.clone().requires_grad_())

@@ -33,6 +33,7 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
     root, eps = torch.randn(width, dtype=dtype), torch.tensor(0.2, dtype=dtype)
     both, _ = CSR.from_edge_index(torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1), nodes)
     norm = torch.nn.BatchNorm1d(width, dtype=dtype)
+    factor = 2.5 * (torch.rand(edges, 3) < 0.4).to(dtype)
     return {
         "spmm-sum": Case(lambda x: kernels.spmm(graph, x), (x,)),
         "spmm-mean": Case(lambda x: kernels.spmm(graph, x, reduce="mean"), (x,)),
@@ -59,6 +60,10 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
             lambda s, x: kernels.edge_softmax(graph, s, x.view(nodes, 3, -1)),
             (torch.randn(edges, 3, dtype=dtype), x),
         ),
+        "edge_softmax-factor": Case(
+            lambda s, x: kernels.edge_softmax(graph, s, x.view(nodes, 3, -1), factor),
+            (torch.randn(edges, 3, dtype=dtype), x),
+        ),
         "sheaf_laplacian": Case(
             lambda m, x: kernels.sheaf_laplacian(both, m, x.view(nodes, 3, -1)),
             (torch.randn(both.num_entries, 3, 3, dtype=dtype), x),
@@ -75,6 +80,7 @@ NAMES += [
     "gine_aggregate",
     "gcn_bond_aggregate",
     "edge_softmax",
+    "edge_softmax-factor",
     "sheaf_laplacian",
     "norm_act",
 ]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from gbench.data.batch import Batch
+from gbench.data.patches.grow import grown
+from gbench.data.patches.metis import Graphs
 from gbench.kernels.csr import CSR
 
 ATOMS, BONDS = (5, 3, 4), (4, 3)
+PATCHES = 4
 
 
 class Example(NamedTuple):
@@ -48,6 +53,46 @@ def make_batch() -> Callable[..., Batch]:
             code = code[order]
         y = torch.zeros(len(examples), dtype=torch.int64)
         return Batch(graph, torch.cat([e.x for e in examples]), y, starts.int(), code, combos)
+
+    return make
+
+
+@pytest.fixture
+def in_patches() -> Callable[..., Batch]:
+    """The batch with its nodes, of which `part` (N,) says the part, in patches of one hop."""
+
+    def cut(batch: Batch, part: Sequence[int], num_patches: int) -> Batch:
+        node_ptr, rowptr, col = (
+            array.numpy().astype(np.int64)
+            for array in (batch.node_ptr, batch.graph.rowptr, batch.graph.col)
+        )
+        own = col - node_ptr[batch.batch.numpy()[batch.graph.row.numpy()]]
+        graphs = Graphs(node_ptr, rowptr, own)
+        ids = np.arange(batch.num_graphs)
+        patches = grown(graphs, ids, np.asarray(part, dtype=np.int16), num_patches, 1)
+        return replace(batch, patches=replace(patches, coarse=patches.coarse.double()))
+
+    return cut
+
+
+@pytest.fixture
+def cut_batch(
+    make_batch: Callable[..., Batch],
+    random_graph: Callable[..., Example],
+    in_patches: Callable[..., Batch],
+) -> Callable[..., tuple[Batch, list[int]]]:
+    """Three graphs, one directed and one without edges, in patches, some of them empty.
+
+    Returns the batch and the part of each node.
+    """
+
+    def make(num_features: int | None, pe_dim: int) -> tuple[Batch, list[int]]:
+        examples = [random_graph(n, num_features, directed=n == 7) for n in (9, 7, 1)]
+        batch = make_batch(examples)
+        if pe_dim:
+            batch.pe = torch.randn(batch.num_nodes, pe_dim, dtype=torch.float64)
+        part = [0, 0, 1, 1, 2, 2, 3, 3, 3, *[1, 1, 1, 3, 3, 3, 3], 3]
+        return in_patches(batch, part, PATCHES), part
 
     return make
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch_geometric.nn import GCNConv, MessagePassing, global_mean_pool
+from torch_geometric.nn import GCNConv, MessagePassing, global_add_pool, global_mean_pool
 from torch_geometric.utils import degree
 
 from gbench.data.spec import DataSpec
@@ -154,13 +154,36 @@ class OGBConv(MessagePassing):
         return norm[:, None] * F.relu(x_j + e)
 
 
-def test_molecules_equal_ogb_in_pyg(make_batch, random_graph):
-    examples = [random_graph(n, None) for n in (8, 7, 3)]
+@pytest.mark.parametrize("spec", [MOLECULES, DataSpec("graph", 2, 4)], ids=["atoms", "dense"])
+@pytest.mark.parametrize("virtual_node", [False, True])
+def test_graphs_equal_ogb_in_pyg(virtual_node, spec, make_batch, random_graph):
+    if spec.node_categories is None and not virtual_node:
+        return  # dense features enter the first layer as they are: tested above
+    width = 4 if spec.node_categories is None else None
+    examples = [random_graph(n, width) for n in (8, 7, 3)]
     batch = make_batch(examples)
-    model = gcn(MOLECULES).eval()
-    x = lookup(model.encoder.features.table, batch.x, ATOMS)
-    attributes = batch.edge_combos[batch.edge_code]
+    model = gcn(spec, virtual_node=virtual_node).eval()
+    if virtual_node:
+        nn.init.normal_(model.virtual_start)
+        v = model.virtual_start.expand(3, -1)
+    if width:
+        x = F.linear(batch.x, model.encoder.features.weight, model.encoder.features.bias)
+    else:
+        x = lookup(model.encoder.features.table, batch.x, ATOMS)
+        attributes = batch.edge_combos[batch.edge_code]
     for index, (layer, norm_act) in enumerate(zip(model.layers, model.norm_acts, strict=True)):
+        if virtual_node:
+            x = x + v[batch.batch]
+            if index < 2:
+                first, act, second, last = model.virtual_nodes[index].mlp
+                hidden = act.norm(first(global_add_pool(x, batch.batch) + v)).relu()
+                v = last.norm(second(hidden)).relu()
+        if width:
+            conv = GCNConv(6, 6).double()
+            conv.lin.weight, conv.bias = layer.linear.weight, layer.bias
+            x = norm_act.norm(conv(x, batch.edge_index))
+            x = x.relu() if index < 2 else x
+            continue
         x = OGBConv(layer)(x, batch.edge_index, lookup(layer.bonds.table, attributes, BONDS))
         x = norm_act.norm(x)
         x = x.relu() if index < 2 else x
@@ -196,8 +219,9 @@ def test_weights_start_glorot_uniform_and_bias_zero():
 @pytest.mark.parametrize(
     "wrong",
     [{"norm": "layer"}, {"readout": "median"}, {"dropout": 1.0}, {"num_layers": 0},
-     {"hidden_dim": 0}, {"input_dropout": -0.1}],
+     {"hidden_dim": 0}, {"input_dropout": -0.1}, {"virtual_node": True}],
 )  # fmt: skip
 def test_wrong_settings_are_the_users(wrong):
-    with pytest.raises(UserError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
+    said = f"{next(iter(wrong))}={next(iter(wrong.values()))}"
+    with pytest.raises(UserError, match=f"(?i){said}"):
         gcn(**wrong)

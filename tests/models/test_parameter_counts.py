@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
 import pytest
 
 from gbench.config import compose
 from gbench.data.spec import DataSpec
+from gbench.models.convolutions import GINE, Head
+from gbench.models.graph_vit import ViTBlock
 
 # Sizes of OGB's categorical features; the 119, 5, ... sum to 174 since chirality's "misc" of 2022.
 ATOMS, BONDS = (119, 5, 12, 12, 10, 6, 6, 2, 2), (5, 6, 2)
 MOLHIV = DataSpec("graph", 1, 9, ATOMS, BONDS)
 MOLPCBA = DataSpec("graph", 128, 9, ATOMS, BONDS)
+PEPTIDES = replace(MOLHIV, num_outputs=10, pe_dim=16)
+STRUCT = replace(PEPTIDES, num_outputs=11)
+ZINC = DataSpec("graph", 1, 1, (28,), (4,), pe_dim=20)
 CORA = DataSpec("node", 7, 1433)
-ARXIV = DataSpec("node", 40, 128)
+PUBMED = DataSpec("node", 3, 500)
+ARXIV, PRODUCTS = DataSpec("node", 40, 128), DataSpec("node", 47, 100)
 MUTAG = DataSpec("graph", 2, 7)
 WEBKB = DataSpec("node", 5, 1703)
 CHAMELEON, SQUIRREL = DataSpec("node", 5, 2325), DataSpec("node", 5, 2089)
-
-AS_ON_ARXIV = (
-    "model=gcn data=cora model.hidden_dim=256 model.num_layers=3 model.bias=true model.norm=batch"
-)
 
 
 def build(config: dict, spec: DataSpec):
@@ -39,9 +42,19 @@ def build(config: dict, spec: DataSpec):
         ("model=gin-vn data=ogbg-molhiv", MOLPCBA, 3_374_833),
         ("model=gcn data=ogbg-molhiv", MOLHIV, 528_001),
         ("model=gcn data=ogbg-molhiv", MOLPCBA, 566_228),
-        (AS_ON_ARXIV, ARXIV, 110_120),
+        ("model=gcn-vn data=ogbg-molhiv", MOLHIV, 1_979_101),
+        ("model=gcn-vn data=ogbg-molpcba", MOLPCBA, 2_017_328),
+        ("model=gcn data=ogbn-arxiv", ARXIV, 110_120),
+        ("model=gcn data=ogbn-products", PRODUCTS, 103_727),
         ("model=gcn data=cora", CORA, 1433 * 16 + 16 * 7),
         ("model=sgc data=cora", CORA, 1433 * 7 + 7),
+        ("model=dagnn data=cora", CORA, 92_239),
+        ("model=dagnn data=ogbn-arxiv", ARXIV, 43_857),
+        ("model=mlp data=ogbn-arxiv", ARXIV, 110_120),
+        ("model=mlp data=ogbn-products", PRODUCTS, 103_727),
+        # eight heads of 8 and one of 7; on PubMed eight of 3
+        ("model=gat data=cora", CORA, 1433 * 64 + 3 * 64 + 64 * 7 + 3 * 7),
+        ("model=gat data=pubmed", PUBMED, 500 * 64 + 3 * 64 + 64 * 24 + 2 * 24 + 3),
         # the five scripts of sheaf diffusion's authors
         ("model=od-nsd data=texas", WEBKB, 105_153),
         ("model=od-nsd data=wisconsin", WEBKB, 278_113),
@@ -61,11 +74,47 @@ def test_parameters(words, spec, expected):
 def test_weight_decay_of_gcn_is_on_the_first_layer_alone():
     config = compose(["model=gcn", "data=cora"])
     names = [name for name, _ in build(config, CORA).named_parameters()]
-    decayed = [name for name in names if name.startswith(config["optim"]["decay_only"])]
+    decayed = [name for name in names if name.startswith(config["optim"]["decay_prefix"])]
     assert decayed == ["layers.0.linear.weight"]
 
 
 def test_gin_vn_differs_from_gin_by_the_virtual_node():
     gin, gin_vn = (compose([f"model={m}", "data=ogbg-molhiv"]) for m in ("gin", "gin-vn"))
     changed = {**gin["model"], "name": "gin-vn", "virtual_node": True, "levels": ["graph"]}
-    assert gin_vn == {**gin, "model": changed}
+    assert gin_vn == {**gin, "model": changed, "experiment": "gin-vn-ogbg-molhiv"}
+
+
+def left_out(model) -> int:
+    """What the code of He et al. (ICML 2023) allocates, and counts, and never uses.
+
+    The norm after the last linear layer of each of its MLPs, which are GINE's and the head's, and a
+    third layer norm in each attention block.
+    """
+    unused = 0
+    for module in model.modules():
+        if isinstance(module, GINE):
+            unused += 2 * module.mlp[2].out_features
+        elif isinstance(module, Head):
+            unused += 2 * module[2].out_features
+        elif isinstance(module, ViTBlock):
+            unused += 2 * module.norm.normalized_shape[0]
+    return unused
+
+
+@pytest.mark.parametrize(
+    ("words", "spec", "expected"),
+    [
+        ("model=graph-mlp-mixer data=zinc", ZINC, 476_935),
+        ("model=graph-mlp-mixer data=mnist", DataSpec("graph", 10, 3, pe_dim=8), 473_122),
+        ("model=graph-mlp-mixer data=cifar10", DataSpec("graph", 10, 5, pe_dim=8), 473_378),
+        ("model=graph-mlp-mixer data=ogbg-molhiv", MOLHIV, 258_501),
+        ("model=graph-mlp-mixer data=ogbg-moltox21", replace(MOLHIV, num_outputs=12), 494_120),
+        ("model=graph-mlp-mixer data=peptides-func", PEPTIDES, 396_642),
+        ("model=graph-mlp-mixer data=peptides-struct", STRUCT, 396_773),
+        ("model=graph-vit data=peptides-struct", STRUCT, 561_189),
+        ("model=graph-vit data=peptides-func", PEPTIDES, 693_794),
+    ],
+)
+def test_parameters_of_mixers(words, spec, expected):
+    model = build(compose(words.split()), spec)
+    assert sum(p.numel() for p in model.parameters()) + left_out(model) == expected

@@ -9,9 +9,10 @@ from torch import nn
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR
+from gbench.kernels.pair_tanh import pair_tanh
 from gbench.models import sheaf as module
 from gbench.models.sheaf import NSD
-from gbench.models.sheaf_learner import Sheaf, SheafLearner, of_pairs, undirected
+from gbench.models.sheaf_learner import Sheaf, SheafLearner, of_ends, undirected
 
 NODES = DataSpec("node", 3, 4)
 SETTINGS = {
@@ -270,7 +271,7 @@ def test_the_laplacian_is_symmetric_with_eigenvalues_in_zero_to_two(
     x = 3 * torch.randn(9, 5, 2, dtype=torch.float64)
     weight = None
     if weighted:
-        weight = torch.rand(graph.num_entries, 1, dtype=torch.float64)
+        weight = torch.rand(graph.num_entries, dtype=torch.float64)
         weight = weight * weight[graph.perm_t.long()]
     delta = matrix(learner(**changes, **BOTH)(graph, x, weight), 5)
     torch.testing.assert_close(delta, delta.T)
@@ -315,8 +316,8 @@ def test_sums_over_pairs_are_the_products_with_both_ends():
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, 6, dtype=torch.float64, requires_grad=True)
     both = torch.cat([x[graph.row], x[graph.col.long()]], 1)
-    torch.testing.assert_close(of_pairs(graph, x, weight), both @ weight.T)
-    assert torch.autograd.gradcheck(lambda x, w: of_pairs(graph, x, w), (x, weight))
+    torch.testing.assert_close(pair_tanh(graph, of_ends(x, weight)), (both @ weight.T).tanh())
+    assert torch.autograd.gradcheck(lambda x, w: pair_tanh(graph, of_ends(x, w)), (x, weight))
 
 
 def test_weights_start_as_the_authors_start_them():

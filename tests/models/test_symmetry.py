@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from gbench.data.spec import DataSpec
+from gbench.models.dagnn import DAGNN
+from gbench.models.gat import GAT
 from gbench.models.gcn import GCN
 from gbench.models.gin import GIN
+from gbench.models.mlp import MLP
+from gbench.models.mp_gnn import MPGNN
 from gbench.models.sgc import SGC
 from gbench.models.sheaf import NSD
 
@@ -15,10 +19,22 @@ GCN_SETTINGS = {
     "hidden_dim": 12, "num_layers": 3, "bias": True, "norm": "batch", "input_dropout": 0.5,
     "dropout": 0.5, "readout": "mean",
 }  # fmt: skip
+DAGNN_SETTINGS = {
+    "hidden_dim": 12, "hops": 3, "norm": "batch", "input_dropout": 0.5, "dropout": 0.5,
+}  # fmt: skip
+GAT_SETTINGS = {
+    "hidden_dim": 4, "num_heads": 3, "num_output_heads": 2, "num_layers": 2, "input_dropout": 0.5,
+    "dropout": 0.5, "attention_dropout": 0.5, "readout": "sum",
+}  # fmt: skip
+MLP_SETTINGS = {
+    "hidden_dim": 12, "num_layers": 3, "norm": "batch", "input_dropout": 0.5, "dropout": 0.5,
+    "readout": "sum",
+}  # fmt: skip
 GIN_SETTINGS = {
     "hidden_dim": 12, "num_layers": 3, "mlp_ratio": 2, "learn_eps": True, "virtual_node": False,
     "jk": "last", "readout": "sum", "dropout": 0.5,
 }  # fmt: skip
+MP_GNN_SETTINGS = {"hidden_dim": 16, "num_layers": 3, "dropout": 0.5, "readout": "sum"}
 NSD_SETTINGS = {
     "maps": "diagonal", "orthogonal": "householder", "stalk_dim": 3, "add_lp": True,
     "add_hp": True, "hidden_dim": 4, "num_layers": 3, "linear": False, "sparse_learner": False,
@@ -31,7 +47,14 @@ MODELS = {
     "gin": (GIN, GIN_SETTINGS),
     "gin-vn": (GIN, {**GIN_SETTINGS, "virtual_node": True}),
     "gin-layerwise": (GIN, {**GIN_SETTINGS, "jk": "layerwise"}),
+    "mp-gine": (MPGNN, {**MP_GNN_SETTINGS, "conv": "gine"}),
+    "mp-gcn": (MPGNN, {**MP_GNN_SETTINGS, "conv": "gcn"}),
+    "mp-gated-gcn": (MPGNN, {**MP_GNN_SETTINGS, "conv": "gated-gcn"}),
+    "mp-transformer": (MPGNN, {**MP_GNN_SETTINGS, "conv": "transformer"}),
     "sgc": (SGC, {"hops": 2}),
+    "dagnn": (DAGNN, DAGNN_SETTINGS),
+    "gat": (GAT, GAT_SETTINGS),
+    "mlp": (MLP, MLP_SETTINGS),
     "diag-nsd": (NSD, NSD_SETTINGS),
     "od-nsd": (NSD, {**NSD_SETTINGS, "maps": "orthogonal"}),
     "gen-nsd": (NSD, {**NSD_SETTINGS, "maps": "general"}),
@@ -45,7 +68,7 @@ PAIRS = [
     (model, data)
     for model in MODELS
     for data in DATA
-    if (model == "sgc") <= (data == "nodes") and (model == "gin-vn") <= (data != "nodes")
+    if (model in ("sgc", "dagnn")) <= (data == "nodes") and (model == "gin-vn") <= (data != "nodes")
 ]
 
 

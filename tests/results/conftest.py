@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gbench.results.published import Published
 from gbench.results.record import RunRecord, write
 
 CONFIG: dict[str, Any] = {
@@ -101,6 +102,26 @@ def _record(config: dict[str, Any] | None = None, **changes: Any) -> RunRecord:
     return RunRecord(**(values | changes))
 
 
+def _published(**changes: Any) -> Published:
+    values: dict[str, Any] = {
+        "model": "GCN",
+        "data": "cora",
+        "split": "public",
+        "metric": "accuracy",
+        "mean": 0.815,
+        "std": 0.005,
+        "n": 100,
+        "valid": None,
+        "num_parameters": None,
+        "selection": "",
+        "source": "a paper, Table 2",
+        "note": "",
+        "experiment": "",
+        "resolution": 0.001,
+    }
+    return Published(**(values | changes))
+
+
 def _save(record: RunRecord, runs_dir: Path) -> Path:
     folder = runs_dir / record.run
     folder.mkdir(parents=True)
@@ -113,13 +134,19 @@ def make_config() -> Callable[..., dict[str, Any]]:
     return _config
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> Callable[..., RunRecord]:
     """`make_record({"model.hidden_dim": 64}, seed=3)`: a record and changes of its config."""
     return _record
 
 
 @pytest.fixture
+def make_published() -> Callable[..., Published]:
+    """`make_published(mean=0.83)`: what a paper prints, and what shall be different."""
+    return _published
+
+
+@pytest.fixture(scope="session")
 def save() -> Callable[[RunRecord, Path], Path]:
     """Write a record into its own folder below a runs folder."""
     return _save

@@ -1,4 +1,6 @@
 import argparse
+import csv
+import io
 import json
 import os
 import subprocess
@@ -46,6 +48,7 @@ def test_filters_choose_tables_and_rows(runs, capsys):
     assert models("data=texas") == {"texas": ["gcn"]}
     assert models("data=texas,cora") == {"cora": ["gcn", "sgc"], "texas": ["gcn"]}
     assert models("data=texas", "data=cora", "model=sgc") == {"cora": ["sgc"]}
+    assert models("split=public") == {"cora": ["gcn", "sgc"], "texas": ["gcn"]}
     assert models("runs", "model=gcn", "./runs/") == {"cora": ["gcn"], "texas": ["gcn"]}
 
 
@@ -54,6 +57,8 @@ def test_a_filter_that_matches_nothing_lists_what_there_is(runs):
         leaderboard.run(parse("data=corra"))
     with pytest.raises(UserError, match=r"model 'sgc'.*available: gcn\."):
         leaderboard.run(parse("data=texas", "model=sgc"))
+    with pytest.raises(UserError, match=r"split 'publik': did you mean 'public'\?"):
+        leaderboard.run(parse("split=publik"))
     with pytest.raises(UserError, match=r"filter 'dat': did you mean 'data'\?"):
         leaderboard.run(parse("dat=cora"))
     with pytest.raises(UserError, match="'data=' names nothing: type data=NAME"):
@@ -72,6 +77,60 @@ def test_empty_and_missing_folders_say_what_to_type(runs, tmp_path):
         leaderboard.run(parse("empty"))
     with pytest.raises(UserError, match=r"'missing'.*`gbench train`"):
         leaderboard.run(parse("runs", "missing"))
+    runs.rename("elsewhere")
+    with pytest.raises(
+        UserError, match=r"no finished run in runs: .*`gbench leaderboard data=cora`"
+    ):
+        leaderboard.run(parse())
+
+
+def tables(capsys, *words):
+    leaderboard.run(parse(*words, "--format", "json"))
+    captured = capsys.readouterr()
+    return json.loads(captured.out)["tables"], captured.err
+
+
+def test_who_has_no_run_yet_sees_what_is_published(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (table,), told = tables(capsys, "data=cora", "split=public", "model=gcn")
+    assert (table["rows"], table["selection"]) == ([], "")
+    assert {row["model"] for row in table["published"]} == {"GCN"}
+    assert told == (
+        "no finished run on cora in runs, only published results: "
+        "`gbench train experiment=gcn-cora` makes one\n"
+    )
+    (table,), _ = tables(capsys, "data=exp")
+    assert table["published"][0]["test"] == {"mean": 1.0, "std": 0.0}
+    with pytest.raises(UserError, match=r"dataset 'zink': did you mean 'zinc'\?"):
+        leaderboard.run(parse("data=zink"))
+    leaderboard.run(parse("data=zinc"))
+    captured = capsys.readouterr()
+    assert captured.out.startswith("zinc: mae (lower is better), official split, published results")
+    assert "Graph MLP-Mixer [" in captured.out
+
+
+def test_a_dataset_without_runs_stands_beside_one_with_runs(runs, capsys):
+    (cora, pubmed), told = tables(capsys, "data=cora,pubmed", "split=public")
+    assert (len(cora["rows"]), len(pubmed["rows"])) == (2, 0)
+    assert "no finished run on pubmed" in told
+    assert "on cora" not in told
+
+
+def test_published_rows_follow_the_filter_of_models(runs, capsys):
+    (table,), _ = tables(capsys, "data=cora", "model=sgc")
+    assert [row["model"] for row in table["rows"]] == ["sgc"]
+    assert {row["model"] for row in table["published"]} == {"SGC"}
+
+
+def test_a_sheet_has_published_rows_after_ones_own(runs, capsys):
+    leaderboard.run(parse("data=cora", "--format", "csv"))
+    sheet = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    published = [line["published"] for line in sheet]
+    assert published == sorted(published)
+    assert published.count("False") == 2
+    kipf = next(line for line in sheet if line["source"].startswith("Kipf"))
+    assert (kipf["test_mean"], kipf["test_std"], kipf["n"]) == ("0.815", "", "100")
+    assert (kipf["rank"], kipf["experiment"], kipf["selection"]) == ("", "gcn-cora", "last-epoch")
 
 
 def test_what_was_left_out_is_counted_on_stderr(runs, make_record, save, capsys):
@@ -82,7 +141,7 @@ def test_what_was_left_out_is_counted_on_stderr(runs, make_record, save, capsys)
     captured = capsys.readouterr()
     reason = "schema 2 is newer than this gbench reads (1): upgrade gbench"
     assert captured.err == f"1 record left out: runs/bad/record.json: {reason}\n"
-    assert captured.out.count("\n") == 4
+    assert captured.out.count("\ncora,") + captured.out.count("\ntexas,") > 3
     for number in range(7):
         (runs / f"bad{number}").mkdir()
         (runs / f"bad{number}" / "record.json").write_text("{")
@@ -170,6 +229,6 @@ def test_ten_thousand_records(make_record, tmp_path):
         parsing.append(seconds(floor)[0])
         elapsed, out = seconds(MAIN)
         whole.append(elapsed)
-    assert out.count(" ± ") == 2 * 1000
+    assert out.count("  79.00 ± 0.00  ") == 1000
     print(f"pass {min(bare):.3f} s, json.load {min(parsing):.3f} s, table {min(whole):.3f} s")
     assert min(whole) - min(bare) < 2.5 * (min(parsing) - min(bare)) + 0.3

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gbench.results.identity import identity, run_name
+from gbench.results.identity import identity, on_hardware, run_name, same_setting
 
 
 def shuffled(value, draw):
@@ -107,3 +107,31 @@ def test_the_run_name_has_a_fold_only_where_there_are_folds(make_config):
     assert run_name(config) == f"cora-gcn-{identity(config)}-s3"
     config = make_config({"data.name": "texas", "data.num_folds": 10, "data.fold": 4})
     assert run_name(config) == f"texas-gcn-{identity(config)}-s0-f4"
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"seed": 3, "data.fold": 1, "logger": "none"}, True),
+        ({"trainer.accelerator": "gpu", "trainer.devices": 4}, True),
+        ({"trainer.precision": "16-mixed"}, True),
+        ({"model.dropout": 0.5}, True),
+        ({"trainer.max_epochs": 10}, False),
+        ({"model.hidden_dim": 64}, False),
+        ({"encoding": {"name": "rwse"}}, False),
+        ({"data.split": "random"}, False),
+    ],
+)
+def test_a_setting_is_the_same_on_any_hardware(make_config, change, same):
+    assert same_setting(make_config(change), make_config({})) is same
+
+
+def test_a_predictor_counts_only_where_links_are_predicted(make_config):
+    link, changed = {"predictor": {"num_layers": 3}}, {"predictor": {"num_layers": 2}}
+    assert same_setting(make_config({}), make_config(link))
+    assert not same_setting(make_config(changed), make_config(link))
+
+
+def test_what_a_run_computes_on_is_told_by_itself():
+    settings = {"trainer.precision": "16-mixed", "trainer.patience": 3, "model.devices": 2}
+    assert on_hardware(settings) == {"trainer.precision": "16-mixed"}

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gbench.results.leaderboard import differing_settings, median, rows, spread
+from gbench.results.leaderboard import differing_settings, published_tables, rows
+from gbench.results.statistics import median, spread
 
 TESTS = [0.8123, 0.8201, 0.8077, 0.8150, 0.8099]
 VALIDS = [0.79, 0.788, 0.802, 0.796, 0.79]
@@ -171,3 +172,130 @@ def test_rows_of_one_model_never_read_the_same(make_config):
     assert len({repr(sorted(settings.items())) for settings in shown}) == len(changes)
     assert shown[6]["data.homophily"] == 0.3
     assert shown[9]["trainer.limits.a.b"] == 1
+
+
+def spread_runs(make_record, identity, tests, **changes):
+    return [
+        make_record(identity=identity, seed=seed, test=test, **changes)
+        for seed, test in enumerate(tests)
+    ]
+
+
+def test_rows_that_cannot_be_told_apart_from_the_best_are_tied(make_record):
+    tests = [0.80, 0.82, 0.81, 0.83]
+    records = [
+        *spread_runs(make_record, "best", tests),
+        *spread_runs(make_record, "near", [0.799, 0.8215, 0.808, 0.83]),
+        *spread_runs(make_record, "far", [x - 0.1 for x in [0.801, 0.82, 0.81, 0.83]]),
+        *spread_runs(make_record, "diverged", [0.8, math.nan, 0.9, 0.9]),
+    ]
+    (table,) = rows(records, ())
+    assert [(row.identity, row.tied) for row in table.rows] == [
+        ("best", True),
+        ("near", True),
+        ("far", False),
+        ("diverged", False),
+    ]
+    alone = [record for record in records if record.identity in ("best", "far")]
+    assert [row.tied for row in rows(alone, ())[0].rows] == [False, False]
+    assert [row.tied for row in rows(alone[:4], ())[0].rows] == [False]
+
+
+def test_ties_are_corrected_for_the_number_of_rows(make_record):
+    best = spread_runs(make_record, "best", [0.80, 0.82, 0.81, 0.83])
+    lower = [0.79, 0.806, 0.806, 0.82]  # paired with the best: p = 0.02
+    (pair,) = rows([*best, *spread_runs(make_record, "x0", lower)], ())
+    assert [row.tied for row in pair.rows] == [False, False]
+    many = [run for i in range(6) for run in spread_runs(make_record, f"x{i}", lower)]
+    (table,) = rows([*best, *many], ())  # times six: 0.12
+    assert all(row.tied for row in table.rows)
+
+
+def test_where_less_is_better_the_lowest_is_best_and_ties_follow(make_record):
+    records = [
+        *spread_runs(make_record, "low", [0.1, 0.11, 0.12], direction="min", metric="mae"),
+        *spread_runs(make_record, "high", [0.3, 0.31, 0.33], direction="min", metric="mae"),
+    ]
+    (table,) = rows(records, ())
+    assert [(row.identity, row.tied) for row in table.rows] == [("low", False), ("high", False)]
+
+
+def test_a_row_has_its_interval_trials_and_experiment(make_record):
+    runs = spread_runs(make_record, "a", TESTS)
+    runs[2] = replace(runs[2], trials=60, config={**runs[2].config, "experiment": "gcn-cora"})
+    (row,) = rows(runs, ())[0].rows
+    # t(0.975, 4) = 2.7764451052
+    assert row.interval == pytest.approx(
+        2.7764451052 * statistics.stdev(TESTS) / math.sqrt(5), rel=1e-9
+    )
+    assert (row.trials, row.experiment, row.verdict) == (60, "gcn-cora", "")
+    assert math.isnan(row.gap)
+    assert rows(runs[:1], ())[0].rows[0].interval is None
+
+
+def test_only_the_unchanged_experiment_is_held_against_its_paper(make_record, make_published):
+    def row(paper, name="gcn-cora"):
+        runs = spread_runs(make_record, "a", [0.81, 0.82, 0.815, 0.812, 0.818])
+        for run in runs:
+            run.config["experiment"] = name
+        return rows(runs, [paper])[0].rows[0]
+
+    paper = make_published(mean=0.9, experiment="gcn-cora")
+    assert row(paper).verdict == "below"
+    assert row(paper).gap < -20
+    assert row(make_published(mean=0.7, experiment="gcn-cora")).verdict == "above"
+    assert row(paper, name=None).verdict == ""
+    assert row(paper, name="sgc-cora").verdict == ""
+    assert row(make_published(mean=0.9, experiment="gcn-cora", data="pubmed")).verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("protocol", "quirk"),
+    [
+        ({"split": "public"}, False),
+        ({"split": "gin-10-fold-selects-on-test"}, True),
+        ({"split": "dagnn-lcc-quirk"}, True),
+        ({"split": "train-is-test"}, True),
+        ({"selection": "last-epoch"}, False),
+        ({"selection": "best-mean-epoch", "curve": [0.5, 0.6]}, True),
+    ],
+)
+def test_protocols_that_select_on_test_data_are_marked(make_record, protocol, quirk):
+    assert rows([make_record(**protocol)], ())[0].rows[0].quirk is quirk
+
+
+def test_published_rows_stand_in_the_table_of_their_protocol(make_record, make_published):
+    papers = [
+        make_published(model="other data", data="pubmed"),
+        make_published(model="other split", split="random"),
+        make_published(model="other metric", metric="rocauc"),
+        make_published(model="low", mean=0.2),
+        make_published(model="last", selection="last-epoch"),
+        make_published(model="best", selection="best-validation"),
+        make_published(model="high", mean=0.9),
+    ]
+
+    def published(*selections):
+        tables = rows([make_record(selection=chosen) for chosen in selections], papers)
+        return {table.selection: [row.model for row in table.published] for table in tables}
+
+    assert published("last-epoch") == {"last-epoch": ["high", "last", "best", "low"]}
+    assert published("last-epoch", "best-validation") == {
+        "last-epoch": ["high", "last", "low"],
+        "best-validation": ["high", "best", "low"],
+    }
+    assert {row.model for row in rows([make_record()])[0].published} >= {"GCN", "SGC", "DAGNN"}
+
+
+def test_published_results_alone_make_tables_too(make_published):
+    papers = [
+        make_published(mean=0.1),
+        make_published(mean=0.3),
+        make_published(data="zinc", metric="mae", mean=0.4),
+        make_published(data="zinc", metric="mae", mean=0.2),
+    ]
+    cora, zinc = published_tables(papers)
+    assert (cora.data, cora.direction, cora.rows) == ("cora", "max", ())
+    assert (zinc.data, zinc.direction) == ("zinc", "min")
+    assert [row.mean for row in cora.published] == [0.3, 0.1]
+    assert [row.mean for row in zinc.published] == [0.2, 0.4]

@@ -44,8 +44,24 @@ def test_figures_that_are_not_finite_become_null_and_come_back_as_nan(make_recor
 
 def test_unknown_keys_of_the_same_schema_are_ignored(make_record):
     record = make_record()
-    values = {"trials": 3, **json.loads(record.to_json())}
+    values = {"phase_of_the_moon": 3, **json.loads(record.to_json())}
     assert RunRecord.from_json(json.dumps(values)) == record
+
+
+def test_a_record_from_before_a_key_existed_has_its_usual_value(make_record):
+    values = json.loads(make_record().to_json())
+    del values["curve"], values["trials"]
+    record = RunRecord.from_json(json.dumps(values))
+    assert (record.curve, record.trials) == ([], 1)
+
+
+def test_a_curve_survives_the_way_through_json_with_null_for_what_is_not_finite(make_record):
+    record = make_record(curve=[0.5, math.nan, 1.0], trials=60, selection="best-mean-epoch")
+    back = RunRecord.from_json(record.to_json())
+    assert json.loads(record.to_json())["curve"] == [0.5, None, 1.0]
+    assert back.curve[::2] == [0.5, 1.0]
+    assert math.isnan(back.curve[1])
+    assert back.trials == 60
 
 
 def test_whole_numbers_written_by_hand_are_figures_too(make_record):
@@ -64,6 +80,10 @@ def test_whole_numbers_written_by_hand_are_figures_too(make_record):
         ({"seed": True}, "'seed' is true, not a whole number"),
         ({"seed": 1.5}, "'seed' is 1.5, not a whole number"),
         ({"num_parameters": 10**400}, f"'num_parameters' is 1{'0' * 38}…, not a whole number"),
+        ({"trials": 1.5}, "'trials' is 1.5, not a whole number"),
+        ({"curve": 0.5}, "'curve' is 0.5, not a list of numbers"),
+        ({"curve": [0.5, "x"]}, "'curve' is [0.5, \"x\"], not a list of numbers"),
+        ({"selection": "best-test"}, "not one of best-validation, last-epoch, best-mean-epoch"),
         ({"data": None}, "'data' is null, not a string"),
         ({"config": []}, "'config' is [], not an object"),
         ({"git": "abc"}, "'git' is \"abc\", not an object or null"),
@@ -87,7 +107,8 @@ def test_what_is_no_record_at_all_is_a_user_error(text):
 
 
 def test_every_field_is_required(make_record):
-    for field in fields(RunRecord):
+    later = ("curve", "trials")
+    for field in (field for field in fields(RunRecord) if field.name not in later):
         values = json.loads(make_record().to_json())
         del values[field.name]
         with pytest.raises(UserError, match=field.name):

@@ -59,3 +59,9 @@ def test_a_terminal_gets_styles_and_the_same_words(make_record):
     styled = summary(make_record(), Path("r"), force_terminal=True, color_system="standard")
     assert "\x1b[1m" in styled
     assert "\x1b" not in summary(make_record(), Path("r"))
+
+
+def test_a_published_setting_shows_what_its_paper_prints(make_record):
+    text = summary(make_record({"experiment": "sgc-citeseer"}), Path("r"))
+    assert "\n  published       71.9 ± 0.1 %  Wu et al. (SGC), ICML 2019, Table 2\n" in text
+    assert "published" not in summary(make_record({"experiment": None}), Path("r"))

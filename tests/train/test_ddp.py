@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from gbench.build import build_task
+from gbench.config import compose
 
 GBENCH = Path(sys.executable).parent / "gbench"
 SETTINGS = (
@@ -44,6 +48,45 @@ def test_two_processes_make_one_record_that_one_process_confirms(tmp_path: Path)
     # The validation metric came from both processes' shares; one process finds the same.
     again = run(tmp_path, "eval", record["run"], "--json")
     assert json.loads(again.stdout)["valid"] == pytest.approx(record["valid"])
+
+
+# Each of two processes answers its share of the validation graphs, and both hear all.
+ANSWERS = """
+import sys
+import torch
+from gbench.build import build_task
+from gbench.config import compose
+
+rank, store, out, *words = sys.argv[1:]
+torch.distributed.init_process_group(
+    "gloo", init_method=f"file://{store}", rank=int(rank), world_size=2
+)
+task = build_task(compose(words))
+torch.save(task.answers("valid"), f"{out}-{rank}")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_answer_sample_for_sample_what_one_does(tmp_path: Path) -> None:
+    words = ("model=gin", "data=digits", "model.hidden_dim=8", "model.readout=sum")
+    out = tmp_path / "answers"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", ANSWERS, str(rank), tmp_path / "store", out, *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    task = build_task(compose(words))
+    logits, labels = task.answers("valid")
+    assert len(labels) % 2 == 1
+    assert [process.wait(300) for process in processes] == [0, 0]
+    dealt = torch.cat([torch.arange(rank, len(labels), 2) for rank in range(2)])
+    for rank in range(2):
+        shared_logits, shared_labels = torch.load(f"{out}-{rank}")
+        assert torch.equal(shared_labels, labels[dealt])
+        torch.testing.assert_close(shared_logits, logits[dealt])
+        assert torch.equal(shared_logits.argmax(1), logits[dealt].argmax(1))
 
 
 def test_one_graph_cannot_be_shared_and_says_so(tmp_path: Path) -> None:

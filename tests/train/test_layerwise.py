@@ -25,6 +25,10 @@ MODELS = {
     "gin-layerwise": ["model=gin", "model.hidden_dim=8", "model.jk=layerwise"],
     "sgc": ["model=sgc", "model.hops=3"],
     "sgc-0": ["model=sgc", "model.hops=0"],
+    "dagnn": ["model=dagnn", "model.hops=3", "model.norm=batch"],
+    "dagnn-0": ["model=dagnn", "model.hops=0"],
+    "gat": ["model=gat", "model.num_output_heads=2"],
+    "mlp": ["model=mlp", "model.norm=batch"],
 }
 
 
@@ -53,7 +57,7 @@ def test_chunks_give_what_the_whole_graph_gives(name, entries_at_once, monkeypat
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["gcn", "gin", "sgc"])
+@pytest.mark.parametrize("name", ["gcn", "gin", "sgc", "dagnn", "gat", "mlp"])
 @torch.no_grad()
 def test_directions_and_encodings_are_followed(name, monkeypatch):
     monkeypatch.setattr(layerwise, "ENTRIES_AT_ONCE", 50)
@@ -87,7 +91,7 @@ def test_no_chunk_has_more_entries_than_allowed(monkeypatch):
     assert max(sizes) <= 100 and len(chunks) <= sum(sizes) / 100 * 1.3
 
 
-@pytest.mark.parametrize("name", ["gcn", "gin", "gin-layerwise"])
+@pytest.mark.parametrize("name", ["gcn", "gin", "gin-layerwise", "dagnn"])
 def test_training_through_the_layers_draws_and_computes_what_forward_does(name):
     """Dropout and batch norm included, on a part that is the whole graph."""
     task = task_of(*MODELS[name])
@@ -103,13 +107,26 @@ def test_training_through_the_layers_draws_and_computes_what_forward_does(name):
     torch.testing.assert_close(*outputs, rtol=1e-10, atol=1e-10)
 
 
-def test_training_in_parts_is_evaluated_on_the_whole_graph():
+@pytest.mark.parametrize("words", [("model=gcn",), ("model=mlp", "batching.fan_outs=[1]")])
+def test_training_in_parts_is_evaluated_on_the_whole_graph(words):
     """The metric of a run in parts is that of the same weights on the whole graph."""
-    parts = task_of("model=gcn", "batching=neighbours")
-    whole = task_of("model=gcn")
+    parts = task_of(*words, "batching=neighbours")
+    whole = task_of(words[0])
     for task in (parts, whole):
         task.model.float()
     assert parts.evaluate("test") == whole.evaluate("test")
+
+
+def test_a_limit_of_batches_holds_for_the_evaluation_of_a_run_in_parts(monkeypatch):
+    monkeypatch.setattr("gbench.train.task.EVALUATION_BATCH", 10)
+    parts = task_of("model=gcn", "batching=neighbours", "trainer.limit_batches=3")
+    whole = task_of("model=gcn")
+    for task in (parts, whole):
+        task.model.float()
+    (logits, y), (all_logits, all_y) = (task.answers("test") for task in (parts, whole))
+    assert len(y) == 30 < len(all_y)
+    assert torch.equal(y, all_y[:30])
+    torch.testing.assert_close(logits, all_logits[:30])
 
 
 def test_a_model_without_the_two_methods_is_refused():

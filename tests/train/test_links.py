@@ -19,6 +19,7 @@ from gbench.errors import UserError
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.links import known_pairs, training_pairs
 from gbench.train.metrics import score
+from gbench.train.optimizer import make_optimizer
 
 NODES, GROUPS = 60, 3
 
@@ -172,12 +173,30 @@ def test_logit_is_the_mlp_of_the_product(tmp_path: Path) -> None:
     batch = known_pairs(dataset.store, dataset.split.valid)
     torch.manual_seed(0)
     model = LinkPredictor(lambda b: b.x, hidden_dim=4, num_layers=2, dropout=0.5).eval()
-    first, last = model.layers
+    first, last = model.predictor
     product = batch.x[batch.pairs[:, 0]] * batch.x[batch.pairs[:, 1]]
     expected = last((first.weight @ product.t() + first.bias[:, None]).clamp(min=0).t())
     assert torch.allclose(model(batch), expected, atol=1e-6)
     batch.pairs = batch.pairs.flip(1)
     assert torch.allclose(model(batch), expected, atol=1e-6)
+
+
+def test_weight_decay_is_for_the_model_within_and_not_for_the_predictor() -> None:
+    encoder = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(2, 2)])})
+    model = LinkPredictor(encoder, hidden_dim=2, num_layers=1, dropout=0.0)
+    optim = {**compose(["model=gcn", "data=ogbl-ddi"])["optim"], "decay_prefix": "layers.0."}
+    optimizer = make_optimizer(model, {**optim, "weight_decay": 0.5}, fused=False)
+    decays = {
+        id(parameter): group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    named = {name: decays[id(parameter)] for name, parameter in model.named_parameters()}
+    assert {name for name, decay in named.items() if decay == 0.5} == {
+        "encoder.layers.0.weight",
+        "encoder.layers.0.bias",
+    }
+    assert {name for name, decay in named.items() if decay == 0.0} >= {"predictor.0.weight"}
 
 
 @pytest.mark.parametrize(("features", "model"), [(True, "gcn"), (False, "gcn"), (False, "gin")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -19,7 +21,14 @@ def task() -> Task:
 
 
 def epochs(
-    task: Task, count: int, *, seed: int = 0, rank: int = 0, world_size: int = 1, size: int = 16
+    task: Task,
+    count: int,
+    *,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    size: int = 16,
+    steps: int = 0,
 ) -> list[list[int]]:
     """The graphs of each epoch, in order, told apart by where their edges are."""
     store = task.dataset.store
@@ -27,7 +36,7 @@ def epochs(
     assert len(names) == store.num_graphs
     batches = TrainingBatches(
         task.dataset, batch_size=size, seed=seed, limit=0, rank=rank, world_size=world_size,
-        next_epoch=lambda: 0, max_epochs=count,
+        next_epoch=lambda: 0, max_epochs=count, steps_per_epoch=steps,
     )  # fmt: skip
     seen: list[list[int]] = []
     for number, batch in enumerate(batches):
@@ -55,6 +64,32 @@ def test_every_epoch_has_every_training_graph_once_in_another_order(task: Task) 
     for epoch in (first, second, third):
         assert sorted(epoch) == sorted(train)
     assert len({tuple(first), tuple(second), tuple(third), tuple(train)}) == 4
+
+
+def test_steps_are_batches_without_repetition_each_drawn_anew_from_the_whole_split(
+    task: Task,
+) -> None:
+    train = set(task.dataset.split.train.tolist())
+    assert len(train) == 90
+    (epoch,) = epochs(task, 1, size=40, steps=50)
+    batches = [epoch[start : start + 40] for start in range(0, len(epoch), 40)]
+    assert len(batches) == 50
+    assert all(len(set(batch)) == 40 and set(batch) <= train for batch in batches)
+    # a pass over the split has no graph twice in its first two batches; two draws of 40 out of 90
+    # share 17.8 on average, and 50 draws leave a graph out with probability (5 / 9)^50
+    shared = [len(set(a) & set(b)) for a, b in itertools.pairwise(batches)]
+    assert 15 < sum(shared) / len(shared) < 21
+    assert set(epoch) == train
+    first, second = epochs(task, 2, size=40, steps=50)
+    assert first == epoch != second
+    assert epochs(task, 1, size=200, steps=2)[0][:90] != sorted(train)
+    assert len(epochs(task, 1, size=200, steps=2)[0]) == 180  # no batch has a graph twice
+
+
+def test_steps_are_shared_by_the_devices_batch_by_batch(task: Task) -> None:
+    (whole,) = epochs(task, 1, size=8, steps=3)
+    halves = [epochs(task, 1, size=8, steps=3, rank=rank, world_size=2)[0] for rank in (0, 1)]
+    assert [halves[0], halves[1]] == [whole[0::2], whole[1::2]]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone(task: Task) -> None:

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
-from gbench.train.metrics import is_better, loss_of, score
+from gbench.train.metrics import loss_of, score
 
 
 def card(**facts: str) -> DataCard:
@@ -91,23 +91,6 @@ def test_cross_entropy_and_l1_closed_forms() -> None:
     assert loss_of(card(), logits, torch.tensor([2])).item() == pytest.approx(math.log(3))
     error = loss_of(card(loss="l1"), torch.tensor([[1.0], [4.0]]), torch.tensor([[2.0], [2.0]]))
     assert error.item() == pytest.approx(1.5)
-
-
-@pytest.mark.parametrize(
-    ("direction", "value", "best", "better"),
-    [
-        ("max", 0.5, None, True),
-        ("max", 0.6, 0.5, True),
-        ("max", 0.5, 0.5, False),
-        ("max", math.nan, None, False),
-        ("min", 0.4, 0.5, True),
-        ("min", 0.6, 0.5, False),
-    ],
-)
-def test_better_follows_the_direction_and_a_tie_keeps_the_earlier(
-    direction: str, value: float, best: float | None, better: bool
-) -> None:
-    assert is_better(card(direction=direction), value, best) is better
 
 
 def test_an_unknown_metric_is_told() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from gbench import build
 from gbench.data.load import Dataset
@@ -37,13 +38,31 @@ def curve(folder: Path) -> list[tuple[int, float, float]]:
     return [(int(row["step"]), float(row["train_loss"]), float(row["valid"])) for row in rows]
 
 
-@pytest.mark.parametrize("settings", [NODE, GRAPH], ids=["node", "graph"])
+# csbm's validation loss rises at once with this rate, so that both rules have something to do
+RISING = (*NODE, "optim.lr=0.3", "trainer.max_epochs=60")
+PROTOCOLS = {
+    "node": NODE,
+    "graph": GRAPH,
+    "loss": (*NODE, "trainer.monitor=loss", "trainer.patience=3"),
+    "window": (*RISING, "trainer.stop=window", "trainer.patience=4", "trainer.monitor=objective"),
+    "late-window": (*RISING, "trainer.stop=late-window", "trainer.patience=5"),
+    "step": (*GRAPH, "optim.schedule=step", "optim.lr_every=2", "optim.lr_factor=0.1"),
+    "plateau": (
+        *RISING, "optim.schedule=plateau", "optim.lr_patience=1", "optim.min_lr=0.01",
+    ),
+    "steps": (*GRAPH, "optim.steps_per_epoch=3", "optim.batch_size=16"),
+    "asam": (*GRAPH, "optim.optimizer=asam", "optim.lr=0.05", "trainer.gradient_clip_val=1.0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", PROTOCOLS.values(), ids=PROTOCOLS)
 def test_an_interrupted_run_continues_as_if_it_had_not_been(
     settings: tuple[str, ...], run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)  # a checkpoint after every epoch
     whole, folder = run(*settings)
     expected = curve(folder)
+    assert whole.epochs < 60  # of those that a rule shall end
     folder.rename(tmp_path / "whole")
 
     end_epoch = Epochs._end_epoch
@@ -120,13 +139,13 @@ def test_test_is_evaluated_once_with_the_best_validation_weights(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    evaluate = Task.evaluate
+    answers = Task.answers
 
-    def counted(self: Task, split: str, context: Any = None) -> float:
+    def counted(self: Task, split: str, context: Any = None) -> tuple[Tensor, Tensor]:
         asked.append(split)
-        return evaluate(self, split, context)
+        return answers(self, split, context)
 
-    monkeypatch.setattr(Task, "evaluate", counted)
+    monkeypatch.setattr(Task, "answers", counted)
     record, folder = run(*NODE, "trainer.select=best")
     assert asked == ["valid"] * 12 + ["test"]
     rows = curve(folder)
@@ -152,6 +171,97 @@ def test_patience_stops_that_many_epochs_after_the_best(run: Any) -> None:
     rows = curve(folder)
     assert len(rows) == record.epochs < 400
     assert record.epochs == record.best_epoch + 5
+
+
+def column(folder: Path, name: str) -> list[float]:
+    with (folder / "metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+
+
+def test_a_window_ends_the_run_at_the_first_loss_above_the_mean_of_those_before(run: Any) -> None:
+    record, folder = run(*RISING, "trainer.stop=window", "trainer.patience=4")
+    losses = column(folder, "valid_loss")
+    above = [t for t in range(5, len(losses)) if losses[t] > sum(losses[t - 4 : t]) / 4]
+    assert above == [record.epochs - 1]
+
+
+def test_the_best_epoch_is_that_of_what_is_monitored(run: Any) -> None:
+    record, folder = run(*NODE, "trainer.monitor=loss", "trainer.select=best", "optim.lr=0.1")
+    losses = column(folder, "valid_loss")
+    assert record.best_epoch == losses.index(min(losses)) + 1
+    assert record.valid == pytest.approx(curve(folder)[record.best_epoch - 1][2])
+
+    record, folder = run(*NODE, "trainer.ties=later", "trainer.select=best", "optim.lr=0.1")
+    valid = column(folder, "valid")
+    assert record.best_epoch == len(valid) - valid[::-1].index(max(valid))
+    assert "valid_loss" not in (folder / "metrics.csv").read_text()  # nothing reads it
+
+
+def test_the_objective_is_the_validation_loss_and_what_weight_decay_adds(run: Any) -> None:
+    settings = (*NODE, "trainer.monitor=objective", "trainer.select=last", "optim.weight_decay=0.1")
+    record, folder = run(*settings)
+    task = build.build_task(record.config)
+    task.model.load_state_dict(torch.load(folder / "best.ckpt", weights_only=True))
+    logits, y = task.answers("valid")
+    loss = torch.nn.functional.cross_entropy(logits, y)
+    first = task.model.get_parameter("layers.0.linear.weight")  # GCN decays this layer alone
+    expected = (loss + 0.1 / 2 * first.square().sum()).item()
+    assert column(folder, "valid_loss")[-1] == pytest.approx(expected, rel=1e-5)
+    assert expected > loss.item() + 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "asam"])
+def test_a_schedule_sets_the_rate_of_each_epoch(
+    optimizer: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = []
+    after = Epochs.on_train_batch_end
+
+    def keep(self: Epochs, trainer: Any, *rest: Any) -> None:
+        rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        after(self, trainer, *rest)
+
+    monkeypatch.setattr(Epochs, "on_train_batch_end", keep)
+    schedule = ("optim.schedule=step", "optim.lr_every=5", "optim.lr_factor=0.1")
+    run(*NODE, f"optim.optimizer={optimizer}", "optim.lr=0.01", *schedule)
+    assert rates == pytest.approx([0.01] * 5 + [0.001] * 5 + [0.0001] * 2)
+
+
+def test_a_rate_below_the_least_ends_the_run(run: Any) -> None:
+    plateau = ("optim.schedule=plateau", "optim.lr_patience=0", "optim.min_lr=0.1")
+    record, folder = run(*RISING, *plateau)
+    losses = column(folder, "valid_loss")
+    worse = [t for t in range(1, len(losses)) if losses[t] >= min(losses[:t]) * (1 - 1e-4)]
+    assert len(worse) == 2  # 0.3 / 2 / 2 < 0.1
+    assert record.epochs == worse[-1] + 1
+
+
+def test_without_a_test_set_the_record_carries_the_curve(run: Any, tmp_path: Path) -> None:
+    settings = (*GRAPH, "data.split=mixer-5-fold-selects-on-test")
+    record, folder = run(*settings, "trainer.select=best-mean-epoch")
+    assert record.selection == "best-mean-epoch"
+    assert record.curve == pytest.approx(column(folder, "valid"))
+    assert record.best_epoch == record.epochs == len(record.curve) == 6
+    assert record.test == record.valid == pytest.approx(record.curve[-1])
+    record, _ = run(*settings)
+    assert (record.selection, record.curve) == ("best-validation", [])
+
+
+def test_asam_looks_at_each_batch_twice_and_reports_it_once(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    step = Task.training_step
+
+    def counted(self: Task, batch: Any, index: int) -> Tensor:
+        seen.append(batch.y.sum().item())
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Task, "training_step", counted)
+    record, folder = run(*GRAPH, "optim.optimizer=asam", "optim.batch_size=45")
+    assert record.epochs == len(curve(folder)) == 6
+    assert len(seen) == 6 * 2 * 2
+    assert seen[0::2] == seen[1::2]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -32,11 +32,12 @@ def claimed(path: Path, check: Callable[[], None]) -> Iterator[FileIO]:
     """The partial file of `path`, for this process alone; `finish` gives it its name.
 
     Waits for another process that has it, and meanwhile calls `check`, which may raise. A partial
-    file that cannot be continued is removed.
+    file that cannot be continued is removed, and so are folders that were made for nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in path.parents if not folder.exists()]
     part = _partial(path)
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # unbuffered: a disk that is full is noticed by the write that it refuses
         with part.open("a+b", buffering=0) as file:
             while not _locked(file):
@@ -51,6 +52,9 @@ def claimed(path: Path, check: Callable[[], None]) -> Iterator[FileIO]:
                 if _is_at(file, part) and not (note.exists() and file.seek(0, os.SEEK_END)):
                     part.unlink()
                     note.unlink(missing_ok=True)
+                for folder in made:
+                    with suppress(OSError):  # it is not empty
+                        folder.rmdir()
             return
 
 

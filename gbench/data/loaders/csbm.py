@@ -35,6 +35,15 @@ def load(
     classes, which for C = 2 is the paper's ±u; there h = 1/2 + λ / (2 √d), and labels can be found
     when λ² + μ² p / n > 1. `signal` is μ. Raises UserError when no such graph exists.
     """
+    for name, value, least in (
+        ("num_classes", num_classes, 2),
+        ("num_nodes", num_nodes, 1),
+        ("num_features", num_features, 1),
+        ("signal", signal, 0),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise UserError(f"data.{name}={value}: allowed is a number at least {least}")
     random = np.random.RandomState(seed)
     y = np.sort(np.arange(num_nodes) % num_classes)
     within = num_classes * avg_degree * homophily / num_nodes

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from gbench.data.loaders.pickles import read_pickle
+from gbench.data.loaders.splits import stratified_fifths
 from gbench.data.source import Graph, Source, Split
 
 
@@ -19,14 +19,14 @@ def load(raw: Path, *, split: str) -> Source:
 
     Split gnn-rni-10-fold is the authors': fold k tests the k-th tenth of the graphs and validates
     on the k-th tenth of the others, both in the order of the file, so that pairs stay together.
-    Split mixer-5-fold-selects-on-test is that of He et al. (ICML 2023), who have no validation set:
-    StratifiedKFold(5, shuffle=True, random_state=12345). Raises UserError for a damaged file.
+    Split mixer-5-fold-selects-on-test is that of He et al. (ICML 2023), who have no validation set.
+    Raises UserError for a damaged file.
     """
     graphs = [Graph(g.x, g.edge_index, g.y) for g in read_pickle(raw / "GRAPHSAT.pkl")]
     if split == "gnn-rni-10-fold":
         splits = [_tenths(len(graphs), k) for k in range(10)]
     else:
-        splits = _stratified_fifths(torch.cat([graph.y for graph in graphs]).numpy())
+        splits = stratified_fifths(torch.cat([graph.y for graph in graphs]).numpy())
     return Source(graphs, splits, 2, node_categories=(2,))
 
 
@@ -43,13 +43,3 @@ def _cut(items: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     chosen = torch.zeros(len(items), dtype=torch.bool)
     chosen[k * size : (k + 1) * size] = True
     return items[~chosen], items[chosen]
-
-
-def _stratified_fifths(labels: np.ndarray) -> list[Split]:
-    from sklearn.model_selection import StratifiedKFold
-
-    folds = StratifiedKFold(5, shuffle=True, random_state=12345).split(labels, labels)
-    return [
-        Split(torch.from_numpy(train), torch.from_numpy(test), torch.from_numpy(test))
-        for train, test in folds
-    ]

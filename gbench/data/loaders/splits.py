@@ -85,3 +85,14 @@ def ten_folds(
         train = np.setdiff1d(order, np.concatenate([test, valid]))
         splits.append(_sorted(train, valid, test))
     return splits
+
+
+def stratified_fifths(labels: np.ndarray) -> list[Split]:
+    """Five folds without a validation set: fold k is both it and the test set.
+
+    He et al. (ICML 2023): StratifiedKFold(5, shuffle=True, random_state=12345).
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    folds = StratifiedKFold(5, shuffle=True, random_state=12345).split(labels, labels)
+    return [_sorted(train, test, test) for train, test in folds]

@@ -142,9 +142,10 @@ def gcn_bond_aggregate(x: torch.Tensor) -> None:
 def edge_softmax(x: torch.Tensor) -> None:
     (ptr, col), score = graph(), x.new_empty(ENTRIES, 4)
     heads = x[:, None].expand(-1, 4, -1).contiguous()
-    _, log_sum = cuda("edge_softmax").edge_softmax(ptr, col, ptr, col, col, score, heads)
-    given = (heads, ptr, col, ptr, col, col, score, heads, heads, log_sum)
-    cuda("edge_softmax").edge_softmax_backward(*given)
+    for factor in (None, score):
+        given = (ptr, col, ptr, col, col, score, heads, factor)
+        _, log_sum = cuda("edge_softmax").edge_softmax(*given)
+        cuda("edge_softmax").edge_softmax_backward(heads, *given, heads, log_sum)
 
 
 def sheaf_laplacian(x: torch.Tensor) -> None:

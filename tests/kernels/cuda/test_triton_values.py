@@ -328,6 +328,19 @@ def test_edge_softmax(hub_graph, width, dtype, device, agrees) -> None:
     )
 
 
+@pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
+def test_edge_softmax_with_factors(hub_graph, width, dtype, device, agrees) -> None:
+    there = hub_graph.to(device)
+    factor = 2.5 * (torch.rand(60, 2) < 0.4)
+    agrees(
+        lambda score, x: kernels.edge_softmax(there, score, x, factor.to(device, dtype)),
+        lambda score, x: edge_softmax_reference(hub_graph, score, x, factor),
+        (3 * torch.randn(60, 2)).to(dtype),
+        torch.randn(22, 2, width).to(dtype),
+        roundings=4,
+    )
+
+
 def test_edge_softmax_of_huge_scores_and_without_edges(bare_graph, device, agrees) -> None:
     there = bare_graph.to(device)
     agrees(

@@ -1,0 +1,1 @@
+"""The official ways to train the models: what gbench's training is measured against."""

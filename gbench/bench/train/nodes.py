@@ -1,0 +1,123 @@
+"""Full-batch training on one graph, validated every epoch: gbench beside a plain loop.
+
+Both have the same settings, those of the experiment, except that both test the weights of the best
+validation epoch. The arms are compared first: the same weights have to give the same logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
+from gbench.bench.train.ours import trained
+from gbench.bench.train.pair import Comparison, Trained, check_same
+from gbench.bench.train.plain import PlainLoop
+from gbench.bench.train.sheaf import GatherScatterNSD
+from gbench.build import build_task
+from gbench.config import Config, compose
+from gbench.data.batch import Batch
+from gbench.data.spec import DataSpec
+from gbench.models.sheaf_learner import undirected
+
+CHUNK_SECONDS = 0.25  # both sides take turns with so much work at a time
+MAX_CHUNK = 100
+QUICK_EPOCHS = 30
+
+Make = Callable[[DataSpec, Mapping[str, Any], Batch], nn.Module]
+
+
+def _pyg(kind: type[nn.Module]) -> Make:
+    return lambda spec, settings, _: kind(spec, settings)
+
+
+def _sheaf(spec: DataSpec, settings: Mapping[str, Any], batch: Batch) -> nn.Module:
+    graph = undirected(batch)
+    edge_index = torch.stack([graph.row, graph.col.long()])
+    return GatherScatterNSD(spec, settings, edge_index, graph.num_rows)
+
+
+class NodePair:
+    """A model on a dataset, ours and another's."""
+
+    unit = "epoch"
+
+    def __init__(self, words: tuple[str, ...], other: str, make: Make) -> None:
+        self.config, self.other, self.make = _comparable(compose([*words])), other, make
+        task, loop = build_task(self.config), self._loop(patience=0)
+        check_same(_logits(task.model, loop.batch), _logits(loop.model, *loop.inputs))
+        # a first chunk each, in which everything is compiled and cached that will be
+        self.loop, seconds = loop, (loop.advance(2), trained(self.config, 5)[1])
+        self.chunks = [max(3, min(MAX_CHUNK, round(CHUNK_SECONDS / each))) for each in seconds]
+
+    def _loop(self, patience: int) -> PlainLoop:
+        """The other's model with the weights that ours begins with."""
+        task = build_task(self.config)
+        batch = task.dataset.store.whole()
+        model = self.make(task.dataset.spec, self.config["model"], batch)
+        renamed: Any = getattr(model, "renamed", str)
+        state = task.model.state_dict()
+        model.load_state_dict({renamed(name): value for name, value in state.items()})
+        return PlainLoop(model, task.dataset, self.config["optim"], patience)
+
+    def by_turns(self) -> tuple[float, float]:
+        """Seconds per epoch, ours first: our first epochs, and the other's next ones."""
+        ours, theirs = self.chunks
+        return trained(self.config, ours)[1], self.loop.advance(theirs)
+
+    def finished(self, is_quick: bool) -> Trained:
+        """Test accuracies at the best validation epochs."""
+        settings = self.config["trainer"]
+        epochs = min(QUICK_EPOCHS, settings["max_epochs"]) if is_quick else settings["max_epochs"]
+        loop = self._loop(settings["patience"])
+        loop.advance(epochs)
+        task, _ = trained(self.config, epochs)
+        waits = f", patience {settings['patience']}" if settings["patience"] else ""
+        reached = task.evaluate("test"), loop.best_test
+        return Trained(*reached, task.dataset.card.metric, f"{epochs} epochs{waits}")
+
+
+def _comparable(config: Config) -> Config:
+    """The experiment with the weights of the best validation accuracy tested.
+
+    Without a stopping rule but patience: all others look at losses, each at its own.
+    """
+    trainer = dict(config["trainer"])
+    trainer["patience"] = trainer["patience"] if trainer["stop"] == "patience" else 0
+    best = {"stop": "patience", "monitor": "metric", "ties": "earlier", "select": "best"}
+    return {**config, "trainer": trainer | best}
+
+
+def _logits(model: nn.Module, *inputs: Any) -> Tensor:
+    """What the model says of all nodes in evaluation. Shapes: → (N, C)."""
+    model.eval()
+    with torch.no_grad():
+        out: Tensor = model(*inputs)
+    return out
+
+
+def _citation(model: str, data: str, kind: type[nn.Module]) -> Comparison:
+    words = (f"model={model}", f"data={data}")
+    return Comparison(data, lambda: NodePair(words, "PyG", _pyg(kind)))
+
+
+def _sheaf_on(model: str, data: str) -> Comparison:
+    words = (f"experiment={model}-{data}",)
+    return Comparison(data, lambda: NodePair(words, "gather and scatter", _sheaf))
+
+
+PAIRS = {
+    **{
+        f"{model}-{data}": _citation(model, data, kind)
+        for data in ("cora", "citeseer")
+        for model, kind in (("gcn", PyGGCN), ("sgc", PyGSGC), ("dagnn", PyGDAGNN))
+    },
+    **{
+        f"{model}-{data}": _sheaf_on(model, data)
+        for data in ("texas", "chameleon")
+        for model in ("diag-nsd", "od-nsd", "gen-nsd")
+    },
+}

@@ -1,0 +1,176 @@
+"""Show what tells runs apart: their settings, their results, their curves, what they ran on.
+
+gbench compare cora-gcn-1a2b3c4d5e-s0 cora-gcn-6f7a8b9c0d-s0
+gbench compare runs/A other/B more/C --json
+
+RUN is a run's folder, or (the start of) its name in runs/. One that has not finished has settings
+and a curve. Differences are to the first run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gbench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gbench.results.compare import Comparison
+
+SUMMARY = "show how runs differ: settings, results, curves"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="+", metavar="RUN")
+    parser.add_argument("--json", action="store_true", help="print all of it to stdout as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from gbench import runfolder
+    from gbench.results import compare
+
+    if not 2 <= len(args.names) <= len(_LETTERS):
+        raise UserError(f"gbench compare RUN RUN: give two to {len(_LETTERS)} runs")
+    found = compare.compare([compare.load(runfolder.find(name)) for name in args.names])
+    if args.json:
+        print(_json(found))
+        return 0
+    from rich.console import Console
+
+    _show(found, Console(highlight=False, width=None if sys.stdout.isatty() else _file_width()))
+    return 0
+
+
+def _file_width() -> int:
+    return int(os.environ.get("COLUMNS") or 120)
+
+
+def _json(found: Comparison) -> str:
+    from gbench.results.record import finite
+
+    document = {
+        "runs": [run.name for run in found.runs],
+        "same_protocol": found.same_protocol,
+        "settings": found.settings,
+        "figures": found.figures,
+        "surroundings": found.surroundings,
+        "curves": [run.curve for run in found.runs],
+    }
+    return json.dumps(finite(document), indent=1, allow_nan=False)
+
+
+def _show(found: Comparison, console: Console) -> None:
+    letters = _LETTERS[: len(found.runs)]
+    for letter, run in zip(letters, found.runs, strict=True):
+        state = "" if run.record is not None else "  (not finished)"
+        console.print(f"[bold]{letter}[/]  {run.name}{state}", soft_wrap=True)
+    if not found.same_protocol:
+        console.print("Their metrics do not compare: not one dataset, split or selection.")
+    _table(console, "settings", letters, found.settings, "the same")
+    _table(console, "results", letters, _figure_texts(found), "none: no run has finished")
+    _table(console, "ran on", letters, found.surroundings, "the same versions, code and device")
+    _curves(found, console, letters)
+
+
+def _table(
+    console: Console, title: str, letters: str, rows: Mapping[str, Sequence[Any]], nothing: str
+) -> None:
+    """Rows of a key and a value per run, on one line each unless a value is very long."""
+    from rich.table import Table
+
+    if not rows:
+        console.print(f"\n[bold]{title}[/]  {nothing}")
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    for letter in letters:
+        table.add_column(letter, justify="right", overflow="fold")
+    for key, values in rows.items():
+        table.add_row(key, *map(_text, values))
+    console.print()
+    console.print(table)
+
+
+def _text(value: Any) -> Any:
+    from rich.text import Text
+
+    text = value if isinstance(value, str) else "–" if value is None else json.dumps(value)
+    return Text(text if text.isprintable() else repr(text))
+
+
+def _figure_texts(found: Comparison) -> dict[str, list[str]]:
+    """Each figure as people read it, and from the second run on its difference to the first."""
+    from gbench.results.figures import (
+        PERCENT,
+        UNKNOWN,
+        count_text,
+        memory_text,
+        metric_text,
+        seconds_text,
+    )
+
+    first = next((run.record for run in found.runs if run.record is not None), None)
+    if first is None:
+        return {}
+    metric = first.metric
+    unit = " %" if metric in PERCENT else ""
+    scale = 100 if metric in PERCENT else 1
+    styles: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "test": (f"test {metric}{unit}", lambda value: metric_text(metric, value)),
+        "valid": (f"valid {metric}{unit}", lambda value: metric_text(metric, value)),
+        "best_epoch": ("tested epoch", count_text),
+        "epochs": ("epochs", count_text),
+        "num_parameters": ("parameters", count_text),
+        "seconds_per_epoch": ("time per epoch", seconds_text),
+        "seconds_total": ("time in all", seconds_text),
+        "items_per_second": (f"{first.item}/s", count_text),
+        "peak_memory_mib": ("peak memory", memory_text),
+    }
+    rows = {}
+    for key, (title, style) in styles.items():
+        values = found.figures[key]
+        cells = [UNKNOWN if value is None else style(value) for value in values]
+        for place in range(1, len(values)):
+            if values[0] is None or values[place] is None or values[0] == values[place]:
+                continue
+            if key in ("test", "valid"):
+                cells[place] += f" ({scale * (values[place] - values[0]):+.4g})"
+            elif values[0]:
+                cells[place] += f" (×{values[place] / values[0]:.3g})"
+        rows[title] = cells
+    return rows
+
+
+def _curves(found: Comparison, console: Console, letters: str) -> None:
+    """The validation metric of each epoch, all runs on one pair of axes."""
+    from rich.text import Text
+
+    from gbench.results import curves
+    from gbench.results.figures import PERCENT
+
+    metric = found.runs[0].config["data"]["metric"]
+    scale, unit = (100, " %") if metric in PERCENT else (1, "")
+    drawn = {
+        letter: [scale * value for value in run.curve]
+        for letter, run in zip(letters, found.runs, strict=True)
+        if run.curve
+    }
+    missing = [letter for letter in letters if letter not in drawn]
+    lines = curves.plot(drawn, width=min(console.width - 8, 100), height=12)
+    console.print(f"\n[bold]valid {metric}{unit}[/]" + ("" if lines else "  no curves were kept"))
+    colours = dict(zip(letters, _COLOURS, strict=False))
+    for line in lines:
+        text = Text(line)
+        for letter in drawn:
+            text.highlight_words([letter], style=f"bold {colours.get(letter, '')}")
+        console.print(text, soft_wrap=True)
+    if missing and lines:
+        console.print(f"without a curve: {', '.join(missing)}")

@@ -1,0 +1,47 @@
+"""Write a finished run as one Python script that trains and tests the same model by itself.
+
+gbench export cora-gcn-1a2b3c4d5e-s0 --output gcn_on_cora.py
+python gcn_on_cora.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from gbench.errors import UserError
+
+SUMMARY = "write a run as one readable Python script"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", metavar="RUN", help="the run's folder, or (the start of) its name in runs/"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="a new file; else stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    from gbench import config, runfolder
+    from gbench.folders import written_whole
+    from gbench.results import record
+    from gbench.results.script import script
+
+    folder = runfolder.find(args.name)
+    if not (folder / runfolder.RECORD).exists():
+        raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
+    settings = config.load(folder / runfolder.CONFIG)
+    text = script(record.read(folder / runfolder.RECORD), settings)
+    if args.output is None:
+        sys.stdout.write(text)
+        return 0
+    if args.output.exists():
+        raise UserError(f"{args.output} is there already: give --output another name")
+    try:
+        with written_whole(args.output) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UserError(f"cannot write {args.output}: {error.strerror}") from error
+    print(args.output)
+    return 0

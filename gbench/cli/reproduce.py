@@ -1,0 +1,198 @@
+"""Run papers' experiments by their own protocols, and say whether their figures come out.
+
+  gbench reproduce gcn-cora              100 seeds, as the paper
+  gbench reproduce 'od-nsd-*' jobs=4     a pattern; all folds of each dataset
+  gbench reproduce gcn-cora seeds=5      a shorter look; folds=3 likewise
+  gbench reproduce --list                what there is, and what the papers print
+  gbench reproduce --report [FILE]       everything reproduced so far: .md or .html, else Markdown
+
+jobs=, retries=, runs_dir=, data_dir=, cache_dir=, logger= and trainer.accelerator= are as in
+`gbench train`; any other setting would make it another experiment. Runs that are there count; the
+same command goes on where it stopped. Exit code 1 if a run failed or a figure came out worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gbench.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from gbench.config import Config
+    from gbench.results.reproduction import Reproduction
+
+SUMMARY = "run a paper's experiment and compare with its figure"
+TO_SHORTEN = ("seeds", "folds")
+WIDTH_OF_A_FILE = 120
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="EXPERIMENT | KEY=VALUE")
+    parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
+    parser.add_argument("--list", action="store_true", help="show the experiments, run nothing")
+    parser.add_argument(
+        "--report", nargs="?", const="-", metavar="FILE", help="a table of all that was reproduced"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    patterns = [word for word in args.words if "=" not in word]
+    settings = [word for word in args.words if "=" in word]
+    if args.report is not None:
+        if "=" in args.report:  # no file: the setting that stands behind --report
+            args.report, settings = "-", [*settings, args.report]
+        return write_report(args.report, settings)
+    from gbench.choices import choices
+
+    names = chosen(patterns, choices("experiment", args.config_dir))
+    if args.list:
+        return show_list(names)
+    if not patterns:
+        raise UserError("name an experiment, such as gcn-cora; gbench reproduce --list shows all")
+    return reproduce(names, settings, args.config_dir)
+
+
+def chosen(patterns: Sequence[str], experiments: Mapping[str, Path]) -> list[str]:
+    """The experiments that the names and patterns mean, each once; all without any."""
+    names: dict[str, None] = {}
+    for pattern in patterns or ["*"]:
+        found = fnmatch.filter(experiments, pattern)
+        if not found:
+            raise unknown("experiment", pattern, experiments)
+        names.update(dict.fromkeys(found))
+    return [*names]
+
+
+def show_list(names: Sequence[str]) -> int:
+    """Each experiment with its dataset's protocol and the figure that its paper prints."""
+    from rich.console import Console
+
+    from gbench.results.figures import metric_text
+    from gbench.results.published import published_by
+
+    console = Console(highlight=False)
+    width = max(map(len, names))
+    for name in names:
+        paper = published_by(name)
+        said = "no figure is published"
+        if paper is not None:
+            figure = metric_text(paper.metric, paper.mean, paper.std)
+            said = f"{paper.metric} {figure}, n = {paper.n or '?'}; {paper.source}"
+        console.print(f"{name:{width}}  [dim]{said}[/]", soft_wrap=True)
+    return 0
+
+
+def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Run what is missing of the experiments and print them beside their papers' figures."""
+    from rich.console import Console
+
+    from gbench.results import reproduction
+    from gbench.results.reproduction_table import draw
+    from gbench.sweep.engine import run_all
+    from gbench.sweep.words import take_options
+
+    console = Console(stderr=True, highlight=False)
+    options, settings = take_options(words)
+    configs: list[Config] = []
+    for name in names:
+        configs += runs_of(name, settings, config_dirs)
+    configs, unavailable = with_data(configs)
+    if not configs:
+        raise UserError("\n".join(unavailable))
+    for reason in unavailable:
+        console.print(f"left out: {reason}", style="yellow", soft_wrap=True)
+    outcomes = run_all(configs, options=options, console=console)
+    for outcome in outcomes:
+        if outcome.state == "failed":
+            console.print(f"failed: {outcome.folder}: {outcome.error}", style="red", markup=False)
+    found = reproduction.reproductions(o.record for o in outcomes if o.record is not None)
+    draw(found, Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE))
+    if outcomes.stopped_by:
+        console.print("Stopped. The same command goes on.", style="yellow")
+    return outcomes.exit_code or int(bool(unavailable) or any(map(came_out_worse, found)))
+
+
+def came_out_worse(result: Reproduction) -> bool:
+    """Whether our figure is worse than the paper's, beyond what chance explains."""
+    if result.verdict is None or result.published is None:
+        return False
+    return result.verdict.word == ("below" if result.published.direction == "max" else "above")
+
+
+def runs_of(name: str, settings: Sequence[str], config_dirs: Sequence[Path]) -> list[Config]:
+    """The configs of all runs that the paper averages over, or of as many as `settings` says."""
+    from gbench.config import compose
+    from gbench.results.published import published_by
+    from gbench.results.reproduction import repetitions
+    from gbench.sweep.points import compose_all
+
+    own = [word for word in settings if word.partition("=")[0] not in TO_SHORTEN]
+    shortened = {word.partition("=")[0]: word for word in settings if word not in own}
+    config = compose([f"experiment={name}", *own], config_dirs)
+    if config["experiment"] != name:
+        raise UserError(
+            f"{' '.join(own)}: with other settings it is not {name} any more: "
+            f"gbench train experiment={name} {' '.join(own)} runs that"
+        )
+    data = config["data"]
+    if "folds" in shortened and data["num_folds"] == 1:
+        raise UserError(f"{shortened['folds']}: {data['name']} has one split; shorten with seeds=")
+    words = {
+        word.partition("=")[0]: word for word in repetitions(published_by(name), data["num_folds"])
+    }
+    return compose_all([f"experiment={name}", *own, *{**words, **shortened}.values()], config_dirs)
+
+
+def with_data(configs: Sequence[Config]) -> tuple[list[Config], list[str]]:
+    """The runs whose dataset is at hand or can be had, and why the others are left out."""
+    from gbench import folders
+    from gbench.data.files import cache, raw
+    from gbench.data.spec import DataCard
+
+    reasons: dict[str, str] = {}
+    kept = []
+    for config in configs:
+        card = DataCard.from_config({**config["data"], "fold": 0})
+        data_dir = folders.data_dir(config["data_dir"])
+        prepared = cache.path_of(card, folders.cache_dir(config["cache_dir"]))
+        if card.name not in reasons:
+            reasons[card.name] = ""
+            try:
+                if raw.missing(card, data_dir) and not prepared.exists():
+                    raw.obtain(card, data_dir, config["data_source"])
+            except UserError as error:
+                reasons[card.name] = f"{config['experiment']}: {error}"
+        if not reasons[card.name]:
+            kept.append(config)
+    return kept, [reason for reason in reasons.values() if reason]
+
+
+def write_report(target: str, settings: Sequence[str]) -> int:
+    """Everything reproduced below the runs folder as one table."""
+    from gbench.folders import written_whole
+    from gbench.results import reproduction_table, store
+    from gbench.results.reproduction import reproductions
+
+    unusable = [word for word in settings if not word.startswith("runs_dir=")]
+    if unusable:
+        raise UserError(f"{unusable[0]}: a report takes runs_dir=FOLDER and nothing else")
+    folder = settings[-1].partition("=")[2] if settings else "runs"
+    records, _ = store.find([folder])
+    found = reproductions(records)
+    if not found:
+        raise UserError(f"{folder}: no run there is of a published experiment, unchanged")
+    text = reproduction_table.markdown(found)
+    if target == "-":
+        print(text, end="")
+        return 0
+    path = Path(target)
+    if path.suffix not in (".md", ".html"):
+        raise UserError(f"--report {target}: a report is written as .md or .html")
+    with written_whole(path) as file:
+        file.write((reproduction_table.html(found) if path.suffix == ".html" else text).encode())
+    return 0

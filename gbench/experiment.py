@@ -1,0 +1,29 @@
+"""Which published setting a model on a dataset has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gbench.choices import choices, default_choice, stated
+
+
+def experiment_of_pair(
+    picks: Mapping[str, str], split: Sequence[str], config_dirs: Sequence[Path]
+) -> dict[str, str]:
+    """The published setting of the model on this data, if there is one and no other was named.
+
+    `split` is the word that chooses one, if any: MODEL-DATA is for the split that it states itself,
+    else the dataset's usual one; for any other there may be MODEL-DATA-SPLIT.
+    """
+    if "experiment" in picks:
+        return {}
+    model, data = (picks.get(group, default_choice(group)) for group in ("model", "data"))
+    experiments, name = choices("experiment", config_dirs), f"{model}-{data}"
+    if split:
+        chosen = split[-1].removeprefix("data.split=")
+        own = stated("data.split", experiments, name) or stated(
+            "split", choices("data", config_dirs), data
+        )
+        name = name if chosen == own else f"{name}-{chosen}"
+    return {"experiment": name} if name in experiments else {}

@@ -1,0 +1,90 @@
+"""DAGNN: Liu, Gao and Ji, "Towards Deeper Graph Neural Networks", KDD 2020.
+
+Legend: N nodes, F features, D hidden_dim, C outputs, K hops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from gbench.data.batch import Batch
+from gbench.data.spec import DataSpec
+from gbench.kernels import gcn_gated_sum
+from gbench.limits import check_limits
+from gbench.models.convolve import gcn_average
+from gbench.models.dropout import dropout
+from gbench.models.encoders import input_features
+from gbench.models.linear import Linear
+from gbench.models.norm_act import NormAct
+
+
+class DAGNN(nn.Module):
+    """Σ_{k=0..K} σ(⟨w, H_k⟩ + b) H_k with H_k = S^k Z, Z = W_2 drop(relu(W_1 drop(X) + b_1)) + b_2.
+
+    S = D^-1/2 (A + I) D^-1/2, D_i = in-degree of i + 1. Each node weighs each of its K + 1 hops by
+    a gate, and all gates share w and b. On ogbn-arxiv the authors normalise W_1 X + b_1 first
+    (norm=batch). A positional encoding stands beside the features, categories are embedded.
+
+    Shapes: x (N, F) → (N, D) → Z and each H_k (N, C) → (N, C).
+    Raises UserError for values outside gbench/limits.py.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        hidden_dim: int,
+        hops: int,
+        norm: str,
+        input_dropout: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        check_limits(
+            {
+                "model.hidden_dim": hidden_dim,
+                "model.hops": hops,
+                "model.norm": norm,
+                "model.input_dropout": input_dropout,
+                "model.dropout": dropout,
+            }
+        )
+        self.hops, self.input_dropout = hops, input_dropout
+        self.encoder, in_dim = input_features(spec, hidden_dim)
+        self.first = Linear(in_dim, hidden_dim)
+        self.norm_act = NormAct(hidden_dim, norm=norm == "batch", relu=True, dropout=dropout)
+        self.second = nn.Linear(hidden_dim, spec.num_outputs)
+        self.gate = nn.Linear(spec.num_outputs, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        weight, bias = self.gate.weight.squeeze(0), self.gate.bias.squeeze(0)
+        return gcn_gated_sum(batch.graph, self._mlp(batch), weight, bias, self.hops)
+
+    def _mlp(self, batch: Batch) -> Tensor:
+        """Z. Shapes: batch.x (N, F) → (N, C)."""
+        x = dropout(self.encoder(batch), self.input_dropout, self.training)
+        z: Tensor = self.second(self.norm_act(self.first(x)))
+        return z
+
+    def embed(self, batch: Batch) -> Tensor:
+        """[Z | σ(⟨w, Z⟩ + b) Z], the second alone without hops: see gbench/train/layerwise.py."""
+        z = self._mlp(batch)
+        return torch.cat([z, self._gated(z)], 1) if self.hops else self._gated(z)
+
+    def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
+        """The hops. Beside H_k stands the gated sum of the hops up to it."""
+        return [partial(self._step, hop) for hop in range(1, self.hops + 1)]
+
+    def _step(self, hop: int, batch: Batch, x: Tensor) -> Tensor:
+        width = self.gate.in_features
+        hidden = gcn_average(batch, x[:, :width])
+        total = x[: batch.num_nodes, width:] + self._gated(hidden)
+        return total if hop == self.hops else torch.cat([hidden, total], 1)
+
+    def _gated(self, hidden: Tensor) -> Tensor:
+        gate: Tensor = self.gate(hidden)
+        return gate.sigmoid() * hidden

@@ -1,0 +1,160 @@
+"""GAT: Veličković et al., "Graph Attention Networks", ICLR 2018.
+
+Legend: N rows, M columns (M = N but in parts of a big graph), B graphs, H heads, F features of a
+head, C outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gbench.data.batch import Batch
+from gbench.data.loaders.edges import without_loops
+from gbench.data.sparse import SparseFeatures
+from gbench.data.spec import DataSpec
+from gbench.kernels import CSR, edge_softmax
+from gbench.limits import check_limits
+from gbench.models.dropout import dropout
+from gbench.models.encoders import input_features
+from gbench.models.entries import of_columns, of_rows
+from gbench.models.linear import Linear
+from gbench.models.readout import Readout
+
+
+class GATLayer(nn.Module):
+    """Σ_{j→i or j = i} drop(α_ijh) W_h x_j of each head h, side by side or their mean, + b.
+
+    α_ijh is the softmax over j of leaky_relu(⟨a_h, W_h x_i⟩ + ⟨a'_h, W_h x_j⟩), of slope 0.2 below
+    0. Each W_h, a_h and a'_h starts Glorot-uniform on its own, as in the authors' code.
+
+    Shapes: x (M, in_dim) → W x (M, H, F) → (N, H · F), or (N, F) where heads are averaged.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        num_heads: int,
+        averages: bool,
+        attention_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.shape, self.averages = (num_heads, out_dim), averages
+        self.attention_dropout = attention_dropout
+        self.linear = Linear(in_dim, num_heads * out_dim, bias=False)
+        self.own = nn.Parameter(torch.empty(num_heads, out_dim))
+        self.other = nn.Parameter(torch.empty(num_heads, out_dim))
+        self.bias = nn.Parameter(torch.zeros(out_dim if averages else num_heads * out_dim))
+        heads = self.linear.weight.data.split(out_dim)
+        for part in (*heads, *self.own.data.split(1), *self.other.data.split(1)):
+            nn.init.xavier_uniform_(part)
+
+    def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
+        graph = with_loops(batch)
+        hidden = self.linear(x).unflatten(1, self.shape)
+        own = (hidden[: graph.num_rows] * self.own).sum(2)
+        other = (hidden * self.other).sum(2)
+        score = F.leaky_relu(of_rows(graph, own) + of_columns(graph, other), 0.2)
+        factor = None
+        if self.training and self.attention_dropout:
+            factor = dropout(torch.ones_like(score), self.attention_dropout, self.training)
+        out = edge_softmax(graph, score, hidden, factor)
+        return (out.mean(1) if self.averages else out.flatten(1)) + self.bias
+
+
+class GAT(nn.Module):
+    """num_layers attention layers, each but the last followed by ELU and dropout.
+
+    Node level (the paper): the last layer has num_output_heads heads of C features and averages
+    them. Graph level: the last layer is like the others, then readout and one linear layer.
+    Categorical node features are embedded first, features of edges are not looked at.
+
+    Shapes: x (N, features) → (N, H · F) → ... → (N, C), or (N, H · F) → (B, H · F) → (B, C).
+    Raises UserError for values outside gbench/limits.py.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        hidden_dim: int,
+        num_heads: int,
+        num_output_heads: int,
+        num_layers: int,
+        input_dropout: float,
+        dropout: float,
+        attention_dropout: float,
+        readout: str,
+    ) -> None:
+        super().__init__()
+        check_limits(
+            {
+                "model.hidden_dim": hidden_dim,
+                "model.num_heads": num_heads,
+                "model.num_output_heads": num_output_heads,
+                "model.num_layers": num_layers,
+                "model.input_dropout": input_dropout,
+                "model.dropout": dropout,
+                "model.attention_dropout": attention_dropout,
+            }
+        )
+        self.input_dropout, self.dropout = input_dropout, dropout
+        width = num_heads * hidden_dim
+        self.encoder, in_dim = input_features(spec, width)
+        is_output = [
+            spec.level == "node" and index + 1 == num_layers for index in range(num_layers)
+        ]
+        self.layers = nn.ModuleList(
+            GATLayer(
+                width if index else in_dim,
+                spec.num_outputs if averages else hidden_dim,
+                num_heads=num_output_heads if averages else num_heads,
+                averages=averages,
+                attention_dropout=attention_dropout,
+            )
+            for index, averages in enumerate(is_output)
+        )
+        self.readout = Readout(spec, readout)
+        self.head: nn.Module = nn.Identity()
+        if spec.level != "node":
+            self.head = nn.Linear(width, spec.num_outputs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        x = self.embed(batch)
+        for step in self.steps():
+            x = step(batch, x)
+        out: Tensor = self.head(self.readout(batch, x))
+        return out
+
+    def embed(self, batch: Batch) -> Tensor:
+        """The features as they enter the first layer (see gbench/train/layerwise.py)."""
+        x: Tensor = dropout(self.encoder(batch), self.input_dropout, self.training)
+        return x
+
+    def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
+        """The layers, each with what follows it."""
+        return [partial(self._step, cast("GATLayer", layer)) for layer in self.layers]
+
+    def _step(self, layer: GATLayer, batch: Batch, x: Tensor) -> Tensor:
+        out: Tensor = layer(batch, x)
+        return out if layer.averages else dropout(F.elu(out), self.dropout, self.training)
+
+
+def with_loops(batch: Batch) -> CSR:
+    """The batch's graph, in which each node receives from itself, once."""
+    graph: CSR | None = batch.memo.get("with_loops")
+    if graph is None:
+        # what validation leaves here is trained on: autograd refuses inference-mode tensors
+        with torch.inference_mode(False):
+            nodes = torch.arange(batch.num_nodes, device=batch.graph.device)
+            edges = torch.cat([without_loops(batch.graph.edge_index), nodes.expand(2, -1)], 1)
+            graph, _ = CSR.from_edge_index(edges, batch.num_nodes, batch.graph.num_cols)
+        batch.memo["with_loops"] = graph
+    return graph

@@ -1,0 +1,164 @@
+"""Graph-MLPMixer: He et al., "A Generalization of ViT/MLP-Mixer to Graphs", ICML 2023.
+
+Legend: B graphs with P patches each, N nodes, C copies of nodes, D hidden_dim, S random walk steps.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gbench.data.batch import Batch
+from gbench.data.patches.patch_set import Patches, Patching
+from gbench.data.spec import DataSpec
+from gbench.errors import UserError
+from gbench.kernels import segment_reduce, spmm
+from gbench.limits import check_limits
+from gbench.models.convolutions import Head, InputEncoder
+from gbench.models.dropout import dropout
+from gbench.models.graph_vit import GraphViT
+from gbench.models.norm_act import NormAct
+from gbench.models.patch_encoder import PatchEncoder
+
+
+class MixerMLP(nn.Module):
+    """W' drop(gelu(W drop(x) + b)) + b'. Shapes: (..., dim) → (..., inner_dim) → (..., dim)."""
+
+    def __init__(self, dim: int, inner_dim: int, *, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(dim, inner_dim)
+        self.second = nn.Linear(inner_dim, dim)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.first(dropout(x, self.dropout, self.training)))
+        out: Tensor = self.second(dropout(x, self.dropout, self.training))
+        return out
+
+
+class MixerBlock(nn.Module):
+    """U = X + MLP(LN(X)ᵀ)ᵀ over the patches, inner width 4 D; U + MLP(LN(U)), inner width D / 2.
+
+    Empty patches take part.
+
+    Shapes: x (B, P, D) → (B, D, P) → (B, P, D).
+    """
+
+    def __init__(self, dim: int, num_patches: int, *, dropout: float) -> None:
+        super().__init__()
+        self.token_norm = nn.LayerNorm(dim)
+        self.tokens = MixerMLP(num_patches, 4 * dim, dropout=dropout)
+        self.channel_norm = nn.LayerNorm(dim)
+        self.channels = MixerMLP(dim, dim // 2, dropout=dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.tokens(self.token_norm(x).transpose(1, 2)).transpose(1, 2)
+        out: Tensor = x + self.channels(self.channel_norm(x))
+        return out
+
+
+class Mixer(nn.Module):
+    """MixerBlocks, then a layer norm. Shapes: x (B, P, D) → (B, P, D)."""
+
+    def __init__(self, dim: int, num_patches: int, *, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            MixerBlock(dim, num_patches, dropout=dropout) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, patches: Patches) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class GraphMLPMixer(nn.Module):
+    """A GNN within each patch, then an MLP-Mixer or transformer over the patches of each graph.
+
+    A patch's token is the mean of its nodes + relu(batch_norm(W rw)), rw the return probabilities
+    of random walks on the coarse matrix. After mixing, logits = head(mean of the non-empty tokens).
+    Where a graph's answer is read from its first node, head([x ‖ token]) takes the mean of that
+    node's copies and of the tokens of their patches.
+
+    Shapes: nodes → x (N, D) → copies (C, D) → tokens (B, P, D) → (B, D) → (B, classes).
+    Raises UserError for values outside gbench/limits.py.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        *,
+        conv: str,
+        mixing: str,
+        hidden_dim: int,
+        num_layers: int,
+        num_mixer_layers: int,
+        num_patches: int,
+        hops: int,
+        edge_dropout: float,
+        partition: str,
+        patch_pe_steps: int,
+        dropout: float,
+        mixer_dropout: float,
+    ) -> None:
+        super().__init__()
+        check_limits(
+            {
+                "model.conv": conv,
+                "model.mixing": mixing,
+                "model.hidden_dim": hidden_dim,
+                "model.num_layers": num_layers,
+                "model.num_mixer_layers": num_mixer_layers,
+                "model.patch_pe_steps": patch_pe_steps,
+                "model.dropout": dropout,
+                "model.mixer_dropout": mixer_dropout,
+            }
+        )
+        if hidden_dim < 2:
+            raise UserError(f"model.hidden_dim={hidden_dim}: half of it is a width, take 2 or more")
+        self.patching = Patching(num_patches, hops, edge_dropout, partition)
+        self.reads_first_node = spec.reads_first_node
+        self.encoder = InputEncoder(spec, conv, hidden_dim)
+        self.patch_encoder = PatchEncoder(conv, hidden_dim, num_layers=num_layers, dropout=dropout)
+        self.patch_pe_steps = patch_pe_steps
+        if patch_pe_steps:
+            self.patch_pe = nn.Sequential(
+                nn.Linear(patch_pe_steps, hidden_dim, bias=False),
+                NormAct(hidden_dim, norm=True, relu=True, dropout=0.0),
+            )
+        self.mixer: nn.Module
+        if mixing == "mlp":
+            self.mixer = Mixer(
+                hidden_dim, num_patches, num_layers=num_mixer_layers, dropout=mixer_dropout
+            )
+        else:
+            self.mixer = GraphViT(
+                mixing, hidden_dim, num_layers=num_mixer_layers, dropout=mixer_dropout
+            )
+        self.head = Head((1 + spec.reads_first_node) * hidden_dim, spec.num_outputs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        assert batch.patches is not None
+        patches = batch.patches
+        copies = self.patch_encoder(batch, *self.encoder(batch))
+        tokens = segment_reduce(patches.members.rowptr, copies, "mean")
+        if self.patch_pe_steps:
+            with torch.autocast(tokens.device.type, enabled=False):
+                walks = patches.random_walk(self.patch_pe_steps).flatten(0, 1)
+            tokens = tokens + self.patch_pe(walks.to(tokens.dtype))
+        tokens = self.mixer(tokens.unflatten(0, patches.coarse.shape[:2]), patches)
+        out: Tensor = self.head(self._read(batch, patches, copies, tokens))
+        return out
+
+    def _read(self, batch: Batch, patches: Patches, copies: Tensor, tokens: Tensor) -> Tensor:
+        """Shapes: copies (C, D), tokens (B, P, D) → (B, D), or (B, 2 D) from the first nodes."""
+        if not self.reads_first_node:
+            mask = patches.mask.to(tokens.dtype)
+            total: Tensor = torch.einsum("bpd,bp->bd", tokens, mask)
+            return total / mask.sum(1, keepdim=True)
+        of_copies = spmm(patches.copies, copies, reduce="mean")
+        of_patches = spmm(patches.members.t, tokens.flatten(0, 1), reduce="mean")
+        return torch.cat([of_copies, of_patches], 1).index_select(0, batch.node_ptr[:-1])

@@ -1,0 +1,80 @@
+"""What the settings of a protocol ask of each other: who reads a setting, and what a rule needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gbench.errors import UserError
+
+# setting: the one that decides whether it is read, and the words with which it is
+_READ_BY = {
+    "optim.momentum": ("optim.optimizer", ("asam",)),
+    "optim.rho": ("optim.optimizer", ("asam",)),
+    "optim.eta": ("optim.optimizer", ("asam",)),
+    "optim.lr_factor": ("optim.schedule", ("step", "plateau")),
+    "optim.lr_every": ("optim.schedule", ("step",)),
+    "optim.lr_patience": ("optim.schedule", ("plateau",)),
+    "optim.min_lr": ("optim.schedule", ("plateau",)),
+}
+
+
+def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
+    """Raise UserError for a setting that was typed and that nothing will read.
+
+    `flat` is the whole config by dotted names.
+    """
+    for key in typed:
+        decider, words = _READ_BY.get(key, ("", ()))
+        if decider and flat[decider] not in words:
+            raise UserError(
+                f"{key} has no effect with {decider}={flat[decider]}: leave it out, or add "
+                f"{' or '.join(f'{decider}={word}' for word in words)}"
+            )
+        if key == "optim.decay_of_others" and not flat["optim.decay_prefix"]:
+            raise UserError(
+                f"{key} has no effect without optim.decay_prefix: optim.weight_decay is for all "
+                "parameters"
+            )
+        if key == "trainer.stop" and not flat["trainer.patience"]:
+            raise UserError(
+                f"trainer.stop={flat[key]} has no effect with trainer.patience=0: say after how "
+                "many epochs, as in trainer.patience=100"
+            )
+
+
+def check_protocol(flat: Mapping[str, Any]) -> None:
+    """Raise UserError for rules that do not go together, or not with the data."""
+    name, level = flat["data.name"], flat["data.level"]
+    if flat["trainer.select"] == "best-mean-epoch":
+        _check_best_mean_epoch(flat)
+    if flat["optim.optimizer"] == "asam" and flat["trainer.precision"] == "16-mixed":
+        raise UserError(
+            "optim.optimizer=asam computes two gradients in a step, which the scaling of "
+            "trainer.precision=16-mixed does not allow: take bf16-mixed or 32-true"
+        )
+    if flat["optim.optimizer"] == "asam" and flat.get("trainer.accumulate_grad_batches", 1) != 1:
+        raise UserError(
+            "optim.optimizer=asam computes two gradients of one batch in a step: leave out "
+            "trainer.accumulate_grad_batches"
+        )
+    if flat["optim.steps_per_epoch"] and level == "node":
+        raise UserError(
+            "optim.steps_per_epoch counts batches drawn from many graphs or links, and "
+            f"{name} is node-level: leave it at 0"
+        )
+
+
+def _check_best_mean_epoch(flat: Mapping[str, Any]) -> None:
+    wanted = "trainer.select=best-mean-epoch"
+    if flat.get("data.parts") != "valid-is-test":
+        raise UserError(
+            f"{wanted} chooses the epoch on the test part, which data.split={flat['data.split']} "
+            f"of {flat['data.name']} keeps from all choices: take a split that says "
+            "selects-on-test, or trainer.select=best"
+        )
+    if flat["trainer.patience"] or flat["optim.schedule"] == "plateau":
+        raise UserError(
+            f"{wanted} compares all runs epoch by epoch, so that all must run as long: "
+            "set trainer.patience=0 and no optim.schedule=plateau"
+        )

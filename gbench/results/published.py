@@ -1,0 +1,92 @@
+"""What papers print, from `published.csv`: each result with its protocol and its source.
+
+Figures are as a record has them, fractions instead of percent, and keep the digits that the paper
+prints. `experiment` names the gbench experiment that reproduces a row; empty where there is none.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from gbench.results.statistics import Spread
+
+FILE = Path(__file__).with_name("published.csv")
+_LOWER_IS_BETTER = {"mae", "rmse"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """One result of one paper on one split of one dataset."""
+
+    model: str  # as it is printed there
+    data: str
+    split: str
+    metric: str
+    mean: float
+    std: float | None
+    n: int | None  # runs or folds
+    valid: Spread | None
+    num_parameters: int | None
+    selection: str  # as of a record; empty where the source does not say
+    source: str
+    note: str  # what else tells its protocol from others; empty if nothing
+    experiment: str
+    resolution: float  # one unit of the last digit that is printed of the mean
+
+    @property
+    def direction(self) -> Literal["max", "min"]:
+        """Whether more or less of the metric is better."""
+        return "min" if self.metric in _LOWER_IS_BETTER else "max"
+
+    def is_of(self, model: str) -> bool:
+        """Whether it is a result of gbench's model of this name."""
+        return f"-{model}-{self.data}-" in f"-{self.experiment}-" or (
+            _letters(self.model) == _letters(model)
+        )
+
+
+@cache
+def published_rows() -> tuple[Published, ...]:
+    """All rows of the file, in its order."""
+    with FILE.open(encoding="utf-8", newline="") as file:
+        return tuple(map(_row, csv.DictReader(file)))
+
+
+def published_by(experiment: str) -> Published | None:
+    """The result that an experiment reproduces, if there is one."""
+    if not experiment:
+        return None
+    return next((row for row in published_rows() if row.experiment == experiment), None)
+
+
+def _row(cells: dict[str, str]) -> Published:
+    valid = cells["valid_mean"]
+    return Published(
+        model=cells["model"],
+        data=cells["data"],
+        split=cells["split"],
+        metric=cells["metric"],
+        mean=float(cells["mean"]),
+        std=_number(cells["std"]),
+        n=int(cells["n"]) if cells["n"] else None,
+        valid=Spread(float(valid), _number(cells["valid_std"])) if valid else None,
+        num_parameters=int(cells["num_parameters"]) if cells["num_parameters"] else None,
+        selection=cells["selection"],
+        source=cells["source"],
+        note=cells["note"],
+        experiment=cells["experiment"],
+        resolution=10.0 ** -len(cells["mean"].partition(".")[2]),
+    )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _letters(name: str) -> str:
+    """`O(d)-NSD` and `od-nsd` are one name."""
+    return "".join(filter(str.isalnum, name.lower()))

@@ -1,0 +1,92 @@
+"""What is typed for a search, checked before the first trial starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gbench.config import Config, compose
+from gbench.errors import UserError, unknown
+from gbench.results.identity import identity
+from gbench.search.space import Space, Value, check_objective, read_space, setting_words
+from gbench.search.study import PRUNERS, Study, import_optuna
+from gbench.sweep.points import compose_all
+from gbench.sweep.words import REPETITIONS, Options, alternatives, count, take_options
+
+FOLDER = "search"  # below the runs folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """One search."""
+
+    words: list[str]  # settings that all trials share
+    repetitions: list[str]  # seeds= and folds=, for the best setting
+    config_dirs: Sequence[Path]
+    base: Config  # of the words alone
+    space: Space
+    trials: int
+    pruner: str
+    options: Options
+
+    @property
+    def folder(self) -> Path:
+        """Where the study of these words and this space lies, however many its trials are."""
+        base = self.base
+        asked = [identity(base), base["seed"], base["data"]["fold"], self.space.stated]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:10]
+        name = f"{base['data']['name']}-{base['model']['name']}-{digest}"
+        return Path(base["runs_dir"]) / FOLDER / name
+
+    @contextmanager
+    def study(self) -> Iterator[Study]:
+        """The study, begun now or before."""
+        study = Study(
+            self.folder,
+            self.space.dimensions,
+            maximise=self.base["data"]["direction"] == "max",
+            seed=self.base["seed"],
+            pruner=self.pruner,
+            max_epochs=self.base["trainer"]["max_epochs"],
+        )
+        try:
+            yield study
+        finally:
+            study.close()
+
+    def composed(self, values: dict[str, Value]) -> Config:
+        """The config of a trial."""
+        return compose([*self.words, *setting_words(values)], self.config_dirs)
+
+
+def read_request(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Request:
+    """The search that the words ask for.
+
+    Raises UserError for what is wrong with them or with the space, and where Optuna is missing.
+    """
+    import_optuna()
+    options, words = take_options(overrides)
+    own, repetitions, settings = {"pruner": "median"}, [], []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in ("sweep", "trials", "pruner"):
+            own[key] = value
+        elif key in REPETITIONS:
+            repetitions.append(word)
+        elif alternatives(word) != [word]:
+            hint = f" (or {key}s=, for the best setting)" if key == "seed" else ""
+            raise UserError(f"{word}: a search has one value of what it does not search{hint}")
+        else:
+            settings.append(word)
+    if own["pruner"] not in PRUNERS:
+        raise unknown("pruner", own["pruner"], PRUNERS)
+    base = compose(settings, config_dirs)
+    check_objective(base)
+    space = read_space(settings, base, own.get("sweep"), config_dirs)
+    trials = count("trials", own["trials"], least=1) if "trials" in own else space.trials
+    compose_all([*settings, *repetitions], config_dirs)  # what comes last is checked first, too
+    return Request(settings, repetitions, config_dirs, base, space, trials, own["pruner"], options)

@@ -1,0 +1,263 @@
+"""Run many configs, each in its own process, and lose none.
+
+    configs = compose_all(words, config_dirs)             # points.py; all are checked by then
+    outcomes = run_all(configs, options=Options(jobs=4), console=console)
+
+`run_all` returns one Outcome per config, in their order:
+
+* finished: `record` is there, from this sweep or from before (the folder is the config hash)
+* failed: `error` says why; the folder holds it too (error.txt, and what was printed: output.txt)
+* interrupted: the sweep was told to stop; the same call goes on from the point's checkpoint
+* waiting: the sweep was told to stop before the point began
+
+Points that have a record are not run, whoever finished them. A point that another process is
+training in is waited for. One that fails is tried again at the end of the queue, `retries` times,
+unless its error is the user's to mend. After Ctrl-C or SIGTERM, `outcomes.stopped_by` is that
+signal: the points leave their checkpoints and end; a second one kills them.
+
+What runs a point is an executor (executor.py tells what the engine asks of it); the sweep itself,
+the queue, what is on disk and the display, is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from rich.console import Console
+
+from gbench.config import Config
+from gbench.errors import UserError
+from gbench.folders import written_whole
+from gbench.results import record as records
+from gbench.results.record import RunRecord
+from gbench.runfolder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
+from gbench.sweep.executor import make_executor
+from gbench.sweep.fork_server import Message
+from gbench.sweep.points import run_folder
+from gbench.sweep.signals import signals_kept
+from gbench.sweep.table import View
+from gbench.sweep.words import Options
+
+TICK_SECONDS = 0.1  # how long a signal may go unnoticed
+LOOK_SECONDS = 1.0  # how often to look whether another process has left a folder
+MAX_LOSSES = 3  # of fork servers in a row, none of which ran a point
+
+State = Literal["waiting", "running", "elsewhere", "finished", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one config."""
+
+    folder: Path
+    state: Literal["finished", "failed", "interrupted", "waiting"]
+    record: RunRecord | None = None
+    error: str = ""
+
+
+class Outcomes(list[Outcome]):
+    """What became of all of them."""
+
+    stopped_by: int = 0  # the signal that ended the sweep early
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all have finished, 1 if some failed, and what a shell expects of a signal."""
+        if self.stopped_by:
+            return 128 + self.stopped_by
+        return int(any(outcome.state != "finished" for outcome in self))
+
+
+@dataclass
+class Point:
+    """One config on its way."""
+
+    config: Config
+    folder: Path
+    state: State = "waiting"
+    attempts: int = 0
+    epoch: float = 0
+    of: int = 0  # epochs
+    best: float | None = None
+    started: float = 0.0  # monotonic, like the next two: the clock of the day may be set back
+    ended: float = 0.0
+    look_at: float = 0.0
+    record: RunRecord | None = None
+    error: str = ""
+    before: bool = False  # it had finished before this sweep began
+
+    def outcome(self) -> Outcome:
+        match self.state:
+            case "finished" | "failed" | "interrupted" as state:
+                return Outcome(self.folder, state, self.record, self.error)
+        return Outcome(self.folder, "waiting")
+
+
+def run_all(configs: Sequence[Config], *, options: Options, console: Console) -> Outcomes:
+    """Run what has not finished; the console shows the queue while it empties."""
+    points = [Point(config, run_folder(config)) for config in configs]
+    for point in points:
+        point.before = finished_on_disk(point)
+    outcomes = Outcomes()
+    if all(point.before for point in points):
+        console.print("All of these have finished before; --force runs them again.", style="yellow")
+    else:
+        sweep = Sweep(points, options, console)
+        outcomes.stopped_by = sweep.run()
+    outcomes += [point.outcome() for point in points]
+    return outcomes
+
+
+def finished_on_disk(point: Point) -> bool:
+    """Whether a record says that the point is done.
+
+    One that cannot be read (edited by hand, or by a newer gbench) is left alone: the point fails.
+    """
+    if not (point.folder / RECORD).exists():
+        return False
+    try:
+        point.record = records.read(point.folder / RECORD)
+        point.state = "finished"
+        (point.folder / LAST).unlink(missing_ok=True)  # of a run that died at its very end
+    except UserError as error:
+        point.state, point.error = "failed", f"{error}: --force runs the point again"
+    except OSError:  # a folder that is read-only keeps its checkpoint
+        pass
+    return True
+
+
+@dataclass
+class Sweep:
+    """The queue, from its first point to its last."""
+
+    points: list[Point]
+    options: Options
+    console: Console
+    queue: deque[int] = field(default_factory=deque)
+    signals: list[int] = field(default_factory=list)  # that have come
+    losses: int = 0
+
+    def run(self) -> int:
+        """Work until every point is finished or failed, or a signal comes; returns that signal."""
+        self.queue.extend(n for n, point in enumerate(self.points) if point.state == "waiting")
+        waiting = [self.points[number].config for number in self.queue]
+        self.executor = make_executor(waiting, self.options)
+        answered = 0
+        with (
+            signals_kept(self.signals),
+            View(self.points, self.executor.slots, self.console) as view,
+        ):
+            self.view = view
+            try:
+                while self._fill() or self._any("running") or self._any("elsewhere"):
+                    for number, message in self.executor.wait(TICK_SECONDS):
+                        self._hear(self.points[number], number, message)
+                    if answered < len(self.signals):
+                        answered = len(self.signals)
+                        self._stop(at_once=answered > 1)
+                    view.draw()
+            finally:
+                self.executor.close()
+        return self.signals[0] if self.signals else 0
+
+    def _any(self, state: State) -> bool:
+        return any(point.state == state for point in self.points)
+
+    def _fill(self) -> bool:
+        """Start points while there is room; whether any is left to start."""
+        if self.signals:
+            return False
+        now = time.monotonic()
+        for number, point in enumerate(self.points):
+            if point.state == "elsewhere" and now >= point.look_at:
+                point.look_at = now + LOOK_SECONDS
+                if finished_on_disk(point):
+                    self.view.event(point, "finished by another process")
+                elif not in_training(point.folder):
+                    point.state = "waiting"
+                    self.queue.append(number)
+        running = sum(point.state == "running" for point in self.points)
+        while self.queue and running < self.executor.slots:
+            number = self.queue.popleft()
+            point = self.points[number]
+            if finished_on_disk(point):
+                self.view.event(point, "finished by another process")
+                continue
+            point.state, point.error = "running", ""
+            self.executor.start(number, point.config, point.folder)
+            running += 1
+        return bool(self.queue)
+
+    def _hear(self, point: Point, number: int, message: Message) -> None:
+        if message["kind"] == "started":
+            point.started, self.losses = time.monotonic(), 0
+            return
+        if message["kind"] == "progress":
+            point.epoch, point.of, point.best = message["epoch"], message["of"], message["best"]
+            return
+        point.ended = time.monotonic()
+        state, error = message["state"], message.get("error", "")
+        if state == "finished" and not finished_on_disk(point):
+            state, error = "failed", "it said that it had finished, and left no record"
+        if state == "finished":
+            with suppress(OSError):
+                (point.folder / OUTPUT).unlink(missing_ok=True)
+            self.view.event(point)
+        elif self.signals:
+            point.state = "interrupted" if (point.folder / LAST).exists() else "waiting"
+        elif state == "busy":
+            point.state, point.look_at = "elsewhere", 0.0
+            self.view.event(point, "another process is training it: waiting for that one")
+        elif state == "lost":
+            self._again(point, number)
+            self.losses += 1
+            if self.losses > MAX_LOSSES:
+                raise RuntimeError("the process that starts the points dies again and again")
+        else:
+            self._failed(point, number, error or "it was stopped from outside", message)
+
+    def _failed(self, point: Point, number: int, error: str, message: Message) -> None:
+        point.attempts += 1
+        point.error = error
+        if message.get("again", True) and point.attempts <= self.options.retries:
+            self.view.event(point, f"{error}; it will be tried again")
+            self._again(point, number)
+            return
+        point.state = "failed"
+        keep_failure(point, message.get("printed", ""))
+        self.view.event(point)
+
+    def _again(self, point: Point, number: int) -> None:
+        point.state, point.epoch, point.best = "waiting", 0, None
+        self.queue.append(number)
+
+    def _stop(self, at_once: bool) -> None:
+        for point in self.points:
+            if point.state == "elsewhere":
+                point.state = "waiting"
+        if at_once:
+            self.executor.kill()
+        else:
+            self.view.event(None, "stopping: each point leaves its checkpoint; again to kill them")
+            self.executor.stop()
+
+
+def keep_failure(point: Point, printed: str) -> None:
+    """Leave in the folder why the point failed, and its config, if it did not get so far."""
+    with suppress(OSError):  # a full disk or a read-only folder: the table tells it at least
+        if not (point.folder / CONFIG).exists():
+            text = yaml.safe_dump(point.config, sort_keys=False, allow_unicode=True)
+            with written_whole(point.folder / CONFIG) as file:
+                file.write(text.encode())
+        with written_whole(point.folder / ERROR) as file:
+            file.write(f"{point.error}\n".encode())
+        if printed:
+            with written_whole(point.folder / OUTPUT) as file:
+                file.write(f"{printed}\n".encode())

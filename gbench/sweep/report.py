@@ -1,0 +1,49 @@
+"""What stands below a sweep when it is over: its rows of the leaderboard, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gbench.results import leaderboard, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gbench.sweep.engine import Outcome, Outcomes
+
+SHOWN_FAILURES = 10
+
+
+def report(outcomes: Outcomes, console: Console) -> None:
+    """Print mean ± std of each setting, the failures with their folders, and the next command."""
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    if records:
+        console.print()
+        terminal.draw(leaderboard.rows(records), console)
+        console.print()
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        console.print(f"{len(failed)} of {len(outcomes)} failed:", style="red")
+        for outcome in failed[:SHOWN_FAILURES]:
+            console.print(f"  {outcome.folder}: {outcome.error}", markup=False, soft_wrap=True)
+        if len(failed) > SHOWN_FAILURES:
+            console.print(f"  … and {len(failed) - SHOWN_FAILURES} more")
+    unfinished = len(outcomes) - len(records)
+    if outcomes.stopped_by:
+        text = f"Stopped with {unfinished} of {len(outcomes)} left. The same command goes on."
+        console.print(text, style="yellow")
+    elif unfinished:
+        console.print("The same command tries again what has not finished.")
+    if records:
+        console.print(f"  next  {next_command(outcomes)}", soft_wrap=True)
+
+
+def next_command(outcomes: Sequence[Outcome]) -> str:
+    """The leaderboard of the folders and datasets of this sweep."""
+    runs_dirs = dict.fromkeys(outcome.folder.parent for outcome in outcomes)
+    data = dict.fromkeys(outcome.record.data for outcome in outcomes if outcome.record is not None)
+    folders = [] if [*runs_dirs] == [Path("runs")] else [*map(str, runs_dirs)]
+    return shlex.join(["gbench", "leaderboard", *folders, f"data={','.join(data)}"])

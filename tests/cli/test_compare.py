@@ -1,0 +1,101 @@
+"""gbench compare on folders made by hand, and on one that training left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gbench.cli.main import main
+from gbench.results.record import RunRecord, read, write
+
+from .conftest import Answer
+
+
+@pytest.fixture
+def runs(
+    trained: tuple[Path, Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[RunRecord, RunRecord]:
+    """runs/A, and runs/B of other settings, results and versions; the current folder is theirs."""
+    (path,) = trained[0].glob("runs/*/record.json")
+    a = read(path)
+    config = {**a.config, "seed": 7, "model": {**a.config["model"], "hidden_dim": 64}}
+    versions = {**a.versions, "torch": "9.9"}
+    b = replace(
+        a, config=config, seed=7, test=a.test / 2, num_parameters=99, versions=versions, git=None
+    )
+    for name, record in (("A", replace(a, git=None)), ("B", b)):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        write(record, folder)
+        (folder / "config.yaml").write_text(yaml.safe_dump(record.config))
+        (folder / "metrics.csv").write_bytes((path.parent / "metrics.csv").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return a, b
+
+
+def test_json_has_all_and_only_the_differences(
+    runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = runs
+    assert main(["compare", "A", "B", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["settings"] == {"seed": [0, 7], "model.hidden_dim": [16, 64]}
+    assert found["surroundings"] == {"version of torch": [a.versions["torch"], "9.9"]}
+    assert found["figures"]["test"] == [a.test, b.test]
+    assert found["figures"]["epochs"] == [3, 3]
+    assert found["same_protocol"] is True
+    assert len(found["curves"][0]) == 3
+    assert max(found["curves"][0]) == a.valid
+
+
+def test_people_see_the_same_and_how_far_they_are_apart(
+    runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, _ = runs
+    assert main(["compare", "A", "B"]) == 0
+    out = capsys.readouterr().out
+    lines = {line.split("  ")[0].strip(): line for line in out.splitlines()}
+    assert lines["model.hidden_dim"].split()[1:] == ["16", "64"]
+    assert f"{100 * a.test:.2f}" in lines["test accuracy %"]
+    assert f"({-50 * a.test:+.4g})" in lines["test accuracy %"]
+    assert "9.9" in lines["version of torch"]
+    assert "optim.lr" not in out
+    assert "┤" in out
+    assert "\x1b" not in out  # no terminal, no colour
+
+
+def test_an_unfinished_run_has_settings_and_a_curve_but_no_results(
+    runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runs/B/record.json").unlink()
+    assert main(["compare", "A", "B", "A"]) == 0
+    out = capsys.readouterr().out
+    assert "B  B  (not finished)" in out
+    assert main(["compare", "B", "A", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["figures"]["test"][0] is None
+    assert found["settings"]["seed"] == [7, 0]
+
+
+def test_another_protocol_and_a_missing_curve_are_said(
+    runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("runs/B/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    config["data"]["split"] = "another"
+    path.write_text(yaml.safe_dump(config))
+    Path("runs/B/metrics.csv").unlink()
+    assert main(["compare", "A", "B"]) == 0
+    out = capsys.readouterr().out
+    assert "Their metrics do not compare" in out
+    assert "without a curve: B" in out
+
+
+def test_one_run_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "A"]) == 2
+    assert "give two to 26 runs" in capsys.readouterr().err
