@@ -33,12 +33,14 @@ test: setup  ## the whole test suite on the CPU (GBENCH_DATA=FOLDER adds the tes
 test-gpu: setup  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-table: setup  ## the README's table of results: 20 runs, two minutes (downloads Cora and CiteSeer)
+table: setup  ## the README's table of reproduced papers: hours on two cores (downloads what is missing)
 	PATH="$(abspath $(BIN)):$$PATH" scripts/table.sh
 
 bench: setup  ## the README's timings: start-up, training loop, batches, kernels (all peers: gbench bench kernels)
 	$(BIN)/python scripts/bench_start.py
 	$(BIN)/python scripts/bench_loop.py
+	$(BIN)/python scripts/bench_sweep.py
+	$(BIN)/gbench bench train --quick --threads 2
 	$(BIN)/gbench bench loader
 	$(BIN)/gbench bench kernels --quick
 
