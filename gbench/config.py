@@ -105,7 +105,9 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         raise UserError(f"{path.parent} is no run's folder: it has no {path.name}") from None
     sys.path[:0] = config["config_dirs"]
-    # of runs from before there was a choice
+    # of runs from before there was a choice, or by another name
+    if "decay_only" in config["optim"]:
+        config["optim"]["decay_prefix"] = config["optim"].pop("decay_only")
     usual = read_yaml(PACKAGED / "train.yaml")
     sections = {name: {**usual[name], **config[name]} for name in ("optim", "trainer")}
     return {"encoding": {"name": "none"}, "batching": {"name": "full"}, **config, **sections}

@@ -352,3 +352,12 @@ def test_a_split_that_there_is_not(two_splits: Path) -> None:
     with pytest.raises(UserError, match="mine owns its num_folds"):
         compose(["model=gin", "data=mine", "data.num_folds=5"], [two_splits])
     assert "digits has one split" in refused("data=digits", "data.split=random")
+
+
+def test_a_config_of_before_keeps_what_weight_decay_was_for(tmp_path: Path) -> None:
+    config = compose(["model=gcn", "data=cora"])
+    config["optim"]["decay_only"] = config["optim"].pop("decay_prefix")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    optim = load(tmp_path / "config.yaml")["optim"]
+    assert optim["decay_prefix"] == "layers.0."
+    assert "decay_only" not in optim

@@ -98,14 +98,15 @@ def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[
 
     console = Console(stderr=True, highlight=False)
     options, settings = take_options(words)
-    configs: list[Config] = []
-    for name in names:
-        configs += runs_of(name, settings, config_dirs)
-    configs, unavailable = with_data(configs)
+    by_name = {name: runs_of(name, settings, config_dirs) for name in names}
+    without = without_data(by_name)
+    left_out = {name for names in without.values() for name in names}
+    configs = [config for name in names if name not in left_out for config in by_name[name]]
+    reasons = [f"{', '.join(names)}: {reason}" for reason, names in without.items()]
     if not configs:
-        raise UserError("\n".join(unavailable))
-    for reason in unavailable:
-        console.print(f"left out: {reason}", style="yellow", soft_wrap=True)
+        raise UserError("\n".join(reasons))
+    for reason in reasons:
+        console.print(f"left out: {reason}", style="yellow", soft_wrap=True, markup=False)
     outcomes = run_all(configs, options=options, console=console)
     for outcome in outcomes:
         if outcome.state == "failed":
@@ -114,7 +115,7 @@ def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[
     draw(found, Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE))
     if outcomes.stopped_by:
         console.print("Stopped. The same command goes on.", style="yellow")
-    return outcomes.exit_code or int(bool(unavailable) or any(map(came_out_worse, found)))
+    return outcomes.exit_code or int(bool(reasons) or any(map(came_out_worse, found)))
 
 
 def came_out_worse(result: Reproduction) -> bool:
@@ -148,28 +149,29 @@ def runs_of(name: str, settings: Sequence[str], config_dirs: Sequence[Path]) -> 
     return compose_all([f"experiment={name}", *own, *{**words, **shortened}.values()], config_dirs)
 
 
-def with_data(configs: Sequence[Config]) -> tuple[list[Config], list[str]]:
-    """The runs whose dataset is at hand or can be had, and why the others are left out."""
+def without_data(by_name: Mapping[str, Sequence[Config]]) -> dict[str, list[str]]:
+    """The experiments whose dataset is not at hand and cannot be had, by the reason."""
     from gbench import folders
     from gbench.data.files import cache, raw
     from gbench.data.spec import DataCard
 
-    reasons: dict[str, str] = {}
-    kept = []
-    for config in configs:
-        card = DataCard.from_config({**config["data"], "fold": 0})
+    reasons: dict[Path, str] = {}  # by the prepared file: splits of a dataset may have own files
+    without: dict[str, list[str]] = {}
+    for name, configs in by_name.items():
+        config = configs[0]
+        card = DataCard.from_config(config["data"])
         data_dir = folders.data_dir(config["data_dir"])
-        prepared = cache.path_of(card, folders.cache_dir(config["cache_dir"]))
-        if card.name not in reasons:
-            reasons[card.name] = ""
+        path = cache.path_of(card, folders.cache_dir(config["cache_dir"]))
+        if path not in reasons:
+            reasons[path] = ""
             try:
-                if raw.missing(card, data_dir) and not prepared.exists():
+                if raw.missing(card, data_dir) and not path.exists():
                     raw.obtain(card, data_dir, config["data_source"])
             except UserError as error:
-                reasons[card.name] = f"{config['experiment']}: {error}"
-        if not reasons[card.name]:
-            kept.append(config)
-    return kept, [reason for reason in reasons.values() if reason]
+                reasons[path] = str(error)
+        if reasons[path]:
+            without.setdefault(reasons[path], []).append(name)
+    return without
 
 
 def write_report(target: str, settings: Sequence[str]) -> int:

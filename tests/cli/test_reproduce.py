@@ -49,3 +49,10 @@ def test_list_shows_what_the_papers_print(gbench, tmp_path):
     gcn, gin = answer.stdout.splitlines()
     assert gcn.startswith("gcn-cora ") and "accuracy 81.50, n = 100; Kipf and Welling" in gcn
     assert gin.startswith("gin-digits ") and gin.endswith("no figure is published")
+
+
+def test_every_experiment_without_data_is_named(gbench, tmp_path):
+    words = ("reproduce", "sgc-pubmed", "gcn-pubmed", f"data_dir={tmp_path}")
+    answer = gbench(*words, cwd=tmp_path, env={"https_proxy": "http://127.0.0.1:9"})
+    assert answer.returncode == 2
+    assert "sgc-pubmed, gcn-pubmed: the raw files of 'pubmed' are missing" in answer.stderr
