@@ -102,11 +102,12 @@ def find(name: str, runs_dir: Path = Path("runs")) -> Path:
     raise unknown("run", name, names[:20])
 
 
-def put_aside(folder: Path) -> Path:
-    """Move a run to `replaced/` beside it, so that nothing of it is lost."""
+def put_aside(folder: Path) -> None:
+    """Move a run, if it is there, to `replaced/` beside it, so that nothing of it is lost."""
+    if not folder.exists():
+        return
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     aside = folder.parent / "replaced" / f"{folder.name}-{stamp}"
     with claimed(folder):
         aside.parent.mkdir(exist_ok=True)
         folder.rename(aside)
-    return aside

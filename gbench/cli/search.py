@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from gbench.sweep.report import report
 
     request = read_request(args.overrides, args.config_dir)
-    if args.force and request.folder.exists():
+    if args.force:
         put_aside(request.folder)
     console = Console(stderr=True, highlight=False)
     with request.study() as study:
@@ -61,12 +61,7 @@ def run(args: argparse.Namespace) -> int:
     configs = best_configs([*words, *request.repetitions], args.config_dir, request.space)
     if args.force:
         for folder in map(run_folder, configs):
-            if folder.exists():
-                put_aside(folder)
+            put_aside(folder)
     outcomes = train_best(configs, request.options, console)
-    report(outcomes, console)
-    if args.json:
-        for outcome in outcomes:
-            if outcome.record is not None:
-                print(outcome.record.to_json(), end="")
+    report(outcomes, console, args.json)
     return outcomes.exit_code

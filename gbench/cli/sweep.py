@@ -55,13 +55,8 @@ def sweep(groups: Sequence[Sequence[str]], args: argparse.Namespace) -> int:
             configs.setdefault(run_folder(config), config)
     if args.force:
         for folder in configs:
-            if folder.exists():
-                put_aside(folder)
+            put_aside(folder)
     console = Console(stderr=True, highlight=False)
     outcomes = run_all([*configs.values()], options=options, console=console)
-    report(outcomes, console)
-    if args.json:
-        for outcome in outcomes:
-            if outcome.record is not None:
-                print(outcome.record.to_json(), end="")
+    report(outcomes, console, args.json)
     return outcomes.exit_code

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         return sweep([args.overrides], args)
     config = compose(args.overrides, args.config_dir)
     folder = Path(config["runs_dir"]) / run_name(config)
-    if args.force and folder.exists():
+    if args.force:
         put_aside(folder)
     if (folder / RECORD).exists():
         return finished_before(folder, args.json)

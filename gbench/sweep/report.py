@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 10
 
 
-def report(outcomes: Outcomes, console: Console) -> None:
-    """Print mean ± std of each setting, the failures with their folders, and the next command."""
+def report(outcomes: Outcomes, console: Console, as_json: bool) -> None:
+    """Print mean ± std of each setting, the failures with their folders, and the next command.
+
+    With `as_json` the records as well, to stdout.
+    """
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     if records:
         console.print()
@@ -39,6 +42,9 @@ def report(outcomes: Outcomes, console: Console) -> None:
         console.print("The same command tries again what has not finished.")
     if records:
         console.print(f"  next  {next_command(outcomes)}", soft_wrap=True)
+    if as_json:
+        for record in records:
+            print(record.to_json(), end="")
 
 
 def next_command(outcomes: Sequence[Outcome]) -> str:
