@@ -56,7 +56,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.hops": Interval(0),
     "model.num_patches": Interval(1, 2**15 - 1),
     "model.edge_dropout": Interval(0, 1, high_open=True),
-    "model.partition": OneOf(("metis", "random")),
+    "model.partition": OneOf(("metis", "metis-fixed", "random")),
     "model.conv": OneOf(("gine", "gcn", "gated-gcn", "transformer")),
     "model.mixing": OneOf(("mlp", "hadamard", "standard", "graph", "kernel", "additive")),
     "model.num_mixer_layers": Interval(1),

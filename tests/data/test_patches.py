@@ -159,7 +159,7 @@ def test_metis_balances_its_parts_and_cuts_few_edges():
     assert cut_edges(store, shuffled) / 2 > 400
 
 
-@pytest.mark.parametrize("partition", ["metis", "random"])
+@pytest.mark.parametrize("partition", ["metis", "metis-fixed", "random"])
 @pytest.mark.parametrize("num_parts", [1, 8, 32])
 def test_the_last_part_has_nodes_and_small_graphs_have_one_in_each(partition, num_parts):
     store = draw(SIZES)
@@ -180,6 +180,20 @@ def test_the_patches_of_small_graphs_are_any_of_them():
     assert times[7] == 400
     assert (times[:7] > 40).all()
     assert len({tuple(row) for row in part.tolist()}) > 60
+
+
+@pytest.mark.parametrize("num_parts", [3, 8, 32])
+def test_fixed_parts_of_equal_graphs_are_equal_and_those_of_small_ones_in_order(num_parts):
+    """As the trees of the Mixer's authors: a part has a place that all graphs share."""
+    edges = torch.tensor([[1, 2, 3, 4, 5, 6], [0, 0, 1, 1, 2, 2]])
+    trees = [Graph(torch.ones(7, 1), edges, torch.tensor([0]))] * 50
+    store, ids = pack(trees), list(range(50))
+    fixed = parts_of(store, ids, num_parts, seed=5, partition="metis-fixed").reshape(50, 7)
+    assert (fixed == fixed[0]).all()
+    if num_parts > 7:
+        assert fixed[0].tolist() == list(range(num_parts - 7, num_parts))
+    drawn = parts_of(store, ids, num_parts, seed=5).reshape(50, 7)
+    assert (drawn != drawn[0]).any()
 
 
 def test_parts_depend_on_the_seed_and_the_graph_and_on_nothing_else():

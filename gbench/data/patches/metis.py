@@ -43,7 +43,11 @@ def assign(
     edge entries that are kept, each with probability 1 - edge_dropout, so that an edge with both
     directions is lost with probability edge_dropout². A graph with fewer nodes than parts has each
     node in a part of its own, any of them. Then all ids of a graph rise alike until the largest
-    is P - 1. partition=random deals shuffled nodes out to the parts in turn instead.
+    is P - 1.
+
+    partition=metis-fixed draws neither that order nor METIS's seed: equal graphs with equally
+    numbered nodes have equal parts, so that a part has a place that a model can learn.
+    partition=random deals shuffled nodes out to the parts in turn instead.
 
     Shapes: ids (B,) → (nodes of these graphs,) int16.
     Raises UserError where METIS is asked for and pymetis is not installed.
@@ -59,13 +63,17 @@ def assign(
         part = np.empty(graph.size, dtype=np.int16)
         part[np.lexsort((_hash(node, NODES, seed), graph))] = rank % num_parts
     else:
-        slots = np.arange(num_parts) + ids[:, None] * num_parts
-        any_order = np.argsort(_hash(slots, SLOTS, seed), axis=1).astype(np.int16)
-        part = any_order[graph, rank % num_parts]
+        part = (rank % num_parts).astype(np.int16)
+        if partition == "metis":
+            slots = np.arange(num_parts) + ids[:, None] * num_parts
+            any_order = np.argsort(_hash(slots, SLOTS, seed), axis=1).astype(np.int16)
+            part = any_order[graph, part]
         large = np.flatnonzero(sizes >= num_parts)
         if large.size:
             ptr, col = _kept_edges(graphs, node, graph, first, edge_dropout, seed)
             seeds = _hash(ids, GRAPHS, seed) >> np.uint64(33)  # 31 bits
+            if partition == "metis-fixed":
+                seeds[:] = 0
             for b in large.tolist():
                 begin, end = first[b], first[b] + sizes[b]
                 bounds = ptr[begin : end + 1]

@@ -67,7 +67,7 @@ class Patcher:
     @cached_property
     def pool(self) -> ProcessPoolExecutor:
         """Processes that hold the graphs and import little: neither torch nor numba."""
-        if self.patching.partition == "metis":
+        if self.patching.partition != "random":
             metis.load_pymetis()  # if it is missing, the error is raised here
         return ProcessPoolExecutor(
             self.processes,
