@@ -6,7 +6,8 @@ The same command again shows the finished run, or continues it where it was inte
 
 Several values make a sweep, each point a process: model=gin,gcn data=cora,citeseer seed=0..9
   seeds=10     the same as seed=0..9         folds=all    all folds of each dataset (or folds=5)
-  jobs=4       so many at a time; otherwise one for each GPU, or one for four cores
+  jobs=4       so many at a time; otherwise one for each GPU, else one for each core (for four
+               cores where the dataset is large)
   retries=2    try a point that fails so often again (1)
   executor=slurm|ray   on a cluster that shares the runs folder: slurm.partition=gpu slurm.time=120
                (sbatch's options as submitit names them), ray.address=HOST:PORT ray.num_gpus=0.5

@@ -22,7 +22,7 @@ MAX_ALTERNATIVES = 10_000  # seed=0..4294967295 is a slip, and would fill the me
 class Options:
     """How a sweep is carried out; none of it can move a result."""
 
-    jobs: int | None = None  # points at once; None: one for each GPU, else one for four cores
+    jobs: int | None = None  # points at once; None: one for each GPU or core: see local.py
     retries: int = 1  # how often a point that failed is tried again
     executor: str = "local"
     cluster: dict[str, str] = field(default_factory=dict)  # slurm.KEY=VALUE, without `slurm.`

@@ -24,12 +24,28 @@ def sixteen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-@pytest.mark.parametrize(("jobs", "slots", "threads"), [(None, 4, 4), (1, 1, 16), (32, 32, 1)])
+def with_data(config: Config, **settings: Any) -> Config:
+    return {**config, "data": {**config["data"], **settings}}
+
+
+@pytest.mark.parametrize(("jobs", "slots", "threads"), [(None, 16, 1), (1, 1, 16), (32, 32, 1)])
 def test_points_share_the_cores(
     configs: Configs, sixteen_cores: None, jobs: int | None, slots: int, threads: int
 ) -> None:
     local = Local(configs(2), jobs)
     assert (local.slots, local.threads, local.gpus) == (slots, threads, [])
+
+
+@pytest.mark.parametrize(
+    "told", [{"statistics": {"num_nodes": 169_343}}, {"num_nodes": None}, {"num_nodes": 10**6}]
+)
+def test_large_data_have_four_cores_for_each_point(
+    configs: Configs, sixteen_cores: None, told: dict[str, Any]
+) -> None:
+    """So have data of which nobody says how large they are."""
+    small, other = configs(2)
+    local = Local([small, with_data(other, **told)], None)
+    assert (local.slots, local.threads) == (4, 4)
 
 
 def test_what_the_user_says_of_threads_holds(
@@ -57,7 +73,7 @@ def test_one_point_for_each_gpu_unless_they_are_told_apart_or_not_wanted(
     (config,) = configs(1)
     assert (Local([config], None).slots, Local([config], None).gpus) == (3, ["0", "1", "2"])
     on_cpu = Local([with_trainer(config, accelerator="cpu")], None)
-    assert (on_cpu.slots, on_cpu.gpus) == (4, [])
+    assert (on_cpu.slots, on_cpu.gpus) == (16, [])
     several = Local([config, with_trainer(config, devices=2)], None)
     assert (several.slots, several.gpus) == (1, [])
 

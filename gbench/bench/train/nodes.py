@@ -7,6 +7,8 @@ validation epoch. The arms are compared first: the same weights have to give the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import fmean
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from gbench.models.sheaf_learner import undirected
 CHUNK_SECONDS = 0.25  # both sides take turns with so much work at a time
 MAX_CHUNK = 100
 QUICK_EPOCHS = 30
+SEEDS, SEEDS_SECONDS = 5, 120  # of whole trainings; none is begun when the seconds are over
 
 Make = Callable[[DataSpec, Mapping[str, Any], Batch], nn.Module]
 
@@ -53,9 +56,9 @@ class NodePair:
         self.loop, seconds = loop, (loop.advance(2), trained(self.config, 5)[1])
         self.chunks = [max(3, min(MAX_CHUNK, round(CHUNK_SECONDS / each))) for each in seconds]
 
-    def _loop(self, patience: int) -> PlainLoop:
+    def _loop(self, patience: int, seed: int = 0) -> PlainLoop:
         """The other's model with the weights that ours begins with."""
-        task = build_task(self.config)
+        task = build_task({**self.config, "seed": seed})
         batch = task.dataset.store.whole()
         model = self.make(task.dataset.spec, self.config["model"], batch)
         renamed: Any = getattr(model, "renamed", str)
@@ -69,15 +72,24 @@ class NodePair:
         return trained(self.config, ours)[1], self.loop.advance(theirs)
 
     def finished(self, is_quick: bool) -> Trained:
-        """Test accuracies at the best validation epochs."""
+        """Test accuracies at the best validation epochs: the mean of seeds, or quickly of one."""
         settings = self.config["trainer"]
         epochs = min(QUICK_EPOCHS, settings["max_epochs"]) if is_quick else settings["max_epochs"]
-        loop = self._loop(settings["patience"])
-        loop.advance(epochs)
-        task, _ = trained(self.config, epochs)
+        ours: list[float] = []
+        theirs: list[float] = []
+        started = perf_counter()
+        for seed in range(1 if is_quick else SEEDS):
+            if ours and perf_counter() - started > SEEDS_SECONDS:
+                break
+            loop = self._loop(settings["patience"], seed)
+            loop.advance(epochs)
+            task, _ = trained({**self.config, "seed": seed}, epochs)
+            ours.append(task.evaluate("test"))
+            theirs.append(loop.best_test)
         waits = f", patience {settings['patience']}" if settings["patience"] else ""
-        reached = task.evaluate("test"), loop.best_test
-        return Trained(*reached, task.dataset.card.metric, f"{epochs} epochs{waits}")
+        seeds = f", mean of {len(ours)} seeds" if len(ours) > 1 else ""
+        how = f"{epochs} epochs{waits}{seeds}"
+        return Trained(fmean(ours), fmean(theirs), task.dataset.card.metric, how)
 
 
 def _comparable(config: Config) -> Config:
