@@ -11,6 +11,7 @@ reproduce {diag,od,gen}-nsd-{texas,cornell} diag-nsd-chameleon
 reproduce {od,gen}-nsd-chameleon diag-nsd-actor folds=4
 reproduce {od,gen}-nsd-actor folds=2
 reproduce gin-{mutag,imdb-binary,proteins}-gin-10-fold-selects-on-test gin-mutag
+reproduce gin-{proteins,imdb-binary} folds=2
 reproduce dagnn-{cs,photo-dagnn-lcc-quirk,computers-dagnn-lcc-quirk} folds=10
 reproduce {graph-mlp-mixer,mp-gnn}-sr25 seeds=2
 reproduce {graph-mlp-mixer,mp-gnn}-csl seeds=1 folds=2
