@@ -23,8 +23,8 @@ from gbench.sweep.fork_server import RUN_POINT, Job, Message
 
 PRINTED_LINES = 20  # of what a failed process printed last are kept
 
-# On datasets of so many nodes in all, small graphs as PROTEINS or one as CS, a second thread gains
-# 1.0 to 1.6 times, and where another process wants the core it costs up to 30 times.
+# On datasets of so many nodes in all, small graphs as PROTEINS or one as CS, a second thread makes
+# a run 0.7 to 1.6 times as fast, and where another process wants the core 30 times as slow.
 SMALL = 100_000
 CORES_OF_LARGE = 4
 

@@ -15,7 +15,7 @@ from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, 
 def pair_tanh(rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, z: Tensor) -> Tensor:
     """The forward of gbench/kernels/pair_tanh.py."""
     out = torch.empty((col.numel(), z.size(1) // 2), dtype=z.dtype)
-    run(_sums, count_chunks(out.numel()), array(rowptr), array(col), array(z), array(out))
+    run(pair_sums, count_chunks(out.numel()), array(rowptr), array(col), array(z), array(out))
     return out.tanh_()
 
 
@@ -30,7 +30,10 @@ def pair_tanh_backward(
 
 
 @compiled
-def _sums(first: int, last: int, num_chunks: int, rowptr: Any, col: Any, z: Any, out: Any) -> int:
+def pair_sums(
+    first: int, last: int, num_chunks: int, rowptr: Any, col: Any, z: Any, out: Any
+) -> int:
+    """z[v, 2 p] + z[u, 2 p + 1] for each entry (v, u): (E, P)."""
     width = out.shape[1]
     for v in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
         for e in range(uint64(rowptr[v]), uint64(rowptr[v + 1])):

@@ -9,14 +9,15 @@ from numba import uint64
 from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import narrow, widen, zero_of
+from gbench.kernels.cpu.pair_tanh import pair_sums
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
 def pair_weight(rowptr: Tensor, col: Tensor, reverse: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/pair_weight.py, with σ(a_v + b_u)."""
-    there = torch.empty(col.numel(), dtype=z.dtype)
-    run(_sums, count_chunks(col.numel()), array(rowptr), array(col), array(z), array(there))
-    there.sigmoid_()
+    sums = torch.empty((col.numel(), 1), dtype=z.dtype)
+    run(pair_sums, count_chunks(col.numel()), array(rowptr), array(col), array(z), array(sums))
+    there = sums.sigmoid_()[:, 0]
     return there * there.index_select(0, reverse), there
 
 
@@ -28,14 +29,6 @@ def pair_weight_backward(
     values = (array(grad), array(out), array(there), array(grad_z))
     run(_backward, count_chunks(out.numel()), array(rowptr), array(reverse), *values)
     return grad_z
-
-
-@compiled
-def _sums(first: int, last: int, num_chunks: int, rowptr: Any, col: Any, z: Any, out: Any) -> int:
-    for v in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
-        for e in range(uint64(rowptr[v]), uint64(rowptr[v + 1])):
-            out[e] = narrow(widen(z[v, 0]) + widen(z[uint64(col[e]), 1]), out)
-    return 0
 
 
 @compiled

@@ -110,6 +110,30 @@ class Other(PyGGCN):
         return 1.01 * super().forward(x, edge_index)
 
 
+def test_accuracies_are_means_over_the_same_seeds_of_both(monkeypatch) -> None:
+    words = ("model=sgc", "data=csbm", *FAST)
+    pair = nodes.NodePair(words, "PyG", nodes._pyg(PyGSGC))
+    seeds = []
+
+    def build(config):
+        seeds.append(config["seed"])
+        return build_task(config)
+
+    def train(config, epochs):
+        task = build_task(config)
+        seeds.append(config["seed"])
+        monkeypatch.setattr(task, "evaluate", lambda split: config["seed"] / 10)
+        return task, 0.0
+
+    monkeypatch.setattr(nodes, "build_task", build)
+    monkeypatch.setattr(nodes, "trained", train)
+    monkeypatch.setattr(nodes, "SEEDS", 3)
+    reached = pair.finished(is_quick=False)
+    assert seeds == [0, 0, 1, 1, 2, 2]
+    assert reached.ours == pytest.approx(0.1)
+    assert reached.how.endswith("mean of 3 seeds")
+
+
 def test_another_model_is_not_timed_and_missing_data_are_told(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("GBENCH_DATA", str(tmp_path))
 
