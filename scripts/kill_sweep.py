@@ -1,9 +1,11 @@
-"""Kill a sweep at random moments, finish it, and hold it against one that nothing disturbed.
+"""Kill a sweep where it hurts, finish it, and hold it against one that nothing disturbed.
 
-Until enough SIGKILLs were given, a random one of the sweep's processes is killed: one that trains,
-the fork server, or the sweep itself, which is then started again, at once or when all is quiet.
-In the end the same command finishes the sweep. Exit code 0 if no point is lost, doubled, different
-or half-written and nothing went on running without the sweep.
+The points train a model (doomed/) that counts what happens in them: each step, each file opened,
+renamed or removed. The undisturbed sweep tells how much that is; the kills are spread over it, so
+that no clock decides when one comes. Each is a SIGKILL: of the point that the count falls in, of
+its fork server, or of the sweep, which is then started again, at once or when all is quiet, until
+its points have ended. Exit code 0 if kills were given, no point is lost, doubled, different or
+half-written and nothing went on running without the sweep.
 
     python scripts/kill_sweep.py [--points 30] [--kills 20] [--seed 0]
 """
@@ -24,128 +26,129 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 GBENCH = str(Path(sys.executable).parent / "gbench")
+DOOMED = Path(__file__).parent / "doomed"
 MARK = "GBENCH_KILL_SWEEP"  # in the environment of all processes of a sweep
-LONGEST_PAUSE = 3.0  # seconds between two kills
-ORPHAN_SECONDS = 30.0  # a point alone may finish its step, and is killed after ten
-WHOLE = {".lock", "config.yaml", "metrics.csv", "best.ckpt", "record.json"}
+KINDS = ["a point", "the fork server", "the sweep", "a point"]
+MOST_CALLS = 1000  # a checkpoint is written in several hundred
+PATIENCE = 60.0  # seconds until a process that nobody wants is called left over
 
 
 class Sweep:
     """One sweep's command, and the processes that belong to it."""
 
-    def __init__(self, folder: Path, points: int, epochs: int) -> None:
-        self.runs = folder / "runs"
+    def __init__(self, folder: Path, points: int, epochs: int, plan: list[Any]) -> None:
+        folder.mkdir()
+        (folder / "plan.json").write_text(json.dumps(plan))
+        self.folder, self.runs, self.log = folder, folder / "runs", folder / "log.txt"
         self.environment = {**os.environ, MARK: str(folder), "OMP_NUM_THREADS": "1"}
-        self.log = folder / "log.txt"
-        settings = ["model=gcn", "data=csbm", f"trainer.max_epochs={epochs}", "trainer=cpu"]
-        self.command = [GBENCH, "train", *settings, f"seeds={points}", "jobs=2"]
+        settings = ["model=doomed", "data=csbm", "data.num_nodes=200", "trainer=cpu"]
+        settings += [f"trainer.max_epochs={epochs}", f"seeds={points}", "jobs=2"]
+        self.command = [GBENCH, "train", "--config-dir", str(DOOMED), *settings]
         self.command.append(f"runs_dir={self.runs}")
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def run(self) -> int:
+        """Until the command ends; its exit code."""
         with self.log.open("ab") as log:
-            return subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+            process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+            (self.folder / "sweep").write_text(str(process.pid))
+            return process.wait()
 
-    def finish(self) -> None:
-        for _ in range(3):  # a kill may have used up the retries of a point
-            if self.start().wait() == 0:
-                return
+    def events(self) -> int:
+        return (self.folder / "events").stat().st_size
 
-    def processes(self) -> dict[int, int]:
-        """The fork servers and the points, each with its parent."""
-        found = {}
+    def kills(self) -> Counter[str]:
+        path = self.folder / "kills"
+        return Counter(path.read_text().splitlines() if path.exists() else ())
+
+    def processes(self) -> list[int]:
+        """The fork servers and the points that run."""
+        found = []
         mark = f"{MARK}={self.environment[MARK]}".encode()
         for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError, ValueError):
+            with suppress(OSError):
                 if (
                     mark in (path / "environ").read_bytes().split(b"\0")
                     and b"fork_server.main" in (path / "cmdline").read_bytes()
+                    and (path / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
                 ):
-                    status = (path / "stat").read_text().rpartition(")")[2].split()
-                    if status[0] != "Z":
-                        found[int(path.name)] = int(status[1])
+                    found.append(int(path.name))
         return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=30)
-    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        undisturbed = Sweep(Path(name, "undisturbed"), args.points, args.epochs)
-        disturbed = Sweep(Path(name, "disturbed"), args.points, args.epochs)
-        for sweep in (undisturbed, disturbed):
-            sweep.log.parent.mkdir()
-        undisturbed.finish()
-        kills, orphans, sweeps = disturb(disturbed, args.kills, random.Random(args.seed))
-        disturbed.finish()
-        left = wait_until_quiet(disturbed)
-        faults = compare(undisturbed.runs, disturbed.runs, args.points)
+        undisturbed = Sweep(Path(name, "undisturbed"), args.points, args.epochs, [])
+        assert undisturbed.run() == 0, undisturbed.log.read_text(encoding="utf-8")
+        dice = random.Random(args.seed)
+        plan = kills_to_give(args.kills, undisturbed.events(), dice)
+        disturbed = Sweep(Path(name, "disturbed"), args.points, args.epochs, plan)
+        sweeps, orphans = disturb(disturbed, dice)
+        faults = compare(undisturbed.runs, disturbed.runs)
         faults["doubled"] += trained_twice(disturbed.log)
+        faults["left running"] = orphans
+        kills = disturbed.kills()
+        if any(faults.values()):
+            print(disturbed.log.read_text(encoding="utf-8"), file=sys.stderr)
     given = ", ".join(f"{count} of {kind}" for kind, count in sorted(kills.items()))
-    print(f"{args.points} points, {sum(kills.values())} kills ({given}), {sweeps} sweeps begun")
-    print(f"lost {faults['lost']}, doubled {faults['doubled']}, different {faults['different']}")
-    print(f"half-written {faults['half-written']}, left running {orphans + left}")
-    return int(any(faults.values()) or orphans + left > 0)
+    print(f"{args.points} points, {kills.total()} kills ({given}), {sweeps} sweeps begun")
+    print(", ".join(f"{kind} {count}" for kind, count in faults.items()))
+    return int(any(faults.values()) or not kills)
 
 
-def disturb(sweep: Sweep, wanted: int, dice: random.Random) -> tuple[Counter[str], int, int]:
-    """Kill so often, starting the sweep again whenever it is no more."""
-    kills: Counter[str] = Counter()
-    orphans, sweeps = 0, 1
-    parent = sweep.start()
-    while sum(kills.values()) < wanted:
-        time.sleep(dice.uniform(0, LONGEST_PAUSE))
-        if parent.poll() is None:
-            kind = dice.choice(["a point", "a point", "the fork server", "the sweep"])
-            processes = sweep.processes()
-            servers = [pid for pid, of in processes.items() if of == parent.pid]
-            points = [pid for pid in processes if pid not in servers]
-            if not points and dice.random() < 0.8:
-                continue  # nearly all of this would be kills of a server that imports torch
-            aims = {"a point": points, "the fork server": servers, "the sweep": [parent.pid]}
-            if aims[kind]:
-                with suppress(ProcessLookupError):
-                    os.kill(dice.choice(aims[kind]), signal.SIGKILL)
-                    kills[kind] += 1
-        if kills["the sweep"] and parent.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
-                parent.wait(0.1)
-        if parent.poll() is not None and sum(kills.values()) < wanted:
-            if dice.random() < 0.5:
-                orphans += wait_until_quiet(sweep)
-            parent = sweep.start()
-            sweeps += 1
-    parent.kill()
-    parent.wait()
-    orphans += wait_until_quiet(sweep)
-    return kills, orphans, sweeps
+def kills_to_give(number: int, events: int, dice: random.Random) -> list[tuple[int, int, str]]:
+    """After so many events, and so many calls of the point's then; what to kill."""
+    kinds = [kind for _ in range(number) for kind in dice.sample(KINDS, len(KINDS))]
+    moments = sorted(dice.sample(range(1, events), number))
+    return [
+        (moment, dice.randrange(MOST_CALLS), kind)
+        for moment, kind in zip(moments, kinds, strict=False)
+    ]
+
+
+def disturb(sweep: Sweep, dice: random.Random) -> tuple[int, int]:
+    """Start the sweep until its points have ended; how often, and how many ran on without it."""
+    orphans = sweeps = fruitless = 0
+    while fruitless < 2:  # a kill may have used up the retries of a point
+        sweeps += 1
+        before = sweep.kills()
+        if (code := sweep.run()) == 0:
+            break
+        fruitless += sweep.kills() == before
+        if code != -signal.SIGKILL or dice.random() < 0.5:
+            orphans += wait_until_quiet(sweep)
+    return sweeps, orphans + wait_until_quiet(sweep)
 
 
 def wait_until_quiet(sweep: Sweep) -> int:
-    """How many processes of the sweep still run after some seconds without it."""
-    end = time.monotonic() + ORPHAN_SECONDS
+    """How many processes of the sweep are there to stay, without it."""
+    end = time.monotonic() + PATIENCE
     while sweep.processes() and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.05)
     return len(sweep.processes())
 
 
-def compare(expected: Path, found: Path, points: int) -> Counter[str]:
-    faults: Counter[str] = Counter(lost=0, doubled=0, different=0)
-    faults["half-written"] = 0
-    wanted = results(expected)
-    seeds = Counter(seed for seed, _, _ in results(found).values())
-    assert len(wanted) == points, "the undisturbed sweep did not finish"
-    faults["lost"] = points - len(seeds)
+def compare(expected: Path, found: Path) -> Counter[str]:
+    """Of the points of the disturbed sweep, those that are not as the undisturbed left them."""
+    faults: Counter[str] = Counter({"lost": 0, "doubled": 0, "different": 0, "half-written": 0})
+    wanted, got = results(expected), results(found)
+    seeds = Counter(result[0] for result in got.values())
+    faults["lost"] = len(wanted) - len(seeds)
     faults["doubled"] = sum(count - 1 for count in seeds.values())
-    for name, result in results(found).items():
+    for name, result in got.items():
         faults["different"] += result != wanted.get(name)
     for folder in found.iterdir():
-        faults["half-written"] += {path.name for path in folder.iterdir()} != WHOLE
+        there = {path.name for path in folder.iterdir()}
+        whole = {path.name for path in expected.glob(f"{folder.name}/*")}
+        faults["half-written"] += there != whole
     return faults
 
 
