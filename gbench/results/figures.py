@@ -6,6 +6,7 @@ import math
 
 PERCENT = frozenset({"accuracy", "rocauc", "ap"})  # fractions that papers print as percentages
 UNKNOWN = "–"
+_FEW = 5
 
 
 def metric_text(metric: str, mean: float, std: float | None = None) -> str:
@@ -38,6 +39,11 @@ def count_text(count: float) -> str:
     if math.isnan(count):
         return UNKNOWN
     return f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
+
+
+def few_runs(n: int) -> str:
+    """What a verdict on fewer than five runs says behind its word: ` (3 runs)`."""
+    return f" ({n} run{'s' * (n > 1)})" if n < _FEW else ""
 
 
 def memory_text(mebibytes: float) -> str:

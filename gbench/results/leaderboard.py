@@ -40,7 +40,7 @@ class Row:
     test: Spread
     interval: float | None  # half the width of the 95 % interval of the mean; None for one run
     valid: Spread
-    tied: bool  # cannot be told apart from the best row, or is the best row and another is so
+    tied: bool  # cannot be told apart from the best of more than one run, or is it and another is
     verdict: str  # agrees, below, above or inconclusive; empty where no paper printed this setting
     gap: float  # to the paper's mean, in standard errors; NaN where there is none
     folds: int  # how many of the table's folds are there
@@ -189,7 +189,7 @@ def _row(
     experiment = next((name for run in runs if (name := run.config.get("experiment"))), "")
     word, gap = "", math.nan
     if paper := papers.get(experiment):
-        said = verdict(tests, paper.mean, paper.std, paper.n, paper.resolution)
+        said = verdict(tests, paper.mean, paper.sample_std, paper.n, paper.resolution)
         word, gap = said.word, said.standard_errors
     return Row(
         rank=rank,
@@ -224,18 +224,24 @@ def _row(
 
 
 def _ties(ranked: Sequence[list[RunRecord]]) -> list[bool]:
-    """Which rows, best first, cannot be told apart from the best; it itself if another cannot."""
+    """Which rows, best first, cannot be told apart from the best; it itself if another cannot.
+
+    A row of one run has no spread to be compared by: it has no mark, and the best is the first of
+    the others.
+    """
     by_run = [
         {(run.seed, run.fold): test for run, test in zip(runs, row_values(runs), strict=True)}
         for runs in ranked
     ]
-    diverged = [any(map(math.isnan, tests.values())) for tests in by_run]
-    p_values = [compare(by_run[0], tests).p for tests in by_run[1:]]
-    tied = [
-        not (gone or diverged[0] or p <= ALPHA)  # a p that is NaN tells nothing apart
-        for p, gone in zip(holm(p_values), diverged[1:], strict=True)
-    ]
-    return [any(tied), *tied]
+    best, *others = [i for i, tests in enumerate(by_run) if len(tests) > 1] or [-1]
+    diverged = {i for i in (best, *others) if any(map(math.isnan, by_run[i].values()))}
+    p_values = holm([compare(by_run[best], by_run[i]).p for i in others])
+    tied = {
+        i
+        for i, p in zip(others, p_values, strict=True)
+        if not (i in diverged or best in diverged or p <= ALPHA)
+    }
+    return [i in tied or (i == best and bool(tied)) for i in range(len(ranked))]
 
 
 def _best_first(published: Iterable[Published]) -> tuple[Published, ...]:

@@ -1,12 +1,15 @@
 """What papers print, from `published.csv`: each result with its protocol and its source.
 
 Figures are as a record has them, fractions instead of percent, and keep the digits that the paper
-prints. `experiment` names the gbench experiment that reproduces a row; empty where there is none.
+prints. `deviation` says "population" where the authors' code divides by n; elsewhere their code
+divides by n - 1, or it is not known. `experiment` names the gbench experiment that reproduces a
+row; empty where there is none.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +30,8 @@ class Published:
     split: str
     metric: str
     mean: float
-    std: float | None
+    std: float | None  # as it is printed
+    is_population: bool  # whether it divides by n, as numpy's std does unless told otherwise
     n: int | None  # runs or folds
     valid: Spread | None
     num_parameters: int | None
@@ -41,6 +45,13 @@ class Published:
     def direction(self) -> Literal["max", "min"]:
         """Whether more or less of the metric is better."""
         return "min" if self.metric in _LOWER_IS_BETTER else "max"
+
+    @property
+    def sample_std(self) -> float | None:
+        """The deviation with n - 1 below the sum of squares, as ours."""
+        if self.std is None or not self.is_population or not self.n or self.n < 2:
+            return self.std
+        return self.std * math.sqrt(self.n / (self.n - 1))
 
     def is_of(self, model: str) -> bool:
         """Whether it is a result of gbench's model of this name."""
@@ -72,6 +83,7 @@ def _row(cells: dict[str, str]) -> Published:
         metric=cells["metric"],
         mean=float(cells["mean"]),
         std=_number(cells["std"]),
+        is_population=cells["deviation"] == "population",
         n=int(cells["n"]) if cells["n"] else None,
         valid=Spread(float(valid), _number(cells["valid_std"])) if valid else None,
         num_parameters=int(cells["num_parameters"]) if cells["num_parameters"] else None,

@@ -11,6 +11,7 @@ from gbench.results.figures import (
     PERCENT,
     UNKNOWN,
     count_text,
+    few_runs,
     memory_text,
     metric_text,
     seconds_text,
@@ -18,7 +19,7 @@ from gbench.results.figures import (
 from gbench.results.leaderboard import Row, Table
 from gbench.results.published import Published
 from gbench.results.settings import settings_texts
-from gbench.results.statistics import Spread
+from gbench.results.statistics import POOLING, Spread
 
 _SELECTIONS = {
     "best-validation": "best validation epoch",
@@ -139,13 +140,13 @@ def footnotes(table: Table) -> list[str]:
     notes = []
     if any(row.tied for row in rows):
         notes.append(
-            "= cannot be told apart from the best row (t tests, paired where seeds and folds are "
-            "shared; 5 %, corrected for their number after Holm)"
+            "= cannot be told apart from the best row of more than one run (t tests, paired where "
+            "seeds and folds are shared; 5 %, corrected for their number after Holm)"
         )
     if any(row.verdict for row in rows):
         notes.append(
             "against paper: gap to the published mean in standard errors; agrees: equal within the "
-            "paper's own deviation (TOST, 5 %)"
+            f"paper's own deviation (TOST, 5 %); {POOLING}"
         )
     if any(row.dirty for row in rows):
         notes.append("* code with uncommitted changes in at least one run")
@@ -206,9 +207,9 @@ def interval_text(table: Table, row: Row) -> str:
 
 
 def verdict_text(row: Row) -> str:
-    """`agrees −0.3`: the word and the gap in standard errors."""
+    """`agrees −0.3`: the word and the gap in standard errors; of few runs, how many."""
     gap = "" if math.isnan(row.gap) else f" {row.gap:+.1f}".replace("-", "−")
-    return row.verdict + gap
+    return row.verdict + gap + (few_runs(len(row.runs)) if row.verdict else "")
 
 
 def marks(row: Row) -> str:
@@ -227,8 +228,8 @@ def plain(text: str) -> str:
 
 
 def is_best(row: Row | Published) -> bool:
-    """The one best row: bold, unless another cannot be told apart from it."""
-    return isinstance(row, Row) and row.rank == 1 and not row.tied
+    """The one best row: bold, unless another cannot be told apart from it, as by a single run."""
+    return isinstance(row, Row) and row.rank == 1 and not row.tied and len(row.runs) > 1
 
 
 def _numbers_of_sources(table: Table) -> dict[str, int]:

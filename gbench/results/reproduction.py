@@ -71,7 +71,9 @@ def _reproduction(experiment: str, row: Row) -> Reproduction:
     first, paper = row.runs[0], published_by(experiment)
     said = None
     if paper is not None:
-        said = verdict(row_values(row.runs), paper.mean, paper.std, paper.n, paper.resolution)
+        said = verdict(
+            row_values(row.runs), paper.mean, paper.sample_std, paper.n, paper.resolution
+        )
     return Reproduction(
         experiment=experiment,
         data=first.data,

@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from gbench.results.figures import PERCENT, UNKNOWN, metric_text, seconds_text
+from gbench.results.figures import PERCENT, UNKNOWN, few_runs, metric_text, seconds_text
 from gbench.results.reproduction import Reproduction
+from gbench.results.statistics import POOLING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +22,7 @@ _MEANING = (
     "The difference is ours minus the paper's, in brackets in standard errors of that difference. "
     "agrees: equivalence within the paper's own standard deviation (two one-sided t tests, 5 %); "
     "below, above: a two-sided t test tells the means apart; inconclusive: neither, more runs "
-    "would tell. Time is that of all runs together."
+    f"would tell. The tests take {POOLING}. Time is that of all runs together."
 )
 _QUIRK = "† the paper's protocol selects on test data, or repeats an error of its code"
 
@@ -116,7 +117,7 @@ def cells(result: Reproduction) -> list[str]:
         metric_text(metric, *result.ours),
         str(result.n),
         difference,
-        UNKNOWN if said is None else said.word,
+        UNKNOWN if said is None else said.word + few_runs(result.n),
         seconds_text(result.seconds),
     ]
 

@@ -11,9 +11,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from gbench.results.student import quantile, tail
+from gbench.results.student import f_tail, quantile, tail
 
 ALPHA = 0.05
+POOLING = (  # for the notes under tables
+    "one pooled deviation where ours and the paper's are compatible (F test), else Welch's"
+)
+_POOLED = (0.01, 0.375)  # of the F distribution: the tails in which two deviations differ
 Run = tuple[int, int]  # its seed and its fold
 
 
@@ -73,12 +77,8 @@ def compare(ours: Mapping[Run, float], theirs: Mapping[Run, float]) -> Compariso
     """Test that two rows have one mean, each given as its runs by (seed, fold).
 
     Where they share two or more of these, on the differences d of the shared ones, paired:
-    t = mean(d) √n / s(d), ν = n - 1. Otherwise by Welch, t = (m₁ - m₂) / √(s₁²/n₁ + s₂²/n₂) with
-
-        ν = (s₁²/n₁ + s₂²/n₂)² / ((s₁²/n₁)² / (n₁ - 1) + (s₂²/n₂)² / (n₂ - 1)).
-
-    A single run has no deviation; it is taken to spread as the other row does (pooled). Two single
-    runs tell nothing.
+    t = mean(d) √n / s(d), ν = n - 1. Otherwise t = (m₁ - m₂) / SE by `_standard_error`. A single
+    run has no deviation and tells nothing.
     """
     shared = [key for key in ours if key in theirs]
     if len(shared) > 1:
@@ -88,15 +88,10 @@ def compare(ours: Mapping[Run, float], theirs: Mapping[Run, float]) -> Compariso
             "paired t", _two_sided(mean, std / math.sqrt(len(shared)), len(shared) - 1)
         )
     (m1, s1), (m2, s2) = spread([*ours.values()]), spread([*theirs.values()])
-    n1, n2 = len(ours), len(theirs)
-    if s1 is not None and s2 is not None:
-        error, freedom = _welch(s1, n1, s2, n2)
-        return Comparison("Welch t", _two_sided(m1 - m2, error, freedom))
-    std = s1 if s1 is not None else s2
-    if std is None:
+    if s1 is None or s2 is None:
         return Comparison("none", math.nan)
-    error = std * math.sqrt(1 / n1 + 1 / n2)
-    return Comparison("pooled t", _two_sided(m1 - m2, error, n1 + n2 - 2))
+    test, error, freedom = _standard_error(s1, len(ours), s2, len(theirs))
+    return Comparison(test, _two_sided(m1 - m2, error, freedom))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -123,7 +118,8 @@ def verdict(
 ) -> Verdict:
     """Whether runs reproduce a published mean.
 
-    With d the difference of the means, SE its standard error √(s²/n + σ²/N) and ν as in `compare`:
+    With d the difference of the means, SE its standard error and ν the degrees of freedom, both by
+    `_standard_error`:
 
     - "agrees" by equivalence (TOST; Schuirmann, 1987): d lies within ± Δ, both one-sided tests of
       |d| ≥ Δ being rejected: t = (Δ - |d|) / SE. The margin Δ is the paper's own standard deviation
@@ -131,6 +127,8 @@ def verdict(
     - otherwise "below" or "above" if d differs from 0: t = (|d| - resolution / 2) / SE, two-sided.
       Half a unit is what rounding may have moved the printed mean by.
     - otherwise "inconclusive": more runs would tell.
+
+    `published_std` is a sample deviation, as ours is.
 
     Where the paper prints no deviation, its runs are taken to spread as ours (σ = s, ν = n - 1),
     and ours as the paper's where there is one of ours only. A paper that does not say over how many
@@ -149,7 +147,7 @@ def verdict(
     elif published_std is None or published_runs == 1:
         error, freedom = math.hypot(s / math.sqrt(n), sigma / math.sqrt(published_runs)), n - 1.0
     else:
-        error, freedom = _welch(s, n, sigma, published_runs)
+        _, error, freedom = _standard_error(s, n, sigma, published_runs)
     size, margin = abs(difference), max(sigma, resolution)
     gap = _ratio(difference, error)
     p = tail(_ratio(margin - size, error), freedom)
@@ -160,15 +158,50 @@ def verdict(
     return Verdict(word if p <= ALPHA else "inconclusive", difference, gap, p, "difference (t)")
 
 
-def _welch(s1: float, n1: int, s2: float, n2: int) -> tuple[float, float]:
-    """The standard error of a difference of means, and its degrees of freedom."""
+def _standard_error(
+    s1: float, n1: int, s2: float, n2: int
+) -> tuple[Literal["pooled t", "Welch t"], float, float]:
+    """Of a difference of means: by which test, the standard error and its degrees of freedom.
+
+    Where the two deviations are compatible they are of one spread (pooled):
+
+        SE = s √(1/n₁ + 1/n₂),  s² = ((n₁ - 1) s₁² + (n₂ - 1) s₂²) / ν,  ν = n₁ + n₂ - 2,
+
+    else each stands for itself (Welch, Biometrika 34, 1947):
+
+        SE = √(s₁²/n₁ + s₂²/n₂),  ν = SE⁴ / ((s₁²/n₁)² / (n₁ - 1) + (s₂²/n₂)² / (n₂ - 1)).
+
+    They are compatible if F = s₁²/s₂², of the smaller sample over the larger, lies neither among
+    the lowest 1 % nor among the highest 37.5 % of its distribution for equal spreads. To pool after
+    such a test is Bancroft's (Annals of Mathematical Statistics 15, 1944). A few runs that spread
+    more than the many make a pooled error too small, so there the level is of the size that
+    Bozivich, Bancroft and Hartley advise (27, 1956: 25 to 50 %); if they spread less, pooling only
+    hides a difference, and that three runs lie close by chance is no reason not to.
+
+    With 3 to 10 runs against 10 or 100, at most 5 % of equal means are told apart at equal spreads
+    and 8 % where one is up to twice the other. Welch's alone tells 7 % apart at equal spreads for 3
+    against 100, pooling alone 30 % for runs of twice the paper's spread.
+    """
+    if _compatible(s1, n1, s2, n2) if n1 <= n2 else _compatible(s2, n2, s1, n1):
+        freedom = n1 + n2 - 2
+        pooled = math.hypot(s1 * math.sqrt((n1 - 1) / freedom), s2 * math.sqrt((n2 - 1) / freedom))
+        return "pooled t", pooled * math.sqrt(1 / n1 + 1 / n2), float(freedom)
     a, b = s1 / math.sqrt(n1), s2 / math.sqrt(n2)
     error = math.hypot(a, b)
-    if not error:
-        return 0.0, n1 + n2 - 2.0
     # as shares of the whole, so that tiny and huge deviations neither vanish nor overflow
     u, v = (a / error) ** 2, (b / error) ** 2
-    return error, 1 / (u * u / (n1 - 1) + v * v / (n2 - 1))
+    return "Welch t", error, 1 / (u * u / (n1 - 1) + v * v / (n2 - 1))
+
+
+def _compatible(few: float, n_few: int, many: float, n_many: int) -> bool:
+    """Whether the deviations of a smaller and a larger sample may be of one spread."""
+    if many == 0:
+        return few == 0
+    if math.isnan(few) or math.isnan(many):
+        return False
+    ratio = few / many
+    low, high = _POOLED
+    return high < f_tail(ratio * ratio, n_few - 1, n_many - 1) < 1 - low
 
 
 def _two_sided(difference: float, error: float, freedom: float) -> float:

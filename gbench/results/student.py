@@ -1,4 +1,4 @@
-"""Student's t distribution: tail and quantile.
+"""Student's t distribution, tail and quantile, and the tail of Fisher's F.
 
 Written out because `import scipy.special` takes 0.29 s, and a table of 10,000 records is there in
 0.7 s. The tests hold it against scipy.
@@ -21,6 +21,14 @@ def tail(t: float, freedom: float) -> float:
     # 1 - x goes in as t² / (ν + t²) of its own: for small t the difference would lose its digits
     total = freedom + t * t
     return _incomplete_beta(freedom / 2, 0.5, freedom / total, t * t / total) / 2
+
+
+def f_tail(f: float, upper: int, lower: int) -> float:
+    """P(F > f) for ν₁ = `upper` and ν₂ = `lower`: I_x(ν₂/2, ν₁/2) at x = ν₂ / (ν₂ + ν₁ f)."""
+    if math.isinf(f):
+        return 0.0
+    total = lower + upper * f
+    return _incomplete_beta(lower / 2, upper / 2, lower / total, upper * f / total)
 
 
 @cache

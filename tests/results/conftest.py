@@ -110,6 +110,7 @@ def _published(**changes: Any) -> Published:
         "metric": "accuracy",
         "mean": 0.815,
         "std": 0.005,
+        "is_population": False,
         "n": 100,
         "valid": None,
         "num_parameters": None,

@@ -201,6 +201,24 @@ def test_rows_that_cannot_be_told_apart_from_the_best_are_tied(make_record):
     assert [row.tied for row in rows(alone[:4], ())[0].rows] == [False]
 
 
+def test_a_row_of_one_run_is_equal_to_none(make_record):
+    records = [
+        make_record(identity="lucky", test=0.9),
+        *spread_runs(make_record, "best", [0.80, 0.82, 0.81, 0.83]),
+        *spread_runs(make_record, "near", [0.799, 0.8215, 0.808, 0.83]),
+        make_record(identity="single", test=0.8),
+    ]
+    (table,) = rows(records, ())
+    assert [(row.identity, row.tied) for row in table.rows] == [
+        ("lucky", False),
+        ("best", True),
+        ("near", True),
+        ("single", False),
+    ]
+    (table,) = rows([records[0], records[-1]], ())
+    assert [row.tied for row in table.rows] == [False, False]
+
+
 def test_ties_are_corrected_for_the_number_of_rows(make_record):
     best = spread_runs(make_record, "best", [0.80, 0.82, 0.81, 0.83])
     lower = [0.79, 0.806, 0.806, 0.82]  # paired with the best: p = 0.02

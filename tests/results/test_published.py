@@ -70,7 +70,7 @@ def test_what_was_only_recalled_is_not_there():
 def test_no_row_is_there_twice():
     with FILE.open(encoding="utf-8", newline="") as file:
         lines = [tuple(line) for line in csv.reader(file)]
-    assert {len(line) for line in lines} == {14}
+    assert {len(line) for line in lines} == {15}
     assert [line for line, times in Counter(lines).items() if times > 1] == []
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gbench.results.student import quantile, tail
+from gbench.results.student import f_tail, quantile, tail
 
 
 @given(
@@ -26,6 +26,17 @@ def test_the_tail_of_many_degrees_of_freedom_is_scipys():
 @pytest.mark.parametrize("upper", [0.4, 0.05, 0.025, 0.005, 1e-6])
 def test_the_quantile_is_scipys(upper, freedom):
     assert quantile(upper, freedom) == pytest.approx(stats.t.isf(upper, freedom), rel=1e-10)
+
+
+@given(
+    f=st.floats(1e-6, 1e4),
+    upper=st.integers(1, 120),
+    lower=st.integers(1, 120),
+)
+def test_the_tail_of_f_is_scipys(f, upper, lower):
+    expected = stats.f.sf(f, upper, lower)
+    assert f_tail(f, upper, lower) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    assert (f_tail(0, upper, lower), f_tail(math.inf, upper, lower)) == (1, 0)
 
 
 def test_closed_forms():
