@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
+from gbench.models.answers import checked
 
 PAIRS_AT_ONCE = 65_536  # one D = 256 activation of so many pairs is 64 MiB
 
@@ -30,13 +31,16 @@ class LinkPredictor(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.hidden_dim = hidden_dim
         widths = [hidden_dim] * num_layers + [1]
         self.predictor = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.dropout = dropout
 
     def forward(self, batch: Batch) -> Tensor:
         assert batch.pairs is not None
-        embeddings = self.encoder(batch)
+        shape = (batch.num_nodes, self.hidden_dim)
+        what = "a row per node and predictor.hidden_dim columns"
+        embeddings = checked(self.encoder(batch), shape, self.encoder, what)
         chunks = batch.pairs.split(PAIRS_AT_ONCE)
         return torch.cat([self._logits(embeddings, pairs) for pairs in chunks])
 

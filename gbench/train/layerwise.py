@@ -25,6 +25,7 @@ from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.data.store import GraphStore
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
+from gbench.models.answers import checked
 from gbench.train.parts import ahead
 
 # Rows of F floats are 4 F bytes: 2^17 of them with F = 64 are 32 MiB.
@@ -60,9 +61,10 @@ def layer_wise(model: nn.Module, name: str) -> LayerWise:
 def through_layers(model: nn.Module, batch: Batch) -> Tensor:
     """The outputs for a part's R rows. Shapes: batch.x (M, F) → (R, C)."""
     layers = cast("LayerWise", model)
-    x = layers.embed(batch)
+    x = _checked(layers.embed(batch), batch.x.size(0), model)
     for index, step in enumerate(layers.steps()):
-        x = step(batch.layer(index), x)
+        layer = batch.layer(index)
+        x = _checked(step(layer, x), layer.graph.num_rows, model)
     return x
 
 
@@ -80,14 +82,18 @@ def predict(
         return Part((graph,), rows.int(), none)
 
     def embed(batch: Batch, _: Tensor) -> Tensor:
-        return layers.embed(batch)
+        return _checked(layers.embed(batch), batch.x.size(0), model)
+
+    def checked_step(step: Step, batch: Batch, x: Tensor) -> Tensor:
+        return _checked(step(batch, x), batch.graph.num_rows, model)
 
     # the store of each layer holds what the layer before it made
     rows = everyone if steps else ids
     store = _with_rows(store, _computed(embed, store, _chunks(pattern, rows), alone, device))
     for step in steps:
         chunks = _chunks(pattern, ids if step is steps[-1] else everyone)
-        made = _computed(step, store, chunks, partial(surroundings, pattern), device)
+        work = partial(checked_step, step)
+        made = _computed(work, store, chunks, partial(surroundings, pattern), device)
         store = _with_rows(store, made)
     return store.x
 
@@ -109,6 +115,12 @@ def _computed(
         out[done : done + made.size(0)] = made
         done += made.size(0)
     return out
+
+
+def _checked(made: object, rows: int, model: nn.Module) -> Tensor:
+    """What `embed` or a step made, with a row for each node that it is about."""
+    columns = made.size(-1) if isinstance(made, Tensor) and made.dim() else 0
+    return checked(made, (rows, columns), model, "a row per node of this layer")
 
 
 def _with_rows(store: GraphStore, x: Tensor) -> GraphStore:

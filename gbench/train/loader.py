@@ -85,8 +85,8 @@ class TrainingBatches:
         if dataset.spec.level == "graph":
             full, rest = divmod(self.ids.numel(), batch_size)
             # Batch norm over the graphs has no variance to divide by when there is one: as OGB's
-            # scripts do, a last batch of a single graph is left out.
-            self.batches_per_epoch = max(full + (rest > world_size), 1)
+            # scripts do, a last batch that leaves a device a single graph is left out.
+            self.batches_per_epoch = max(full + (rest >= 2 * world_size), 1)
         if steps_per_epoch:
             self.batches_per_epoch = steps_per_epoch
         self.share_of_epoch = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from gbench.errors import UserError
+from gbench.models.answers import check_gradient, checked, first_loss, normalised
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches, split_batches
 from gbench.train.metrics import loss_of, score
@@ -47,6 +49,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.limit = limit
         self.epoch = 0  # epochs completed
         self.max_epochs = 0
+        self.has_begun = False  # a batch was trained on since the process began
         self.batches: TrainingBatches | None = None
 
     def train_dataloader(self) -> TrainingBatches:
@@ -87,8 +90,42 @@ class Task(LightningModule):  # type: ignore[misc]
         return batch.to(self.device)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        is_part = bool(batch.graphs)
-        return self.loss(through_layers(self.model, batch) if is_part else self.model(batch), batch)
+        """The loss of a batch. Raises UserError for an answer that the loss is not made for."""
+        logits = self.answer(batch)
+        check_gradient(logits, self.model)
+        loss = self.loss(logits, batch)
+        if not self.has_begun:
+            self.has_begun = True
+            value = mean_of_processes(loss).item()
+            if self.epoch == 0 and not math.isfinite(value):
+                raise first_loss(value, logits, batch.x, self.model)
+        return loss
+
+    def answer(self, batch: Batch) -> Tensor:
+        """What the model says of a batch. Shapes: (N, C), (B, C) or (P, 1), as the labels."""
+        with normalised(self.model, self._more_rows):
+            answer: object = (
+                through_layers(self.model, batch) if batch.graphs else self.model(batch)
+            )
+        return self._checked(answer, batch.y.size(0))
+
+    def _checked(self, answer: object, rows: int) -> Tensor:
+        row = {"node": "node", "graph": "graph", "link": "pair"}[self.dataset.spec.level]
+        column = "class" if self.dataset.card.loss == "cross-entropy" else "target"
+        shape = (rows, self.dataset.spec.num_outputs)
+        return checked(answer, shape, self.model, f"a row per {row} and a column per {column}")
+
+    def _more_rows(self) -> str:
+        """What to change where a norm over a batch gets a single row."""
+        if self.batching is not None:
+            return "take more nodes per batch"
+        if self.dataset.spec.level != "graph":
+            return f"{self.dataset.card.name} has too few nodes for it"
+        number, size = self.dataset.split.train.numel(), self.optim["batch_size"]
+        return (
+            f"{number} training graphs in batches of optim.batch_size={size} are to give each "
+            "device two graphs or more"
+        )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         y = batch.y
@@ -128,12 +165,13 @@ class Task(LightningModule):  # type: ignore[misc]
             if self.batching is not None:
                 ids = ids[: self.limit * EVALUATION_BATCH] if self.limit else ids
                 pattern, store = self.batching.cutter.pattern, self.dataset.store
-                outputs.append(predict(self.model, store, pattern, ids, self.device))
+                answer = predict(self.model, store, pattern, ids, self.device)
+                outputs.append(self._checked(answer, ids.numel()))
                 labels.append(store.y[ids.to(store.device)])
             else:
                 for batch in split_batches(self.dataset, ids, EVALUATION_BATCH, self.limit):
                     batch = batch.to(self.device)
-                    logits = self.model(batch)
+                    logits = self.answer(batch)
                     rows = slice(None) if batch.targets is None else batch.targets
                     outputs.append(logits[rows])
                     labels.append(batch.y[rows])
@@ -154,6 +192,16 @@ def _process() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+def mean_of_processes(value: Tensor) -> Tensor:
+    """The mean of each process's value, in every process."""
+    _, world_size = _process()
+    if world_size == 1:
+        return value
+    total = value.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / world_size
 
 
 def _gather(prediction: Tensor, target: Tensor, world_size: int) -> tuple[Tensor, Tensor]:

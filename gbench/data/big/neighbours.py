@@ -60,11 +60,12 @@ class Neighbours:
     def epoch(self, generator: torch.Generator, rank: int, world_size: int) -> list[Tensor]:
         """The training nodes of each batch in a random order; of several devices each its share.
 
-        As of small graphs, a last batch of one node is left out: batch norm cannot use it.
+        As of small graphs, a last batch that leaves a device one node is left out: batch norm
+        cannot use it.
         """
         order = self.train[torch.randperm(self.train.numel(), generator=generator)]
         chunks = list(order.split(self.nodes_per_batch))
-        if len(chunks) > 1 and chunks[-1].numel() <= world_size:
+        if len(chunks) > 1 and chunks[-1].numel() < 2 * world_size:
             chunks.pop()
         return [chunk[rank::world_size] for chunk in chunks]
 

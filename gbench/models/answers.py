@@ -1,0 +1,95 @@
+"""What a model answers, checked against the labels, so that nothing is broadcast or cut to fit.
+
+The loss of answers (B,) and labels (B, 1) is torch's of (B, B): a number like any other, and wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from gbench.errors import UserError
+
+# what torch's batch and instance norms say, and gbench's own
+_ONE_ROW = ("Expected more than 1 ", "batch norm in training needs more than one row")
+
+
+def checked(answer: object, shape: tuple[int, int], model: nn.Module, what: str) -> Tensor:
+    """The answer, if it is floating point numbers of this shape.
+
+    `what` names rows and columns, as in "a row per graph and a column per class". Raises UserError
+    for anything else, with the model's class and both shapes.
+    """
+    wanted = f"{shape} is wanted, {what}"
+    if not isinstance(answer, Tensor):
+        kind = type(answer).__name__
+        raise UserError(f"{called(model)} answers with a {kind}, where a tensor {wanted}")
+    given = tuple(answer.shape)
+    if given != shape:
+        raise UserError(
+            f"{called(model)} answers with shape {given}, where {wanted}{_hint(given, shape)}"
+        )
+    if not answer.is_floating_point():
+        kind = str(answer.dtype).removeprefix("torch.")
+        raise UserError(
+            f"{called(model)} answers in {kind}: logits and predictions are floating point numbers"
+        )
+    return answer
+
+
+def _hint(given: tuple[int, ...], wanted: tuple[int, int]) -> str:
+    rows, columns = wanted
+    if given in ((rows,), (rows, columns, 1), (rows, 1, columns)):
+        return f". End its forward with .view(-1, {columns})"
+    if given[:1] == (rows,):
+        return ". Its columns are spec.num_outputs"
+    if given[1:] == (columns,) and given[0] > rows:
+        return ". Does it pool the nodes of each graph?"
+    return ""
+
+
+def check_gradient(answer: Tensor, model: nn.Module) -> None:
+    """Raise UserError for an answer in training from which no gradient leads back."""
+    if not answer.requires_grad:
+        raise UserError(
+            f"{called(model)} answers in training without a gradient: is the answer detached, "
+            "computed under no_grad, or made without a parameter?"
+        )
+
+
+def first_loss(value: float, logits: Tensor, x: Tensor, model: nn.Module) -> UserError:
+    """The error for a loss that is no number before anything was learnt."""
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        reason = "the features hold values that are not finite"
+    elif not bool(logits.isfinite().all()):
+        reason = f"{called(model)} answers {value} to finite features, with its initial weights"
+    else:
+        reason = "the answers are finite; are the labels too large for a loss?"
+    return UserError(f"the training loss is {value} in the first batch, before any step: {reason}")
+
+
+@contextmanager
+def normalised(model: nn.Module, change: Callable[[], str]) -> Iterator[None]:
+    """Raise a UserError that says what to `change` where a norm in the block gets a single row."""
+    try:
+        yield
+    except ValueError as error:
+        if not any(words in str(error) for words in _ONE_ROW):
+            raise
+        raise UserError(
+            f"{called(model)} has a norm that got a single row, which has no variance ({error}): "
+            f"{change()}, or take another norm"
+        ) from error
+
+
+def called(model: nn.Module) -> str:
+    """A model's class, with the file it stands in if that is not gbench's own."""
+    kind = type(model)
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is None or kind.__module__.startswith("gbench."):
+        return kind.__qualname__
+    return f"{kind.__qualname__} in {Path(file).name}"
