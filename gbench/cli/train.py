@@ -9,8 +9,9 @@ Several values make a sweep, each point a process: model=gin,gcn data=cora,cites
   jobs=4       so many at a time; otherwise one for each GPU, else one for each core (for four
                cores where the dataset is large)
   retries=2    try a point that fails so often again (1)
-  executor=slurm|ray   on a cluster that shares the runs folder: slurm.partition=gpu slurm.time=120
-               (sbatch's options as submitit names them), ray.address=HOST:PORT ray.num_gpus=0.5
+  executor=slurm|ray   on a cluster that shares the runs folder: slurm.partition=gpu
+               slurm.time=2:00:00 (sbatch's options, with underscores), ray.address=HOST:PORT
+               ray.num_gpus=0.5
 """
 
 from __future__ import annotations

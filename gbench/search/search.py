@@ -112,6 +112,8 @@ class Search:
         if message["kind"] == "started":
             self.losses = 0
             return
+        if message["kind"] == "pending":
+            return
         if message["kind"] == "progress":
             if "valid" in message:
                 self._judge(running, message["epoch"], message["valid"])
@@ -132,7 +134,9 @@ class Search:
             if self.losses > MAX_LOSSES:
                 raise RuntimeError("the process that starts the trials dies again and again")
             running.again_at = 0.0
-        elif state == "busy":  # the last process of a killed command has not gone yet
+        elif state == "cut":
+            running.again_at = 0.0
+        elif state in ("busy", "refused"):  # a killed command's last process has not gone yet
             running.again_at = time.monotonic() + LOOK_SECONDS
         else:
             self._failed(running, message)

@@ -47,6 +47,7 @@ from gbench.sweep.words import Options
 
 TICK_SECONDS = 0.1  # how long a signal may go unnoticed
 LOOK_SECONDS = 1.0  # how often to look whether another process has left a folder
+QUEUED_SECONDS = 5.0  # or has finished a point that waits on a cluster
 MAX_LOSSES = 3  # of fork servers in a row, none of which ran a point
 
 State = Literal["waiting", "running", "elsewhere", "finished", "failed", "interrupted"]
@@ -86,9 +87,11 @@ class Point:
     epoch: float = 0
     of: int = 0  # epochs
     best: float | None = None
-    started: float = 0.0  # monotonic, like the next two: the clock of the day may be set back
+    # monotonic, like the next two: the clock of the day may be set back; 0: it has not begun
+    started: float = 0.0
     ended: float = 0.0
     look_at: float = 0.0
+    reason: str = ""  # why it waits on a cluster
     record: RunRecord | None = None
     error: str = ""
     before: bool = False  # it had finished before this sweep began
@@ -143,6 +146,7 @@ class Sweep:
     queue: deque[int] = field(default_factory=deque)
     signals: list[int] = field(default_factory=list)  # that have come
     losses: int = 0
+    refused: bool = False  # a point, by a cluster that has others of this sweep
 
     def run(self) -> int:
         """Work until every point is finished or failed, or a signal comes; returns that signal."""
@@ -176,6 +180,11 @@ class Sweep:
             return False
         now = time.monotonic()
         for number, point in enumerate(self.points):
+            if point.state == "running" and not point.started and now >= point.look_at:
+                point.look_at = now + QUEUED_SECONDS
+                if finished_on_disk(point):
+                    self.executor.cancel(number)
+                    self.view.event(point, "finished by another process")
             if point.state == "elsewhere" and now >= point.look_at:
                 point.look_at = now + LOOK_SECONDS
                 if finished_on_disk(point):
@@ -184,22 +193,29 @@ class Sweep:
                     point.state = "waiting"
                     self.queue.append(number)
         running = sum(point.state == "running" for point in self.points)
-        while self.queue and running < self.executor.slots:
+        while self.queue and running < self.executor.slots and not self.signals:
             number = self.queue.popleft()
             point = self.points[number]
             if finished_on_disk(point):
                 self.view.event(point, "finished by another process")
                 continue
-            point.state, point.error = "running", ""
+            point.state, point.error, point.reason = "running", "", ""
+            point.started, point.look_at = 0.0, now + QUEUED_SECONDS
             self.executor.start(number, point.config, point.folder)
             running += 1
         return bool(self.queue)
 
     def _hear(self, point: Point, number: int, message: Message) -> None:
+        if point.state != "running":  # another process finished it meanwhile
+            return
         if message["kind"] == "started":
             point.started, self.losses = time.monotonic(), 0
             return
+        if message["kind"] == "pending":
+            self._pending(point, message)
+            return
         if message["kind"] == "progress":
+            point.started = point.started or time.monotonic()
             point.epoch, point.of, point.best = message["epoch"], message["of"], message["best"]
             return
         point.ended = time.monotonic()
@@ -215,6 +231,15 @@ class Sweep:
         elif state == "busy":
             point.state, point.look_at = "elsewhere", 0.0
             self.view.event(point, "another process is training it: waiting for that one")
+        elif state == "cut":
+            self._again(point, number)
+            self.view.event(point, f"{error or 'its job was cut'}; it goes on in another")
+        elif state == "refused":
+            point.state = "waiting"
+            self.queue.appendleft(number)
+            if not self.refused:
+                self.view.event(None, f"{error}; the others wait until one has ended")
+            self.refused = True
         elif state == "lost":
             self._again(point, number)
             self.losses += 1
@@ -222,6 +247,15 @@ class Sweep:
                 raise RuntimeError("the process that starts the points dies again and again")
         else:
             self._failed(point, number, error or "it was stopped from outside", message)
+
+    def _pending(self, point: Point, message: Message) -> None:
+        """The cluster has not begun with it, or has queued it again."""
+        if point.started:
+            self.view.event(point, f"job {message['job']} is queued again, as the same point")
+        point.started, point.reason = 0.0, message["reason"]
+        if "held" in point.reason.lower():
+            job = message["job"]
+            self.view.event(point, f"job {job} is held ({point.reason}): scontrol release {job}")
 
     def _failed(self, point: Point, number: int, error: str, message: Message) -> None:
         point.attempts += 1

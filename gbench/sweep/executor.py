@@ -26,6 +26,8 @@ class Executor(Protocol):
 
         A "started", then messages as point.py tells them; the last one of a point is always an
         "end". A process that died without one ends as "failed", or "lost" if it had not started.
+        A cluster says "pending" of a point that it has queued, or queued again, and ends one as
+        "cut" that is to be started again, and as "refused" one for which it has no room now.
         """
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from rich.console import Console
 from gbench.config import Config
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
+from gbench.quiet import silence
 from gbench.run import train
 from gbench.runfolder import Busy
 from gbench.sweep.fork_server import Message, Send
@@ -35,6 +36,7 @@ def run_point(config: Config, folder: Path, send: Send) -> Message:
 
 def told(work: Callable[[], object]) -> Message:
     """The message that says how the work ended."""
+    silence()  # a job on another machine has not done so
     try:
         with stoppable():
             work()

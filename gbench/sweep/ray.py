@@ -68,7 +68,7 @@ class Ray:
         task = self.ray.remote(max_calls=1, max_retries=0, **self.each)(_carry_out)
         return task.remote(work)
 
-    def ended(self, handle: ray.ObjectRef) -> Message | None:
+    def heard(self, handle: ray.ObjectRef) -> Message | None:
         """How the task ended; one that died, or whose machine did, has failed."""
         if not self.ray.wait([handle], timeout=0)[0]:
             return None
@@ -78,9 +78,10 @@ class Ray:
             return failed(f"its process or machine died: {type(error).__name__}")
         return message
 
-    def cancel(self, handle: ray.ObjectRef, at_once: bool) -> None:
-        """Interrupt or kill the task."""
-        self.ray.cancel(handle, force=at_once)
+    def cancel(self, handles: Sequence[ray.ObjectRef], at_once: bool) -> None:
+        """Interrupt or kill the tasks."""
+        for handle in handles:
+            self.ray.cancel(handle, force=at_once)
 
     def close(self) -> None:
         """Leave the cluster."""

@@ -6,18 +6,25 @@ there; how it ended is told by the cluster, whatever became of the machine.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from gbench.config import Config
+from gbench.errors import UserError
 from gbench.sweep.fork_server import Job, Message, carry_out
+
+FOLDER = ".letters"  # below the runs folder: what points say, in a folder for each command
+LOOK_SECONDS = 0.3  # between two looks at a point
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Posted:
         with suppress(OSError):  # a machine without this folder has no use for relative paths
             os.chdir(self.folder)
         sys.path[:] = [*dict.fromkeys([*sys.path, *self.python_path])]
-        with self.letters.open("a", encoding="utf-8") as file:
+        with self._opened() as file:
 
             def send(message: Message) -> None:
                 with suppress(OSError):
@@ -44,18 +51,24 @@ class Posted:
             send({"kind": "started", "pid": os.getpid()})
             return carry_out(self.job, send)
 
+    def _opened(self) -> IO[str]:
+        try:
+            return self.letters.open("a", encoding="utf-8")
+        except OSError:  # nobody listens any more: the command that asked for it was killed
+            return Path(os.devnull).open("a", encoding="utf-8")
+
 
 class Cluster(Protocol):
     """An engine that runs functions on other machines."""
 
     def submit(self, work: Posted) -> Any:
-        """Have the work done; returns what stands for it below."""
+        """Have the work done; returns what stands for it below. Raises UserError if it cannot."""
 
-    def ended(self, handle: Any) -> Message | None:
-        """The message that tells how it ended, None while it has not."""
+    def heard(self, handle: Any) -> Message | None:
+        """The message that tells how it ended, or that it waits; None if there is no news."""
 
-    def cancel(self, handle: Any, at_once: bool) -> None:
-        """Have it interrupted, or ended at once."""
+    def cancel(self, handles: Sequence[Any], at_once: bool) -> None:
+        """Have them interrupted, or ended at once."""
 
     def close(self) -> None:
         """Let the cluster go."""
@@ -78,52 +91,96 @@ class Remote:
     runs: str
     running: list[_Point] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.room, self.look_at = self.slots, 0.0
+        self.letters: Path | None = None
+        self.ends: list[tuple[int, Message]] = []  # to be told
+
     def start(self, key: int, config: Config, folder: Path) -> None:
-        """Hand the point to the cluster."""
+        """Hand the point to the cluster; one that it does not take beside others waits for them."""
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        letters = folder / f".letters-{secrets.token_hex(4)}"
+        if self.letters is None:
+            self.letters, self.lock = _letterbox(Path(config["runs_dir"]).absolute() / FOLDER)
+        letters = self.letters / f"{key}-{secrets.token_hex(4)}"
         job = Job(config, folder, 0, None, self.runs)
         work = Posted(job, letters, Path.cwd(), [*sys.path])
-        self.running.append(_Point(key, self.cluster.submit(work), letters))
+        try:
+            handle = self.cluster.submit(work)
+        except UserError as error:
+            if not self.running:
+                raise
+            self.slots = len(self.running)
+            self.ends.append((key, {"kind": "end", "state": "refused", "error": str(error)}))
+            return
+        self.running.append(_Point(key, handle, letters))
 
     def wait(self, seconds: float) -> list[tuple[int, Message]]:
         """What was heard of the points, after so long."""
         time.sleep(seconds)
-        heard: list[tuple[int, Message]] = []
+        heard, self.ends = self.ends, []
+        now = time.monotonic()
+        if now < self.look_at:
+            return heard
+        self.look_at = now + LOOK_SECONDS
         for point in [*self.running]:
-            end = self.cluster.ended(point.handle)
+            news = self.cluster.heard(point.handle)
             heard += [(point.key, message) for message in _read(point)]
-            if end is not None:
-                heard.append((point.key, end))
+            if news is not None:
+                heard.append((point.key, news))
+            if news is not None and news["kind"] == "end":
                 point.letters.unlink(missing_ok=True)
                 self.running.remove(point)
+                self.slots = self.room
         return heard
 
     def stop(self) -> None:
         """Have each point leave its checkpoint and end."""
-        for point in self.running:
-            self.cluster.cancel(point.handle, at_once=False)
+        self._cancel(self.running, at_once=False)
 
     def kill(self) -> None:
-        """End each point now."""
-        for point in self.running:
-            self.cluster.cancel(point.handle, at_once=True)
+        """End each point now, and hear no more of it: the cluster may not answer."""
+        self._cancel(self.running, at_once=True)
+        gone: Message = {"kind": "end", "state": "interrupted"}
+        self.ends += [(point.key, gone) for point in self.running]
+        self.running.clear()
 
     def cancel(self, key: int) -> None:
         """End this point now."""
-        for point in self.running:
-            if point.key == key:
-                self.cluster.cancel(point.handle, at_once=True)
+        self._cancel([point for point in self.running if point.key == key], at_once=True)
+
+    def _cancel(self, points: Sequence[_Point], at_once: bool) -> None:
+        if points:
+            self.cluster.cancel([point.handle for point in points], at_once)
 
     def close(self) -> None:
         """Let the cluster go."""
         self.cluster.close()
+        if self.letters is not None:
+            self.lock.close()
+            shutil.rmtree(self.letters, ignore_errors=True)
+            with suppress(OSError):  # another command's are there
+                self.letters.parent.rmdir()
 
 
 def failed(error: str) -> Message:
     """The end of a point that did not live to tell it."""
     return {"kind": "end", "state": "failed", "error": error, "again": True}
+
+
+def _letterbox(parent: Path) -> tuple[Path, IO[str]]:
+    """A folder for this command's letters, and its lock; those of killed commands are removed."""
+    name = secrets.token_hex(4)
+    folder = parent / f"new-{name}"
+    folder.mkdir(parents=True)
+    lock = (folder / "lock").open("w")
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for other in parent.glob("of-*/lock"):
+            with suppress(OSError), other.open() as theirs:
+                fcntl.flock(theirs, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                shutil.rmtree(other.parent, ignore_errors=True)
+    return folder.rename(parent / f"of-{name}"), lock
 
 
 def _read(point: _Point) -> list[Message]:

@@ -88,11 +88,11 @@ class View:
             self.live.update(self._table(), refresh=True)
 
     def _status(self) -> str:
-        counts = Counter(point.state for point in self.points)
+        counts = Counter("pending" if _pending(point) else point.state for point in self.points)
         words = {"elsewhere": "in another process", "waiting": "queued"}
         states = [
             f"{counts[state]} {words.get(state, state)}"
-            for state in ("running", "elsewhere", "failed", "waiting")
+            for state in ("running", "pending", "elsewhere", "failed", "waiting")
             if counts[state]
         ]
         first = f"{counts['finished']} of {len(self.points)} finished"
@@ -143,6 +143,8 @@ class View:
             spent = f"  {seconds_text(took)}" if took > 0 else "  before"
             test, valid = metric_text(metric, record.test), metric_text(metric, record.valid)
             return f"test {metric} {test}  valid {valid}{spent}"
+        if _pending(point):
+            return f"pending: {point.reason}"
         if point.state == "running":
             if not point.of:
                 return "starting"
@@ -153,6 +155,11 @@ class View:
         return {"waiting": "queued", "elsewhere": "in another process"}.get(
             point.state, point.state
         )
+
+
+def _pending(point: Point) -> bool:
+    """Whether a cluster has it in its queue."""
+    return point.state == "running" and not point.started and bool(point.reason)
 
 
 def _fraction(point: Point) -> float:

@@ -1,7 +1,11 @@
-"""Points as submitit's jobs, here in submitit's local executor: finished, failing, killed."""
+"""Points as submitit's jobs, here in submitit's local executor: finished, failing, killed.
+
+What Slurm itself does is in test_slurm_states.py, and in tests/companions with a real one.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,13 +13,13 @@ import pytest
 from rich.console import Console
 
 from gbench.config import Config
-from gbench.errors import UserError
 from gbench.results import record as records
-from gbench.sweep import engine, slurm
+from gbench.sweep import engine, slurm, slurm_queue
 from gbench.sweep.executor import make_executor
 from gbench.sweep.points import run_folder
 from gbench.sweep.remote import Remote
-from gbench.sweep.slurm import Slurm, make_submitter
+from gbench.sweep.slurm import Slurm
+from gbench.sweep.slurm_queue import Queue
 from gbench.sweep.words import Options
 
 from .conftest import record_of
@@ -51,6 +55,23 @@ def prepare(configs: Sequence[Config]) -> None:
         path.rename(folder / "prepared.json")
 
 
+class LocalQueue(Queue):
+    """Tells of processes of this machine as squeue would of jobs."""
+
+    def look(self) -> None:
+        self.as_of = time.monotonic()
+
+    def state(self, job_id: str, since: float) -> tuple[str, str]:
+        return ("FAILED" if process_state(job_id) == "Z" else "RUNNING"), ""
+
+
+def process_state(job_id: str) -> str:
+    try:
+        return Path(f"/proc/{job_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
 @pytest.fixture
 def local_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "work_of_jobs.py").write_text(WORK)
@@ -61,7 +82,11 @@ def local_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         executor.update_parameters(timeout_min=5)
         return executor
 
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(slurm, "make_submitter", submitter)
+    monkeypatch.setattr(slurm, "RESULT_SECONDS", 0.5)
+    monkeypatch.setattr(slurm, "Queue", LocalQueue)
+    monkeypatch.setattr(slurm_queue, "cause", lambda id, state: f"job {id} ended ({state})")
     monkeypatch.setattr(
         engine,
         "make_executor",
@@ -75,12 +100,17 @@ def test_jobs_that_finish_break_and_die(configs: Configs, local_jobs: None) -> N
     options = Options(executor="slurm", retries=1)
     outcomes = engine.run_all(points, options=options, console=Console(quiet=True))
     assert [o.state for o in outcomes] == ["finished", "failed", "finished", "failed"]
-    _, _, log = outcomes[1].error.partition("could not begin: see ")
+    said, _, log = outcomes[1].error.partition(": see ")
+    assert said.endswith("broke: ValueError: it broke")
     assert "ValueError: it broke" in Path(log).read_text()
+    assert "ValueError: it broke" in (outcomes[1].folder / "output.txt").read_text()
     assert outcomes[3].error == "mend it"
     assert [o.record.seed for o in outcomes if o.record] == [0, 2]
-    for outcome in outcomes:
-        assert [*outcome.folder.glob(".letters-*")] == []
+    # left are the logs of what failed: two attempts of seed 1, and seed 3
+    runs = run_folder(points[0]).parent
+    assert [*(runs / ".letters").glob("*")] == []
+    left = [path for path in (runs / ".slurm").glob("*") if path.name.isdecimal()]
+    assert len(left) == 3
 
 
 def test_what_a_killed_job_says_of_itself(configs: Configs, local_jobs: None) -> None:
@@ -95,24 +125,4 @@ def test_what_a_killed_job_says_of_itself(configs: Configs, local_jobs: None) ->
     assert [message["kind"] for _, message in heard] == ["started", "progress", "end"]
     end = heard[-1][1]
     assert (end["state"], end["again"]) == ("failed", True)
-    assert "ended without a result" in end["error"]
-
-
-def test_a_job_is_queued_again_with_all_that_it_was() -> None:
-    class Work:
-        def __call__(self) -> dict[str, str]:
-            return {"kind": "end", "state": "finished"}
-
-    again = slurm.Requeued(Work()).checkpoint()  # type: ignore[arg-type]
-    assert again.result() == {"kind": "end", "state": "finished"}
-
-
-def test_options_are_those_of_sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="there is no srun here"):
-        make_submitter(tmp_path, {})
-    monkeypatch.setattr(submitit.SlurmExecutor, "affinity", lambda executor: 1)
-    settings = {"partition": "gpu", "time": "90", "gpus_per_node": "1"}
-    parameters = make_submitter(tmp_path, settings).parameters
-    assert {**parameters, "partition": "gpu", "time": 90, "gpus_per_node": 1} == parameters
-    with pytest.raises(UserError, match=r"slurm\.partion=…: Unavailable parameter.*'partion'"):
-        make_submitter(tmp_path, {"partion": "gpu"})
+    assert "ended (FAILED): see " in end["error"]

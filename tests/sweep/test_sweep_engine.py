@@ -236,3 +236,60 @@ def test_a_finished_message_is_only_believed_with_its_record(
     outcomes, _ = pretend(configs(1), {0: [FINISHED]}, retries=0)
     assert states(outcomes) == ["failed"]
     assert outcomes[0].error == "it said that it had finished, and left no record"
+
+
+def test_a_point_whose_job_was_cut_goes_on_and_costs_no_attempt(
+    configs: Configs, pretend: Pretend
+) -> None:
+    cut = {"kind": "end", "state": "cut", "error": "job 1 was preempted"}
+    outcomes, executor = pretend(configs(1), {0: [cut] * 3}, retries=0)
+    assert executor.started == [0] * 4
+    assert states(outcomes) == ["finished"]
+
+
+def test_a_point_that_a_full_cluster_refuses_waits(configs: Configs, pretend: Pretend) -> None:
+    refused = {"kind": "end", "state": "refused", "error": "there is no room"}
+    printed = StringIO()
+    console = Console(file=printed, width=200)
+    outcomes, executor = pretend(configs(2), {1: [refused] * 2}, retries=0, console=console)
+    assert executor.started == [0, 1, 1, 1]
+    assert states(outcomes) == ["finished"] * 2
+    assert printed.getvalue().count("there is no room") == 1
+
+
+def test_a_point_that_another_process_finishes_while_it_waits_on_a_cluster_is_cancelled(
+    configs: Configs, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gbench.sweep import engine
+
+    from .conftest import Pretended
+
+    (config,) = configs(1)
+    cancelled: list[int] = []
+
+    def pending(self: Pretended, seconds: float) -> list[tuple[int, dict[str, Any]]]:
+        leave_record(config)
+        return [(0, {"kind": "pending", "reason": "Priority", "job": "7"})]
+
+    monkeypatch.setattr(Pretended, "wait", pending)
+    monkeypatch.setattr(Pretended, "cancel", lambda self, key: cancelled.append(key), raising=False)
+    monkeypatch.setattr(engine, "QUEUED_SECONDS", 0.0)
+    outcomes, _ = pretend([config])
+    assert (states(outcomes), cancelled) == (["finished"], [0])
+
+
+def test_no_point_is_started_after_a_signal(configs: Configs, pretend: Pretend) -> None:
+    """Submitting a hundred jobs takes a while, in which Ctrl-C is heard."""
+    from .conftest import Pretended
+
+    start = Pretended.start
+
+    def interrupted(self: Pretended, key: int, config: Config, folder: Path) -> None:
+        start(self, key, config, folder)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretended, "start", interrupted)
+        outcomes, executor = pretend(configs(9), slots=9)
+    assert executor.started == [0]
+    assert outcomes.exit_code == 130

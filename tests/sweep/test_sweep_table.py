@@ -145,3 +145,11 @@ def test_the_time_left_counts_what_this_sweep_did(
 )
 def test_points_are_called_by_what_tells_them_apart(words: list[str], names: list[str]) -> None:
     assert labels(compose_all(words)) == names
+
+
+def test_what_waits_on_a_cluster_is_shown_as_pending(points: list[Point]) -> None:
+    point = next(point for point in points if point.state == "running")
+    point.started, point.reason = 0.0, "Resources"
+    view = table.View(points, 4, terminal(40))
+    assert "1 pending" in view._status()
+    assert view._result(point) == "pending: Resources"

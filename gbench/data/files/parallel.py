@@ -13,10 +13,17 @@ Result = TypeVar("Result")
 
 
 def num_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The cores that this process may use: those it is bound to, and no more than its Slurm job's.
+
+    Slurm binds a job to its cores on some clusters only.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = bound or 1
+    if "SLURM_JOB_ID" in os.environ:
+        for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+            if os.environ.get(name, "").isdecimal():
+                return max(1, min(cores, int(os.environ[name])))
+    return cores
 
 
 def in_threads(work: Callable[[Piece], object], pieces: Sequence[Piece], title: str) -> None:
