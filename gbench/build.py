@@ -19,6 +19,7 @@ from gbench.data.load import Dataset, load
 from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.errors import UserError, unknown
+from gbench.fault import own_line
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
 from gbench.train.parts import Batching
@@ -83,17 +84,43 @@ def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
         for name, parameter in [*legal.items()][1:]:
             if parameter.default is parameter.empty and name not in hyperparameters:
                 raise UserError(f"model {settings['name']} needs model.{name}: its YAML has none")
-    model: nn.Module = target(spec, **hyperparameters)
+    model = target(spec, **hyperparameters)
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"model {settings['name']}: {settings['_target_']} returned {type(model).__name__}, "
+            "which is no torch.nn.Module"
+        )
+    _check_trainable(model, settings)
     return model
+
+
+def _check_trainable(model: nn.Module, settings: Mapping[str, Any]) -> None:
+    """Raise UserError without a parameter, or for a `forward` that does not take one batch."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"model {settings['name']}: {settings['_target_']} has nothing to train")
+    try:
+        inspect.signature(model.forward).bind(None)
+    except TypeError as error:
+        raise UserError(
+            f"model {settings['name']}: {settings['_target_']}.forward is called with one "
+            f"argument, the batch ({error}): def forward(self, batch)"
+        ) from error
 
 
 def locate(dotted: str) -> Any:
     """The class or function that a `_target_` names."""
     module_name, _, name = str(dotted).rpartition(".")
     try:
-        return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
+        if own_line(error):  # raised by a module of the user's own
+            raise
         raise UserError(
             f"_target_: {dotted} cannot be imported ({error}). "
             "A class of your own lies in the folder given by --config-dir, as file.Class"
         ) from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
+        raise unknown(f"class or function of {module.__file__}", name, public, "It is a _target_")
+    return found

@@ -18,6 +18,7 @@ def unknown(kind: str, given: str, available: Iterable[str], hint: str = "") -> 
     """
     names = sorted(available)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-    guess = f": did you mean '{near[0]}'?" if near else "."
-    listing = f" available: {', '.join(names)}" if names else ""
-    return UserError(f"unknown {kind} '{given}'{guess}{listing}{f'. {hint}' if hint else ''}")
+    said = [f"unknown {kind} '{given}'" + (f": did you mean '{near[0]}'?" if near else ".")]
+    if names:
+        said.append(f"available: {', '.join(names)}" + ("." if hint else ""))
+    return UserError(" ".join([*said, *([hint] if hint else [])]))

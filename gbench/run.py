@@ -42,7 +42,8 @@ def train(
     """
     started = datetime.now(UTC)
     settings = config["trainer"]
-    task = build_task(config)
+    with advised(folder):
+        task = build_task(config)
     card, limit = task.dataset.card, settings["limit_batches"]
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"

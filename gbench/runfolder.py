@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from gbench.errors import UserError, unknown
+from gbench.fault import fault_of, own_line, report_text
 
 CONFIG = "config.yaml"  # the resolved config
 RECORD = "record.json"  # written last: its presence means finished
@@ -59,10 +62,21 @@ def failure_noted(folder: Path) -> Iterator[None]:
     (folder / ERROR).unlink(missing_ok=True)
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         with suppress(OSError):  # a full disk, say, which the error itself tells
-            (folder / ERROR).write_text(f"{error or type(error).__name__}\n", encoding="utf-8")
+            (folder / ERROR).write_text(failure_text(error), encoding="utf-8")
         raise
+
+
+def failure_text(error: BaseException) -> str:
+    """What `error.txt` holds: a sentence, and of what nothing foresaw the traceback below it."""
+    if isinstance(error, UserError):
+        place = own_line(error)
+        return f"{error} ({place})\n" if place else f"{error}\n"
+    fault = fault_of(error)
+    if fault.is_own:
+        return f"{fault.sentence}\n\n{fault.details}"
+    return report_text(fault, shlex.join(["gbench", *sys.argv[1:]]))
 
 
 def in_training(folder: Path) -> bool:

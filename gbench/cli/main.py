@@ -1,7 +1,7 @@
 """The `gbench` command: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done, 1 a defect of gbench or a point of a sweep that failed, 2 something for the user
-to mend, 130 interrupted.
+Exit codes: 0 done, 1 an exception in the user's own code, a defect of gbench or a point of a sweep
+that failed, 2 something for the user to mend, 130 interrupted.
 Each verb is a module with SUMMARY, add_arguments(parser) and run(args); none of them imports torch
 or hydra before it must.
 """
@@ -36,6 +36,7 @@ from gbench.cli import (
     train,
 )
 from gbench.errors import UserError, unknown
+from gbench.fault import fault_of, keep, own_line
 from gbench.runfolder import helps_another_process
 
 VERBS = {
@@ -127,29 +128,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        return _say(str(error), 2)
+        place = own_line(error)
+        return _say(f"{error} ({place})" if place else str(error), 2)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+    except BrokenPipeError as error:
+        if own_line(error):
+            return _unexpected(error, words)
+        # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        if debug:
+    except (Exception, SystemExit) as error:
+        if debug or (isinstance(error, SystemExit) and not own_line(error)):
             raise
-        return _say(
-            f"this is a defect of gbench: {type(error).__name__}: {error}\n"
-            "Run the same command with --debug for the stack trace, and report it.",
-            1,
-        )
+        return _unexpected(error, words)
     finally:
         # Python's last collection would walk all that torch and Lightning made: 0.9 s of nothing.
         gc.freeze()
     return code
 
 
-def _say(message: str, code: int) -> int:
+def _unexpected(error: BaseException, words: list[str]) -> int:
+    """Tell an exception that nothing foresaw: see gbench/fault.py."""
+    fault = fault_of(error)
+    if fault.is_own:
+        return _say(fault.sentence, 1, fault.details)
+    if helps_another_process():
+        return 1
+    kept = keep(fault, words)
+    if kept is None:
+        return _say(
+            f"{fault.sentence}\nReport a defect of gbench with what is above.", 1, fault.details
+        )
+    advice = f"The stack trace is in {kept}: report a defect of gbench with that file."
+    return _say(f"{fault.sentence}\n{advice}", 1)
+
+
+def _say(message: str, code: int, details: str = "") -> int:
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     name = "\033[1;31mgbench:\033[0m" if colour else "gbench:"
-    if not helps_another_process():
-        print(f"{name} {message}", file=sys.stderr)
+    if details or not helps_another_process():  # a line of the user's own may fail in only one
+        print(f"{details}{name} {message}", file=sys.stderr)
     return code

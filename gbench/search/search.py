@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from gbench.config import Config
 from gbench.errors import UserError
+from gbench.runfolder import ERROR
 from gbench.search.space import Value
 from gbench.search.study import Study
 from gbench.search.view import View
@@ -154,6 +156,10 @@ class Search:
             running.again_at = 0.0
             return
         self.study.fail(running.trial, error)
+        if "text" in message:  # the trial's own folder goes
+            with suppress(OSError):
+                (self.study.folder / ERROR).write_text(message["text"], encoding="utf-8")
+            error = f"{error} (see {self.study.folder / ERROR})"
         self._over(running, f"failed: {error}")
 
     def _over(self, running: Running, note: str) -> None:

@@ -265,7 +265,7 @@ class Sweep:
             self._again(point, number)
             return
         point.state = "failed"
-        keep_failure(point, message.get("printed", ""))
+        keep_failure(point, message.get("text") or f"{error}\n", message.get("printed", ""))
         self.view.event(point)
 
     def _again(self, point: Point, number: int) -> None:
@@ -283,7 +283,7 @@ class Sweep:
             self.executor.stop()
 
 
-def keep_failure(point: Point, printed: str) -> None:
+def keep_failure(point: Point, reason: str, printed: str) -> None:
     """Leave in the folder why the point failed, and its config, if it did not get so far."""
     with suppress(OSError):  # a full disk or a read-only folder: the table tells it at least
         if not (point.folder / CONFIG).exists():
@@ -291,7 +291,7 @@ def keep_failure(point: Point, printed: str) -> None:
             with written_whole(point.folder / CONFIG) as file:
                 file.write(text.encode())
         with written_whole(point.folder / ERROR) as file:
-            file.write(f"{point.error}\n".encode())
+            file.write(reason.encode(errors="backslashreplace"))
         if printed:
             with written_whole(point.folder / OUTPUT) as file:
                 file.write(f"{printed}\n".encode())

@@ -3,7 +3,8 @@
 A message is a plain dict with `kind`: "progress", or once, as the last one, "end" with `state`:
 
 * finished: the record is in the folder
-* failed: with `error`, and `again`, whether trying it again may help (it cannot for a UserError)
+* failed: with `error`, with `text`, which says more where nothing foresaw it, and with `again`,
+  whether trying it again may help (it cannot for a UserError)
 * interrupted: told to stop; a checkpoint is there to go on from
 * busy: another process is training in this folder
 """
@@ -20,9 +21,10 @@ from rich.console import Console
 from gbench.config import Config
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
+from gbench.fault import fault_of
 from gbench.quiet import silence
 from gbench.run import train
-from gbench.runfolder import Busy
+from gbench.runfolder import Busy, failure_text
 from gbench.sweep.fork_server import Message, Send
 from gbench.train.interrupt import Interrupted, stoppable
 from gbench.train.progress import LINE_SECONDS, REFRESH_SECONDS, Display
@@ -45,11 +47,13 @@ def told(work: Callable[[], object]) -> Message:
     except Busy as busy:
         return {"kind": "end", "state": "busy", "error": str(busy)}
     except UserError as error:
-        return {"kind": "end", "state": "failed", "error": str(error), "again": False}
-    except Exception as error:
+        sentence = failure_text(error)[:-1]
+        return {"kind": "end", "state": "failed", "error": sentence, "again": False}
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
-        sentence = f"{type(error).__name__}: {error}"
-        return {"kind": "end", "state": "failed", "error": sentence, "again": True}
+        sentence, text = fault_of(error).sentence, failure_text(error)
+        end = {"kind": "end", "state": "failed", "error": sentence, "again": True}
+        return {**end, "text": text}
     return {"kind": "end", "state": "finished"}
 
 

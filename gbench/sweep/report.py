@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbench.results import leaderboard, terminal
+from gbench.runfolder import ERROR
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,7 @@ def report(outcomes: Outcomes, console: Console, as_json: bool) -> None:
             console.print(f"  {outcome.folder}: {outcome.error}", markup=False, soft_wrap=True)
         if len(failed) > SHOWN_FAILURES:
             console.print(f"  … and {len(failed) - SHOWN_FAILURES} more")
+        console.print(f"  {ERROR} in a point's folder tells more.")
     unfinished = len(outcomes) - len(records)
     if outcomes.stopped_by:
         text = f"Stopped with {unfinished} of {len(outcomes)} left. The same command goes on."

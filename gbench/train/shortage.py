@@ -26,7 +26,12 @@ def advised(folder: Path) -> Iterator[None]:
             f"out of memory on the GPU ({str(error).splitlines()[0]}): try a smaller "
             "optim.batch_size or model.hidden_dim, or trainer.precision=bf16-mixed"
         ) from error
-    except (OSError, RuntimeError) as error:
+    except (MemoryError, OSError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch's words
+            raise UserError(
+                f"out of memory ({str(error).strip().splitlines()[-1] or 'no more words'}): try a "
+                "smaller optim.batch_size or model.hidden_dim"
+            ) from error
         number = _disk_error(error)
         if number is None:
             raise

@@ -116,8 +116,8 @@ def test_a_death_costs_only_its_own_point(outcomes: dict[str, Outcome]) -> None:
         ("sigkill", "its process was ended by SIGKILL: was the memory full?"),
         ("segfault", "its process was ended by SIGSEGV"),
         ("exit", "its process ended with exit code 7"),
-        ("raise", "ValueError: sprung"),
-        ("user", "mend this"),
+        ("raise", "traps.py, line 25, in __init__: ValueError: sprung"),
+        ("user", "mend this (traps.py, line 27, in __init__)"),
     ],
 )
 def test_an_accident_is_kept_with_its_error(
@@ -125,7 +125,9 @@ def test_an_accident_is_kept_with_its_error(
 ) -> None:
     outcome = outcomes[trap]
     assert outcome.error == error
-    assert (outcome.folder / "error.txt").read_text() == f"{error}\n"
+    kept = (outcome.folder / "error.txt").read_text()
+    assert kept.splitlines()[0] == error
+    assert ("Traceback" in kept) == (trap == "raise")
 
 
 def test_the_stack_of_a_crash_is_kept(outcomes: dict[str, Outcome]) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -86,6 +87,13 @@ def test_a_gpu_that_is_full_is_told_with_what_needs_less(tmp_path: Path) -> None
     message = r"out of memory on the GPU \(tried 2 GiB\): try a smaller"
     with pytest.raises(UserError, match=message), advised(tmp_path):
         raise torch.OutOfMemoryError("tried 2 GiB\nand a page of advice")
+
+
+def test_memory_that_is_full_is_told_with_what_needs_less(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="out of memory .*: try a smaller"), advised(tmp_path):
+        torch.empty(1 << 62, dtype=torch.uint8)
+    with pytest.raises(UserError, match="out of memory .*: try a smaller"), advised(tmp_path):
+        np.empty(1 << 62, dtype=np.uint8)
 
 
 def test_other_errors_pass() -> None:
