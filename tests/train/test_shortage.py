@@ -90,9 +90,9 @@ def test_a_gpu_that_is_full_is_told_with_what_needs_less(tmp_path: Path) -> None
 
 
 def test_memory_that_is_full_is_told_with_what_needs_less(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="out of memory .*: try a smaller"), advised(tmp_path):
+    with pytest.raises(UserError, match=r"out of memory .*: try a smaller"), advised(tmp_path):
         torch.empty(1 << 62, dtype=torch.uint8)
-    with pytest.raises(UserError, match="out of memory .*: try a smaller"), advised(tmp_path):
+    with pytest.raises(UserError, match=r"out of memory .*: try a smaller"), advised(tmp_path):
         np.empty(1 << 62, dtype=np.uint8)
 
 
