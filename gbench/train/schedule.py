@@ -19,7 +19,9 @@ class Schedule:
     """The rate lr · factor^n, where n is one of three counts.
 
     constant: 0.
-    step: how many times `every` epochs are over, as torch's StepLR, stepped after each epoch.
+    step: how many times `every` epochs are over, as torch's StepLR, stepped after each epoch. GIN's
+    authors step before each, which is the same in the versions that they name (0.4.1 and 1.0.0):
+    there the first step counts none; since 1.1 the rate would fall one epoch sooner.
     plateau: how many times the validation loss had not fallen for more than `patience` epochs, as
     torch's ReduceLROnPlateau counts. A rate below `min_lr` ends the run.
     """
