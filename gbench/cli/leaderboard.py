@@ -10,10 +10,11 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from gbench.choices import choices, read_yaml
 from gbench.errors import UserError, unknown
 from gbench.folders import written_whole
 from gbench.results import export, latex, leaderboard, markdown, store, terminal, wandb_source
@@ -137,12 +138,14 @@ def _tables(filters: dict[str, list[str]], runs_dirs: list[str]) -> tuple[list[T
     if "data" in filters:
         trained = {name for record in records for name in _names(record, "data")}
         alone = [paper for paper in papers if paper.data not in trained]
-        for name in sorted({paper.data for paper in alone}):
+        printed = {paper.data for paper in alone}
+        for name in sorted(printed | ({*filters["data"]} - trained)):
             ours = [p.experiment for p in alone if p.data == name and p.experiment]
-            choice = f"experiment={ours[0]}" if ours else f"data={name}"
+            choice = f"experiment={ours[0]}" if ours else _choice_of(name)
             notes.append(
-                f"no finished run on {name} in {', '.join(runs_dirs) or DEFAULT_RUNS_DIR}, only "
-                f"published results: `gbench train {choice}` makes one"
+                f"no finished run on {name} in {', '.join(runs_dirs) or DEFAULT_RUNS_DIR}, "
+                f"{'only published results' if name in printed else 'and no published result yet'}"
+                f": `gbench train {choice}` makes one"
             )
         tables += leaderboard.published_tables(alone)
     return tables, notes
@@ -201,8 +204,16 @@ def _only(
     found = {name for record in kept for name in _names(record, key)}
     for name in names:
         if name not in found and not any(_is(paper, key, name) for paper in quoted):
+            known = _is_known(key, name)
+            if (known and key == "data") or not (records or papers):
+                continue  # a note says that there is nothing yet
             available = {getattr(record, key) for record in records}
             available |= set() if records else {getattr(paper, key) for paper in papers}
+            if known:
+                raise UserError(
+                    f"no finished run here and no published result of the {_FILTERS[key]} "
+                    f"'{name}', available: {', '.join(sorted(available))}."
+                )
             raise unknown(
                 _FILTERS[key],
                 name,
@@ -210,6 +221,24 @@ def _only(
                 "Only what has finished runs here or published results counts",
             )
     return kept, quoted
+
+
+def _is_known(key: str, name: str) -> bool:
+    """Whether it is a packaged dataset or model, whatever has been run on it."""
+    if key not in ("data", "model"):
+        return False
+    return name in choices(key) or (key == "data" and name in _members())
+
+
+def _members() -> Mapping[str, object]:
+    """The datasets of the TU collection, which share one file."""
+    members: Mapping[str, object] = read_yaml(choices("data")["tu"])["names"]
+    return members
+
+
+def _choice_of(data: str) -> str:
+    is_member = data not in choices("data") and data in _members()
+    return f"data=tu data.name={data}" if is_member else f"data={data}"
 
 
 def _names(record: RunRecord, key: str) -> set[str]:

@@ -98,24 +98,17 @@ def rows(records: Iterable[RunRecord], published: Sequence[Published] | None = N
         selections.setdefault((record.data, record.split, record.metric), set()).add(
             record.selection
         )
+    papers = _by_protocol(published)
     tables = []
     for (data, split, selection, _, metric, _), group in sorted(protocols.items()):
         others = selections[data, split, metric] - {selection}
-        beside = [
-            row
-            for row in published
-            if (row.data, row.split, row.metric) == (data, split, metric)
-            and row.selection not in others
-        ]
-        tables.append(_table(group, beside))
+        beside = papers.get((data, split, metric), [])
+        tables.append(_table(group, [row for row in beside if row.selection not in others]))
     return tables
 
 
 def published_tables(published: Iterable[Published]) -> list[Table]:
     """Tables of published results alone, for who has no runs there yet."""
-    groups: dict[tuple[str, str, str], list[Published]] = {}
-    for row in published:
-        groups.setdefault((row.data, row.split, row.metric), []).append(row)
     return [
         Table(
             data=data,
@@ -129,8 +122,15 @@ def published_tables(published: Iterable[Published]) -> list[Table]:
             published=_best_first(group),
             repeated=0,
         )
-        for (data, split, metric), group in sorted(groups.items())
+        for (data, split, metric), group in sorted(_by_protocol(published).items())
     ]
+
+
+def _by_protocol(published: Iterable[Published]) -> dict[tuple[str, str, str], list[Published]]:
+    groups: dict[tuple[str, str, str], list[Published]] = {}
+    for row in published:
+        groups.setdefault((row.data, row.split, row.metric), []).append(row)
+    return groups
 
 
 def _table(records: list[RunRecord], published: list[Published]) -> Table:

@@ -12,6 +12,7 @@ import csv
 import math
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -64,7 +65,7 @@ class Published:
 def published_rows() -> tuple[Published, ...]:
     """All rows of the file, in its order."""
     with FILE.open(encoding="utf-8", newline="") as file:
-        return tuple(map(_row, csv.DictReader(file)))
+        return tuple(_row(*cells) for cells in islice(csv.reader(file), 1, None))
 
 
 def published_by(experiment: str) -> Published | None:
@@ -74,24 +75,40 @@ def published_by(experiment: str) -> Published | None:
     return next((row for row in published_rows() if row.experiment == experiment), None)
 
 
-def _row(cells: dict[str, str]) -> Published:
-    valid = cells["valid_mean"]
+def _row(
+    model: str,
+    data: str,
+    split: str,
+    metric: str,
+    mean: str,
+    std: str,
+    deviation: str,
+    n: str,
+    valid_mean: str,
+    valid_std: str,
+    num_parameters: str,
+    selection: str,
+    source: str,
+    note: str,
+    experiment: str,
+) -> Published:
+    """A line of the file, by the heads of its columns."""
     return Published(
-        model=cells["model"],
-        data=cells["data"],
-        split=cells["split"],
-        metric=cells["metric"],
-        mean=float(cells["mean"]),
-        std=_number(cells["std"]),
-        is_population=cells["deviation"] == "population",
-        n=int(cells["n"]) if cells["n"] else None,
-        valid=Spread(float(valid), _number(cells["valid_std"])) if valid else None,
-        num_parameters=int(cells["num_parameters"]) if cells["num_parameters"] else None,
-        selection=cells["selection"],
-        source=cells["source"],
-        note=cells["note"],
-        experiment=cells["experiment"],
-        resolution=10.0 ** -len(cells["mean"].partition(".")[2]),
+        model=model,
+        data=data,
+        split=split,
+        metric=metric,
+        mean=float(mean),
+        std=_number(std),
+        is_population=deviation == "population",
+        n=int(n) if n else None,
+        valid=Spread(float(valid_mean), _number(valid_std)) if valid_mean else None,
+        num_parameters=int(num_parameters) if num_parameters else None,
+        selection=selection,
+        source=source,
+        note=note,
+        experiment=experiment,
+        resolution=10.0 ** -len(mean.partition(".")[2]),
     )
 
 

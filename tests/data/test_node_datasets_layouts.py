@@ -256,6 +256,10 @@ def test_wikics(tmp_path: Path) -> None:
     assert_same_folds(folds, [theirs[mask] for mask in MASKS])
     folds = [read("wikics", tmp_path, fold, "20-splits-stopping") for fold in range(20)]
     assert_same_folds(folds, [theirs.train_mask, theirs.stopping_mask, theirs.test_mask])
+    both = "20-splits-validation-and-stopping"
+    folds = [read("wikics", tmp_path, fold, both) for fold in range(20)]
+    valid = theirs.val_mask | theirs.stopping_mask
+    assert_same_folds(folds, [theirs.train_mask, valid, theirs.test_mask])
 
 
 @pytest.mark.parametrize("name", ["cora", "texas", "photo", "wikics"])

@@ -55,7 +55,7 @@ def test_filters_choose_tables_and_rows(runs, capsys):
 def test_a_filter_that_matches_nothing_lists_what_there_is(runs):
     with pytest.raises(UserError, match=r"dataset 'corra': did you mean 'cora'\? .*: cora, texas"):
         leaderboard.run(parse("data=corra"))
-    with pytest.raises(UserError, match=r"model 'sgc'.*available: gcn\."):
+    with pytest.raises(UserError, match=r"of the model 'sgc', available: gcn\."):
         leaderboard.run(parse("data=texas", "model=sgc"))
     with pytest.raises(UserError, match=r"split 'publik': did you mean 'public'\?"):
         leaderboard.run(parse("split=publik"))
@@ -63,6 +63,32 @@ def test_a_filter_that_matches_nothing_lists_what_there_is(runs):
         leaderboard.run(parse("dat=cora"))
     with pytest.raises(UserError, match="'data=' names nothing: type data=NAME"):
         leaderboard.run(parse("data="))
+
+
+@pytest.mark.parametrize(
+    ("words", "choice"),
+    [
+        (["data=csl"], "csl"),
+        (["data=csl", "model=gin"], "csl"),
+        (["data=NCI109"], "tu data.name=NCI109"),
+    ],
+)
+def test_a_dataset_without_any_row_is_known(runs, capsys, words, choice):
+    assert leaderboard.run(parse(*words)) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    name = words[0].removeprefix("data=")
+    assert f"no finished run on {name} in runs, and no published result yet" in said.err
+    assert f"`gbench train data={choice}` makes one" in said.err
+
+
+@pytest.mark.parametrize("data", ["ogbl-ddi", "ogbl-collab"])
+def test_the_link_datasets_have_published_rows(runs, capsys, data):
+    assert leaderboard.run(parse(f"data={data}")) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{data}: hits@")
+    assert "GCN [" in said.out
+    assert f"`gbench train experiment=gcn-{data}`" in said.err
 
 
 def test_a_folder_with_an_equals_sign_is_a_folder(runs, capsys):

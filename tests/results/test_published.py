@@ -1,11 +1,14 @@
 import csv
+import inspect
+import re
+import statistics
 from collections import Counter
 from typing import get_args
 
 import pytest
 
 from gbench.choices import choices, read_yaml, stated
-from gbench.results.published import FILE, published_by, published_rows
+from gbench.results.published import FILE, _row, published_by, published_rows
 from gbench.results.record import Selection
 
 CARDS = {name: read_yaml(path) for name, path in choices("data").items()}
@@ -26,6 +29,44 @@ def test_every_row_stands_on_a_split_and_a_metric_that_gbench_has():
         assert (row.metric, row.direction) == (facts["metric"], facts["direction"]), row
         assert row.selection in ("", *get_args(Selection)), row
         assert row.source, row
+
+
+def test_the_file_has_the_columns_that_are_read():
+    with FILE.open(encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == [*inspect.signature(_row).parameters]
+
+
+def test_every_number_of_runs_is_stated_or_said_to_be_missing():
+    for row in published_rows():
+        assert (row.n is None) is ("number of runs not stated" in row.note), row
+        assert (row.n == 1) is ("one run" in row.note), row
+        assert row.selection or row.n is None or "Luo et al. (tuned" not in row.source, row
+
+
+def test_a_population_deviation_is_compared_as_a_sample_deviation(make_published):
+    nsd = [row for row in published_rows() if row.is_population]
+    assert {row.source for row in nsd} == {"Bodnar et al. (NSD), NeurIPS 2022, Table 1"}
+    assert {row.model for row in nsd} == {"Diag-NSD", "O(d)-NSD", "Gen-NSD"}
+    values = [0.8, 0.84, 0.83, 0.85]
+    row = make_published(std=statistics.pstdev(values), is_population=True, n=4)
+    assert row.sample_std == pytest.approx(statistics.stdev(values), rel=1e-12)
+    assert make_published(std=0.01).sample_std == 0.01
+    assert make_published(std=None, is_population=True).sample_std is None
+
+
+def test_no_result_stands_twice_in_a_table():
+    """A model may have two figures by two sources or sizes, one source prints each once."""
+    times = Counter(
+        (row.model, row.data, row.split, row.mean, row.std, row.num_parameters)
+        for row in published_rows()
+        if row.std
+    )
+    assert [key for key, count in times.items() if count > 1] == []
+
+
+def test_what_was_run_on_other_inputs_stays_out():
+    for row in published_rows():
+        assert not re.search(r"val(idation edges)? as input|external data|pre-trained", str(row))
 
 
 def test_figures_are_fractions_as_in_records():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gbench.data.loaders.edges import both_directions
@@ -12,7 +13,11 @@ from gbench.data.loaders.splits import of_masks
 from gbench.data.source import Graph, Source
 from gbench.errors import unknown
 
-VALIDATION = {"20-splits": "val_masks", "20-splits-stopping": "stopping_masks"}
+VALIDATION = {
+    "20-splits": ("val_masks",),
+    "20-splits-stopping": ("stopping_masks",),
+    "20-splits-validation-and-stopping": ("val_masks", "stopping_masks"),
+}
 
 
 def load(raw: Path, split: str) -> Source:
@@ -20,8 +25,9 @@ def load(raw: Path, split: str) -> Source:
 
     The authors set two parts aside: one to stop training on, one to choose hyperparameters on.
     Under `20-splits` the latter is the validation set, as in most papers since; under
-    `20-splits-stopping` the former, on which the authors choose the weights that they test. Raises
-    UserError for another split.
+    `20-splits-stopping` the former, on which the authors choose the weights that they test; under
+    `20-splits-validation-and-stopping` both, as in the code of Luo et al. Raises UserError for
+    another split.
     """
     if split not in VALIDATION:
         raise unknown("split", split, VALIDATION)
@@ -33,8 +39,10 @@ def load(raw: Path, split: str) -> Source:
     edge_index = torch.tensor([sources, [target for targets in links for target in targets]])
 
     splits = [
-        of_masks(*parts, data["test_mask"])
-        for parts in zip(data["train_masks"], data[VALIDATION[split]], strict=True)
+        of_masks(train, np.any(valid, axis=0), data["test_mask"])
+        for train, *valid in zip(
+            data["train_masks"], *(data[masks] for masks in VALIDATION[split]), strict=True
+        )
     ]
     graph = Graph(x, both_directions(edge_index, len(y)), y)
     return Source([graph], splits, num_outputs=int(y.max()) + 1)
