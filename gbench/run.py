@@ -45,6 +45,8 @@ def train(
     with advised(folder):
         task = build_task(config)
     card, limit = task.dataset.card, settings["limit_batches"]
+    for note in task.dataset.notes:
+        console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"
     display = display or Display(console, title, card, settings["max_epochs"])

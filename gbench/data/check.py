@@ -11,6 +11,8 @@ from gbench.data.source import Graph, Source, Split
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 def check_source(card: DataCard, source: Source) -> None:
     """Raise UserError at the first graph, label or split that does not fit the card."""
@@ -57,8 +59,15 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     nodes, edges = x.size(0), edge_index.size(-1)
     if x.dim() != 2 or x.size(1) != source.graphs[0].x.size(1):
         return f"x has shape {tuple(x.shape)}, expected (nodes, features), the same in all graphs"
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
-        return f"edge_index has shape {tuple(edge_index.shape)}, expected (2, edges) of integers"
+    if not nodes:
+        return "it has no nodes"
+    if edge_index.dtype not in INTEGERS:
+        return (
+            f"edge_index holds {str(edge_index.dtype).removeprefix('torch.')}, not integers: "
+            "without edges it is torch.empty(2, 0, dtype=torch.long)"
+        )
+    if edge_index.dim() != 2 or edge_index.size(0) != 2:
+        return f"edge_index has shape {tuple(edge_index.shape)}, expected (2, edges)"
     if edges and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < nodes):
         return f"edge_index names nodes outside 0..{nodes - 1}"
     if (source.edge_categories is None) != (edge_attr is None):
@@ -66,7 +75,7 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     if source.node_categories is None:
         if not x.is_floating_point():
             return "x holds integers: give node_categories, or make x float"
-        if not bool(torch.isfinite(x).all()):
+        if not bool(torch.isfinite(x.float()).all()):  # as it is packed
             return "x has values that are not finite"
     elif not _fits(x, source.node_categories):
         return f"x is outside the categories {source.node_categories}"

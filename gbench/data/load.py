@@ -6,13 +6,14 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from gbench.data import told
 from gbench.data.check import check_source, check_statistics
 from gbench.data.files import cache, raw
 from gbench.data.files.checked import read_checked, write_checked
@@ -35,6 +36,8 @@ class Dataset:
     split: Split  # of card.fold
     fingerprint: str  # sha256 of all packed tensors and of the splits of all folds
     statistics: dict[str, int]  # as loaded
+    told: dict[str, str] = field(default_factory=dict)  # of its labels and files, by subject
+    notes: tuple[str, ...] = ()  # what a user must know before training
     random_signs: bool = False  # of store.pe in training: see gbench/data/encodings/encode.py
     patcher: Patcher | None = None  # of a model that reads batch.patches
 
@@ -73,6 +76,8 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
         Split(*parts),
         prepared["fingerprint"],
         prepared["statistics"],
+        prepared["told"],
+        tuple(prepared["notes"]),
     )
 
 
@@ -114,11 +119,13 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "split_sizes": sizes,
         "statistics": statistics,
         "fingerprint": _fingerprint(tensors, splits, sizes),
+        "told": told.rows(card, source, store.y),
+        "notes": told.notes(card, source, store.y),
         "raw": state,
     }
     with cache.writing(path.parent):
         write_checked(path, prepared)
-        cache.describe(path, _what(card))
+        cache.describe(path, _what(card), told=prepared["told"], notes=prepared["notes"])
     return prepared
 
 
@@ -135,7 +142,8 @@ def _source(card: DataCard, folder: Path) -> Source:
     try:
         return function(folder, **options)
     except Exception as error:  # a damaged file raises whatever its bytes happen to say
-        if isinstance(error, UserError) or not (card.folder and module.startswith("gbench.")):
+        is_ours = card.folder and module.startswith("gbench.")
+        if isinstance(error, UserError) or not is_ours or not card.download[0]["url"]:
             raise  # a user's own loader may have a fault, which only its traceback tells
         raise UserError(
             f"the raw files of '{card.name}' in {folder} are damaged "

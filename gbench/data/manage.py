@@ -41,7 +41,7 @@ def _card(name: str, path: Path, stated: dict[str, Any], split: str = "") -> Dat
 
 
 def _is_path(name: str) -> bool:
-    return os.sep in name or name.endswith(".pt")
+    return os.sep in name or name.endswith(".pt") or name in (".", "..")
 
 
 def _yaml_of(name: str, config_dirs: Sequence[Path]) -> Path:
@@ -67,7 +67,11 @@ def get(
         dataset = load(card, data_dir, cache_dir, source)
         sizes = ", ".join(f"{value:,} {key[4:]}" for key, value in dataset.statistics.items())
         path = cache.path_of(card, cache_dir)
-        yield f"{card.name} is ready: {sizes} ({_size(path.stat().st_size)} in {path.parent})"
+        place = f"{_size(path.stat().st_size)} in {path.parent}"
+        facts = _aligned({f"  {key}": text for key, text in dataset.told.items()})
+        notes = [f"  note: {note}" for note in dataset.notes]
+        protocol = f"{card.name}: {card.task} by {card.metric}, split {card.split}"
+        yield "\n".join([protocol, *facts, *notes, f"{card.name} is ready: {sizes} ({place})"])
 
 
 def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
@@ -94,8 +98,25 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         "cached": f"{_size(_cached(card.name, cache_dir))} in "
         f"{cache.folder_of(card.name, cache_dir)}",
     }
-    width = max(map(len, rows))
-    return "\n".join(f"{key:{width}}  {value}" for key, value in rows.items())
+    if any(not part["url"] for part in card.download):  # of one's own, which is soon prepared
+        from gbench.data.load import load
+
+        load(card, data_dir, cache_dir)
+    said = cache.described(cache.path_of(card, cache_dir)) if _is_ready(card, cache_dir) else {}
+    notes = {f"note {i + 1}": text for i, text in enumerate(said.get("notes", ()))}
+    return "\n".join(_aligned({**rows, **said.get("told", {}), **notes}))
+
+
+def _aligned(rows: Mapping[str, str]) -> list[str]:
+    width = max(map(len, rows), default=0)
+    return [f"{key:{width}}  {value}" for key, value in rows.items()]
+
+
+def _is_ready(card: DataCard, cache_dir: Path) -> bool:
+    try:
+        return cache.path_of(card, cache_dir).exists()
+    except UserError:  # its loader cannot be imported
+        return False
 
 
 class Row(NamedTuple):

@@ -4,20 +4,31 @@ nodes.csv     id, label, graph (where there are several); every other column is 
 edges.csv     source, target: ids of nodes; every other column is a category (word or whole number)
 graphs.csv    id, label: if it is there, graphs are predicted, and the labels of nodes are not
 splits.csv    id, part (train, valid or test), fold (0, 1, ...; may be left out)
-dataset.yaml  task (classification, multi-label, regression), metric, directed, source, licence,
-              citation; any of them may be left out
+dataset.yaml  task (classification, multi-label, regression), metric, unlabelled, directed, source,
+              licence, citation; any of them may be left out
 
-The first line of a CSV file names its columns. Several labels are columns label_NAME; an empty one
-is unknown. If dataset.yaml does not say the task, the labels do: words and whole numbers are
-classes, other numbers are to be regressed, and several columns of nothing but 0 and 1 are tasks of
-their own (multi-label). The metric is accuracy, rocauc (or ap) and mae (or rmse). Edges count in
-both directions, and repeated ones once; with `directed: true` as they stand. Without features every
-node has a 1. Without splits.csv there are ten random splits into 60, 20 and 20 %.
+The first line of a CSV file names its columns. Several labels are columns label_NAME. If
+dataset.yaml does not say the task, the labels do: words and whole numbers are classes, other
+numbers are to be regressed, and several columns of nothing but 0 and 1 are tasks of their own
+(multi-label). The metric is accuracy, rocauc (or ap) and mae (or rmse). Edges count in both
+directions, and repeated ones once; with `directed: true` as they stand. Without features every node
+has a 1. A column without a name, as pandas and R write their row numbers, is left out.
+
+The classes are the labels that occur (words, years, -1 and 1, codes), in increasing order. A label
+is unknown where the place is empty, NaN, NA or <NA>; `unlabelled: -1` (or a list) states another
+mark instead, and without it -1 is a class. Of several targets each may be missing by itself: loss
+and metric leave it out. Infinite targets are refused.
+
+Without splits.csv there are ten random splits into 60, 20 and 20 %: draws, not the folds of a
+cross-validation. If it names no validation part, a fifth of the training part is drawn for it.
 
 A saved PyG dataset (.pt, a Data, a list of them, or what InMemoryDataset saves) in the folder, or
-named by data.path=FILE.pt, takes the place of the first three files; its masks are splits.
+named by data.path=FILE.pt, takes the place of the first three files; its masks are splits. Its
+labels are classes if they are whole numbers in one column or words; columns of floats that are 0, 1
+or NaN are tasks of their own (multi-label); other floats are to be regressed.
 
-Results stand under the folder's name and a hash of its files, so that no two contents mix.
+`gbench data get FOLDER` tells the classes, what each column became, and what is not used. Results
+stand under the folder's name and a hash of its files, so that no two contents mix.
 """
 
 from __future__ import annotations
@@ -48,9 +59,10 @@ TASKS = {  # each with the loss of its metrics; the first metric is the usual on
 }
 LOWER_IS_BETTER = ("mae", "rmse")
 ABOUT = "dataset.yaml"
-SAID = ("task", "metric", "directed", "source", "licence", "citation")
+SAID = ("task", "metric", "unlabelled", "directed", "source", "licence", "citation")
+WORDS = ("id", "label", "graph", "source", "target", "part", "fold")  # read as they are written
+TEXTS = ("source", "licence", "citation")
 FOLDS_DRAWN = 10
-MOST_CLASSES = 100  # of whole numbers that nobody called classes
 
 
 class Description(NamedTuple):
@@ -59,8 +71,14 @@ class Description(NamedTuple):
     level: Level
     task: str
     metric: str
-    num_folds: int  # that splits.csv lists; 0: there is none
+    num_folds: int  # that splits.csv or masks list; 0: there is none
     said: Mapping[str, Any]
+
+    @property
+    def markers(self) -> list[Any] | None:
+        """What is unlabelled beside an empty place and NaN; None: the usual spellings."""
+        marks = self.said.get("unlabelled")
+        return None if marks is None else marks if isinstance(marks, list) else [marks]
 
 
 class Items(NamedTuple):
@@ -70,6 +88,9 @@ class Items(NamedTuple):
     y: Tensor
     is_known: np.ndarray
     num_outputs: int
+    classes: Sequence[str] = ()  # or targets, by name
+    marks: Sequence[str] = ()  # what was taken for unlabelled
+    notes: Sequence[str] = ()
 
 
 def facts_of(path: Path) -> dict[str, Any]:
@@ -102,7 +123,7 @@ def facts_of(path: Path) -> dict[str, Any]:
         "folder": str(folder),
         "download": [{"url": "", "files": files}],
         **({"saved": saved} if saved else {}),
-        **{key: str(about.said[key]) for key in SAID[3:] if key in about.said},
+        **{key: str(about.said[key]) for key in TEXTS if key in about.said},
     }
 
 
@@ -114,13 +135,13 @@ def described(folder: Path, saved: str) -> Description:
 
         if "directed" in said:
             raise UserError(f"{folder / ABOUT}: directed: the edges in {saved} stay as they are")
-        level, guess, num_folds = kind_of(folder / saved)
+        level, guess, num_folds = kind_of(folder / saved, Description("node", "", "", 0, said))
     else:
         level = "graph" if (folder / "graphs.csv").is_file() else "node"
         guess, num_folds = "", 0
     if (folder / "splits.csv").is_file():
         num_folds = _num_folds(folder / "splits.csv")
-    task = said.get("task") or guess or _guessed_task(labels_of(folder, level))
+    task = said.get("task") or guess or _guessed_task(labels_of(folder, level), said)
     metric = said.get("metric", next(iter(TASKS[task])))
     if metric not in TASKS[task]:
         raise UserError(f"{folder / ABOUT}: {unknown(f'metric of {task}', metric, TASKS[task])}")
@@ -147,11 +168,7 @@ def table_of(folder: Path, name: str) -> Table:
     if not path.is_file():
         raise UserError(f"{folder} has no {name}: see `gbench data --help`")
     needed = {"edges.csv": ["source", "target"], "splits.csv": ["id", "part"]}.get(name, ["id"])
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        columns = [column.strip() for column in file.readline().strip().split(",")]
-    words = [c for c in columns if c in ("id", "graph", "source", "target", "part", "fold")]
-    labels = [c for c in columns if c == "label" or c.startswith("label_")]
-    return Table(path, needed, [*words, *labels])
+    return Table(path, needed, lambda column: column in WORDS or column.startswith("label_"))
 
 
 def _parts_of(path: Path) -> tuple[Path, str]:
@@ -192,24 +209,34 @@ def _said(folder: Path) -> dict[str, Any]:
     return said
 
 
-def _guessed_task(labels: tuple[Table, Sequence[str]]) -> str:
+def _guessed_task(labels: tuple[Table, Sequence[str]], said: Mapping[str, Any]) -> str:
     """What the labels look like."""
     import numpy as np
-    import pandas
+
+    from gbench.data.labels import read_words
 
     table, names = labels
-    known = pandas.concat([table.words(name) for name in names])
-    known = known[known != ""]
-    values = pandas.to_numeric(known, errors="coerce").to_numpy(dtype=np.float64)
-    if len(names) > 1:
-        return "multi-label" if np.isin(values, (0, 1)).all() else "regression"
-    if np.isnan(values).any():
-        return "classification"
-    if (values % 1 != 0).any():
+    markers = Description("node", "", "", 0, said).markers
+    columns = [read_words(table.words(name), markers).values for name in names]
+    if len(columns) > 1:
+        is_bits = [c is not None and np.isin(c[~np.isnan(c)], (0, 1)).all() for c in columns]
+        return "multi-label" if all(is_bits) else "regression"
+    values = columns[0]
+    return "classification" if values is None else task_of_numbers(values, str(table.path))
+
+
+def task_of_numbers(values: np.ndarray, where: str) -> str:
+    """Whole numbers are classes, others are to be regressed; UserError where it may be either."""
+    import numpy as np
+
+    from gbench.data.labels import MOST_CLASSES, is_whole
+
+    if not is_whole(values):
         return "regression"
-    if np.unique(values).size > MOST_CLASSES:
+    count = np.unique(values[~np.isnan(values)]).size
+    if count > MOST_CLASSES:
         raise UserError(
-            f"{table.path}: label has {np.unique(values).size} different whole numbers: write "
+            f"{where}: label has {count:,} different whole numbers: write "
             f"`task: classification` or `task: regression` in {ABOUT} beside it"
         )
     return "classification"
@@ -225,3 +252,37 @@ def _num_folds(path: Path) -> int:
         ~folds.str.fullmatch(r"\d{1,4}"), lambda row: f"fold '{folds[row]}': not 0, 1, 2, ..."
     )
     return int(folds.astype(int).max()) + 1
+
+
+def of_columns(
+    ids: Series,
+    y: np.ndarray,
+    about: Description,
+    names: Sequence[str],
+    marks: Sequence[str],
+    where: str,
+) -> Items:
+    """What is to be predicted, from columns of numbers with NaN where one is unknown.
+
+    As classes they are one-hot rows. Raises UserError for other rows. Shapes: y (N, T) float64.
+    """
+    import numpy as np
+    import torch
+
+    is_known = ~np.isnan(y).all(axis=1)
+    is_one_hot = (np.nansum(y, axis=1) == 1) & np.isin(y, (0, 1)).all(axis=1)
+    if about.task == "classification":
+        if not (is_one_hot | ~is_known).all():
+            raise UserError(
+                f"{where}: task: classification has one label, not {y.shape[1]}, unless each row "
+                "of them has one 1 and else 0"
+            )
+        codes = torch.from_numpy(np.where(is_known, np.nan_to_num(y).argmax(axis=1), 0))
+        return Items(ids, codes, is_known, y.shape[1], names, marks)
+    notes = []
+    if about.task == "multi-label" and y.shape[1] > 1 and is_one_hot[is_known].all():
+        notes.append(
+            f"each row of the {y.shape[1]} label columns has one 1: they are tasks of their own "
+            f"(multi-label), unless {ABOUT} says `task: classification`"
+        )
+    return Items(ids, torch.from_numpy(y).float(), is_known, y.shape[1], names, marks, notes)

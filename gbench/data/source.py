@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from torch import Tensor
@@ -41,3 +42,7 @@ class Source(NamedTuple):
     node_categories: tuple[int, ...] | None = None  # sizes of the columns of x, if categories
     edge_categories: tuple[int, ...] | None = None  # sizes of the columns of edge_attr
     reads_first_node: bool = False  # a graph's answer is read from its first node alone
+    classes: Sequence[str] = ()  # what they are called, in the order of their numbers
+    labelled: Tensor | None = None  # (N,) or (G,) bool: what has a label; None: everything
+    told: Mapping[str, str] = MappingProxyType({})  # what became of each file, for `gbench data`
+    notes: Sequence[str] = ()  # what a user must know before training, such as what is not used

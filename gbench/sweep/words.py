@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from gbench.errors import UserError, unknown
 
 REPETITIONS = ("seeds", "folds")  # of every point: see points.py
 OPTIONS = ("jobs", "retries", "executor")
+PLACES = ("data.path", "data.source")
 EXECUTORS = ("local", "slurm", "ray")
 MAX_ALTERNATIVES = 10_000  # seed=0..4294967295 is a slip, and would fill the memory
 
@@ -73,6 +75,8 @@ def alternatives(word: str) -> list[str]:
     key, equals, value = word.partition("=")
     if not equals:
         return [word]
+    if key in PLACES and Path(value).expanduser().exists():
+        return [word]  # a comma in the name of what is there makes no list
     parts = split_value(value)
     if len(parts) > 1 and not all(parts):
         raise UserError(f"{word}: a value is missing beside a comma")

@@ -57,8 +57,8 @@ def mean_absolute_error(logits: Tensor, y: Tensor) -> float:
 
 
 def root_mean_squared_error(logits: Tensor, y: Tensor) -> float:
-    """The root of the mean of (prediction - target)², per task, averaged over the tasks."""
-    return (logits - y).square().nanmean(dim=0).sqrt().mean().item()
+    """The root of the mean of (prediction - target)², averaged over tasks with labels."""
+    return (logits - y).square().nanmean(dim=0).sqrt().nanmean().item()
 
 
 def rocauc(logits: Tensor, y: Tensor) -> float:

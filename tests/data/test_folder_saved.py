@@ -72,6 +72,7 @@ class Mine(InMemoryDataset):
 def test_one_data_object_with_masks(tmp_path: Path) -> None:
     y = torch.arange(30) % 3
     y[29] = -1  # no label, in the test mask of no fold
+    (tmp_path / "dataset.yaml").write_text("unlabelled: -1\n")
     parts = masks(30, 2)
     for mask in parts.values():
         mask[29] = False
@@ -182,7 +183,7 @@ def test_code_in_the_file_does_not_run(tmp_path: Path, zipped: bool, place: str)
         ({"x": torch.ones(2)}, "holds dict, not a PyG Data"),
         ([], "holds list, not a PyG Data"),
         (torch.ones(3), "holds Tensor, not a PyG Data"),
-        (Harmless(), r"it wants \S+Harmless, which is not data"),
+        (Harmless(), "holds Harmless, not a PyG Data"),
         ([Data(x=torch.ones(2, 1), y=torch.tensor([1]))], "the graphs have no edge_index"),
         ([Data(edge_index=torch.zeros(2, 0).long(), x=torch.ones(1, 1))], "the graphs have no y"),
         ([*graphs(), Data(x=torch.ones(2, 3))], "graph 20 has no tensor edge_index"),

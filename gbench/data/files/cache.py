@@ -9,12 +9,13 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.folders import written_whole
 
-FORMAT = 3  # of the packed tensors; raise it when store.py or load.py lay them out differently
+FORMAT = 4  # of the packed tensors; raise it when store.py or load.py lay them out differently
 
 
 def path_of(card: DataCard, cache_dir: Path) -> Path:
@@ -57,18 +58,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def describe(path: Path, what: str) -> None:
-    """Say in a small file beside a derived one what it is, for `gbench data list`."""
+def describe(path: Path, what: str, **more: Any) -> None:
+    """Say in a small file beside a derived one what it is, for `gbench data list` and `info`."""
     with written_whole(path.with_suffix(".json")) as file:
-        file.write(json.dumps({"what": what}).encode())
+        file.write(json.dumps({"what": what, **more}).encode())
 
 
 def description(path: Path) -> str:
     """What was said of a derived file, or its name."""
+    return str(described(path).get("what", path.name))
+
+
+def described(path: Path) -> dict[str, Any]:
+    """All that was said of a derived file."""
     try:
-        return str(json.loads(path.with_suffix(".json").read_text())["what"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return path.name
+        said = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 @contextlib.contextmanager

@@ -48,6 +48,14 @@ def with_own(config: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
 
 def _taken(key: str, overrides: Sequence[str]) -> tuple[list[str], str]:
     chosen = [word for word in overrides if word.startswith(key)]
-    return [word for word in overrides if word not in chosen], chosen[-1][
-        len(key) :
-    ] if chosen else ""
+    place = chosen[-1].removeprefix(key) if chosen else ""
+    return [word for word in overrides if word not in chosen], _plain(place)
+
+
+def _plain(place: str) -> str:
+    """A path without the quotes, or the backslashes before commas, that keep it one value."""
+    if Path(place).expanduser().exists():
+        return place
+    if len(place) > 1 and place[0] == place[-1] and place[0] in "'\"":
+        return place[1:-1]
+    return place.replace("\\,", ",")

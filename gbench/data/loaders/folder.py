@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gbench.data.labels import classes_of_words, read_words
+from gbench.data.loaders.own_splits import drawn, read_splits
 from gbench.data.loaders.saved import read_saved
-from gbench.data.loaders.splits import stratified
 from gbench.data.loaders.table import Table
-from gbench.data.own import FOLDS_DRAWN, Description, Items, described, labels_of, table_of
-from gbench.data.source import Graph, Source, Split
-from gbench.errors import UserError, unknown
+from gbench.data.own import WORDS, Description, Items, described, labels_of, of_columns, table_of
+from gbench.data.source import Graph, Source
+from gbench.errors import UserError
 
 MOST_CATEGORIES = 1000  # of a column of edges.csv: more are numbers that mean something else
+MOST_NAMED = 8  # columns of features that are told by name
 
 
 def load(raw: Path, saved: str = "") -> Source:
@@ -28,9 +30,21 @@ def load(raw: Path, saved: str = "") -> Source:
     """
     about = described(raw, saved)
     source, items = read_saved(raw / saved, about) if saved else _read_tables(raw, about)
+    if not items.is_known.any():
+        raise UserError(f"{raw / saved}: no {about.level} has a label")
+    source = source._replace(
+        classes=items.classes,
+        labelled=torch.from_numpy(items.is_known),
+        told={**source.told, **_unlabelled(about, items)},
+        notes=[*source.notes, *items.notes],
+    )
     if (raw / "splits.csv").is_file():
-        return source._replace(splits=_read_splits(raw, about, items))
-    return source if source.splits else source._replace(splits=_drawn(about, items))
+        splits, notes = read_splits(raw, about, items)
+    elif source.splits:
+        return source
+    else:
+        splits, notes = drawn(about, items)
+    return source._replace(splits=splits, notes=[*source.notes, *notes])
 
 
 def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
@@ -67,7 +81,59 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
         strict=True,
     )
     graphs = [Graph(*piece[:3], piece[3] if sizes else None) for piece in pieces]
-    return Source(graphs, [], items.num_outputs, None, sizes or None), items
+    tables = [nodes, edges, *([table] if about.level == "graph" else [])]
+    read = Source(
+        graphs,
+        [],
+        items.num_outputs,
+        None,
+        sizes or None,
+        told={table.path.name: _became(table, names, about, sizes) for table in tables},
+        notes=[note for table in tables for note in _notes(table, names)],
+    )
+    return read, items
+
+
+def _unlabelled(about: Description, items: Items) -> dict[str, str]:
+    """How many items have no label, and how that is written, if with more than nothing."""
+    count, total = int((~items.is_known).sum()), len(items.is_known)
+    if not count or not items.marks:
+        return {}
+    return {"unlabelled": f"{count:,} of {total:,} {about.level}s, as {', '.join(items.marks)}"}
+
+
+def _became(table: Table, labels: Sequence[str], about: Description, sizes: Sequence[int]) -> str:
+    """What each column of a file is taken for."""
+    fixed = [name for name in table.columns if name in WORDS and name != "label"]
+    others = [name for name in table.columns if name not in WORDS and name not in labels]
+    is_edges = table.path.name == "edges.csv"
+    parts = [", ".join(fixed)]
+    if is_edges:
+        found = zip(others, sizes, strict=True)
+        parts += [f"category {name} of {size:,} values" for name, size in found]
+        parts.append("as directed" if about.said.get("directed") else "in both directions")
+    elif others:
+        shown = others if len(others) <= MOST_NAMED else [*others[:5], "...", others[-1]]
+        parts.append(f"{len(others):,} feature{'s'[: len(others) > 1]} ({', '.join(shown)})")
+    elif table.path.name == "nodes.csv":
+        parts.append("no feature: every node has a 1")
+    parts += [f"{about.task} of {name}" for name in labels if name in table.columns]
+    parts += [f"{name} left out: it has no name" for name in table.left_out]
+    return "; ".join(parts)
+
+
+def _notes(table: Table, labels: Sequence[str]) -> list[str]:
+    """What may be otherwise than the user thinks."""
+    name = table.path.name
+    told = [f"{name}: {column} is left out: it has no name" for column in table.left_out]
+    for column in table.columns:
+        values = table.frame[column].to_numpy()
+        if column in WORDS or column in labels or values.dtype.kind not in "iu":
+            continue
+        steps = np.arange(len(values))
+        if len(values) > 1 and any(np.array_equal(values, steps + start) for start in (0, 1)):
+            told.append(f"{name}: column '{column}' counts the lines, and is taken as it stands")
+    return told
 
 
 def _items(table: Table, names: Sequence[str], about: Description) -> Items:
@@ -77,31 +143,33 @@ def _items(table: Table, names: Sequence[str], about: Description) -> Items:
     ids = table.ids()
     if about.level == "graph":
         table.only(("id", *names))
-    if about.task == "classification":
-        if len(names) > 1:
-            raise UserError(f"{table.path}:1: classification has one label, not {', '.join(names)}")
+    if about.task == "classification" and len(names) == 1:
         words = table.words(names[0])
-        is_known = (words != "").to_numpy()
-        values = pandas.to_numeric(words[is_known], errors="coerce")
-        known = words[is_known] if values.isna().any() else values
-        classes, y_known = np.unique(known.to_numpy(), return_inverse=True)
-        y = np.zeros(len(table), dtype=np.int64)
-        y[is_known] = y_known
-        return Items(ids, torch.from_numpy(y), is_known, len(classes))
-    columns = []
+        read = read_words(words, about.markers)
+        if read.values is not None:
+            table.refuse(
+                np.isinf(read.values), lambda row: f"column '{names[0]}' has '{words[row]}'"
+            )
+        y, is_known, classes = classes_of_words(words, read)
+        return Items(ids, torch.from_numpy(y), is_known, len(classes), classes, read.marks)
+    columns, marks = [], set[str]()
     for name in names:
         words = table.words(name)
-        column = pandas.to_numeric(words, errors="coerce").to_numpy(dtype=np.float32)
-        is_wrong = ~np.isfinite(column) & (words != "").to_numpy()
-        if about.task == "multi-label":
-            is_wrong |= ~np.isin(column, (0, 1)) & (words != "").to_numpy()
-        wanted = "0 or 1" if about.task == "multi-label" else "a number"
+        read = read_words(words, about.markers)
+        column = read.values
+        if column is None:
+            column = pandas.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
+        with np.errstate(over="ignore"):
+            is_wrong = ~np.isfinite(column.astype(np.float32)) & read.is_known
+        if about.task != "regression":
+            is_wrong |= ~np.isin(column, (0, 1)) & read.is_known
+        wanted = "a finite number" if about.task == "regression" else "0 or 1"
         table.refuse(is_wrong, lambda row: f"column '{name}' has '{words[row]}': not {wanted}")  # noqa: B023
         columns.append(column)
+        marks.update(read.marks)
     y = np.stack(columns, axis=1)
-    given = ~np.isnan(y)
-    is_known = np.any(given, axis=1) if about.task == "multi-label" else np.all(given, axis=1)
-    return Items(ids, torch.from_numpy(y), is_known, len(names))
+    titles = [name.removeprefix("label_") for name in names] if len(names) > 1 else ()
+    return of_columns(ids, y, about, titles, sorted(marks), str(table.path))
 
 
 def _graph_of(nodes: Table, folder: Path, items: Items) -> np.ndarray:
@@ -133,6 +201,8 @@ def _categories(edges: Table) -> tuple[np.ndarray, tuple[int, ...]]:
     codes, sizes = np.zeros((len(edges), len(columns)), dtype=np.int64), []
     for k, name in enumerate(columns):
         given = edges.frame[name]
+        if given.dtype.kind not in "iufb":
+            given = edges.words(name)
         if given.dtype.kind == "f":
             edges.refuse(
                 given % 1 != 0,
@@ -174,48 +244,3 @@ def _once(
         ),
     )
     return np.stack([numbers % num_nodes, numbers // num_nodes]), codes[first]
-
-
-def _read_splits(folder: Path, about: Description, items: Items) -> list[Split]:
-    table, kind = table_of(folder, "splits.csv"), about.level
-    item, words = table.places("id", items.ids, kind), table.words("part")
-    table.refuse(
-        ~words.isin(Split._fields),
-        lambda row: str(unknown("part", words[row], Split._fields)),
-    )
-    part = words.map({name: i for i, name in enumerate(Split._fields)}).to_numpy(dtype=np.int64)
-    fold = np.zeros_like(part)
-    if "fold" in table.columns:
-        fold = table.words("fold").to_numpy(dtype=np.int64)
-    _, first, same = np.unique(fold * len(items.ids) + item, return_index=True, return_inverse=True)
-    again = first[same]
-
-    def twice(row: int) -> str:
-        before = f"{words[again[row]]} part in line {table.line_of(int(again[row]))}"
-        return f"{kind} '{items.ids[item[row]]}' is in the {before} already"
-
-    table.refuse(again != np.arange(len(table)), twice)
-    table.refuse(
-        ~items.is_known[item],
-        lambda row: f"{kind} '{items.ids[item[row]]}' is in the {words[row]} part without a label",
-    )
-    splits = []
-    for k in range(about.num_folds):
-        chosen = [item[(fold == k) & (part == i)] for i in range(3)]
-        for name, members in zip(Split._fields, chosen, strict=True):
-            if not members.size:
-                raise UserError(f"{table.path}: fold {k} has nothing in its {name} part")
-        splits.append(Split(*(torch.from_numpy(np.sort(members)) for members in chosen)))
-    return splits
-
-
-def _drawn(about: Description, items: Items) -> list[Split]:
-    """Ten random splits of what has a label, of each class alike where there are classes."""
-    known = np.flatnonzero(items.is_known)
-    is_class = about.task == "classification"
-    labels = items.y[known].numpy() if is_class else np.zeros(len(known))
-    splits = []
-    for fold in range(FOLDS_DRAWN):
-        split = stratified(labels, train=0.6, valid=0.2, seed=fold)
-        splits.append(Split(*(torch.from_numpy(known[part.numpy()]) for part in split)))
-    return splits

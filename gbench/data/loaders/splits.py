@@ -12,6 +12,8 @@ import torch
 
 from gbench.data.source import Split
 
+VALIDATION = 0.2  # of a training part that comes without a validation part
+
 
 def stratified(labels: np.ndarray, train: float, valid: float, seed: int) -> Split:
     """Draw the given fractions of every class; what is left is the test set."""
@@ -24,6 +26,41 @@ def stratified(labels: np.ndarray, train: float, valid: float, seed: int) -> Spl
         for part, chosen in zip(parts, np.split(members, [first, second]), strict=True):
             part.append(chosen)
     return _sorted(*(np.concatenate(part) for part in parts))
+
+
+def spread(labels: np.ndarray, train: float, valid: float, seed: int) -> Split:
+    """Draw the given fractions of all items, of every class as alike as its few members allow.
+
+    For classes so small that `stratified` leaves a part empty: the k-th of m members, shuffled,
+    stands at (k + 1/2) / m of the row that is cut. No part is empty where there are three items.
+    """
+    random = np.random.RandomState(seed)
+    items, places = [], []
+    for label in random.permutation(np.unique(labels)):
+        members = random.permutation(np.flatnonzero(labels == label))
+        items.append(members)
+        places.append((np.arange(members.size) + 0.5) / members.size)
+    row = np.concatenate(items)[np.argsort(np.concatenate(places), kind="stable")]
+    first = min(max(round(train * row.size), 1), row.size - 2)
+    second = min(max(round((train + valid) * row.size), first + 1), row.size - 1)
+    return _sorted(*np.split(row, [first, second]))
+
+
+def with_validation(train: np.ndarray, test: np.ndarray, labels: np.ndarray, seed: int) -> Split:
+    """A split that fixes train and test alone: VALIDATION of train, of each class, is validation.
+
+    Shapes: train, test indices of `labels` (N,). At least one item is drawn, and one is left.
+    """
+    random = np.random.RandomState(seed)
+    drawn = [
+        members[: round(VALIDATION * members.size)]
+        for label in np.unique(labels[train])
+        for members in [random.permutation(train[labels[train] == label])]
+    ]
+    valid = np.concatenate(drawn) if drawn else train[:0]
+    if not valid.size:
+        valid = random.permutation(train)[: max(1, round(VALIDATION * train.size))]
+    return _sorted(np.setdiff1d(train, valid), valid, test)
 
 
 def twenty_per_class(labels: np.ndarray, seed: int) -> Split:

@@ -1,0 +1,116 @@
+"""The labels of a saved PyG dataset in one table, whatever form each has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gbench.data.loaders.saved_graphs import Found, as_tensor
+
+if TYPE_CHECKING:
+    from gbench.data.spec import Level
+
+
+class Labels(NamedTuple):
+    """Labels of N nodes or graphs. Shapes: values (N, T) of numbers or words, is_known (N,)."""
+
+    level: Level
+    values: np.ndarray
+    is_known: np.ndarray
+    has_columns: bool  # given as columns, if only one, and not as one number each
+    marks: list[str]  # stated ones that occur
+    became: str
+
+
+def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
+    """Read every y; a graph without one is unlabelled, as are NaN and the user's `markers`.
+
+    One graph with a row of y for each node is of node level. Raises UserError for labels of nodes
+    in many graphs, for rows that do not fit, and for numbers that are not finite.
+    """
+    ys = [_array(found, i, graph.get("y")) for i, graph in enumerate(found.graphs)]
+    given = [y for y in ys if y is not None]
+    level: Level = "node" if len(ys) == 1 and _rows(given[0]) > 1 else "graph"
+    if level == "node":
+        if len(given[0]) != found.sizes[0]:
+            found.fault(f"y has {len(given[0]):,} rows for {found.sizes[0]:,} nodes")
+        values, is_known = given[0].reshape(len(given[0]), -1), np.ones(len(given[0]), dtype=bool)
+    else:
+        values, is_known = _of_graphs(found, ys)
+    if not values.shape[1]:
+        found.fault("y is empty")
+    markers = list(markers or ())
+    if values.dtype.kind in "iufb":
+        if np.isinf(values.astype(np.float32)).any():
+            row = int(np.flatnonzero(np.isinf(values.astype(np.float32)).any(axis=1))[0])
+            found.fault(f"y of {level} {row} is {values[row].tolist()}: labels are finite numbers")
+        numbers = [float(mark) for mark in markers if isinstance(mark, int | float)]
+        is_marked = np.isin(values, numbers)
+        if values.shape[1] > 1 and is_marked.any():
+            values = np.where(is_marked, np.nan, values)
+        is_nan = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+        is_known = is_known & ~(is_marked | is_nan).all(axis=1)
+    else:
+        is_marked = np.isin(values.astype(str), [str(mark) for mark in markers])
+        is_known = is_known & ~is_marked[:, 0]
+    has_columns = given[0].ndim > 1
+    shape = (
+        f"{tuple(given[0].shape)}" if level == "node" else f"of {values.shape[1]} for each graph"
+    )
+    marks = [str(mark) for mark in markers] if is_marked.any() else []
+    return Labels(level, values, is_known, has_columns, marks, f"{shape} of {values.dtype}")
+
+
+def _array(found: Found, i: int, y: Any) -> np.ndarray | None:
+    """One graph's y as an array of numbers or words; None where it has none."""
+    y = as_tensor(y)
+    if y is None:
+        return None
+    if isinstance(y, str):
+        return np.array([y], dtype=object)
+    if isinstance(y, Tensor):
+        y = y.to_dense() if y.layout is not torch.strided else y
+        if y.dtype.is_complex:
+            found.fault(f"graph {i}: y holds {y.dtype}, not numbers or words")
+        array: np.ndarray = (y.double() if y.is_floating_point() else y).detach().numpy()
+        return array
+    array = np.asarray(y)
+    if array.dtype.kind not in "OUS" or not all(isinstance(v, str) for v in array.ravel().tolist()):
+        found.fault(f"graph {i}: y is a {type(y).__name__}, not numbers or words")
+    return array.astype(object)
+
+
+def _rows(y: np.ndarray) -> int:
+    return len(y) if y.ndim else 1
+
+
+def _of_graphs(found: Found, ys: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
+    """A row for each graph. Shapes: (G, T), (G,)."""
+    known = [(i, y) for i, y in enumerate(ys) if y is not None]
+    sizes = [found.sizes[i] for i, _ in known]
+    if len(ys) > 1 and all(
+        y.ndim and len(y) == n > 1 for (_, y), n in zip(known, sizes, strict=True)
+    ):
+        found.fault(
+            f"y labels the nodes of each of {len(ys):,} graphs: gbench predicts the nodes of one "
+            "graph, or graphs as wholes"
+        )
+    width = known[0][1].size
+    for i, y in known:
+        if y.size != width:
+            found.fault(
+                f"graph {i} has {y.size:,} numbers in y, and graph {known[0][0]} has {width:,}: "
+                "gbench predicts the nodes of one graph, or as many numbers of every graph"
+            )
+        if (y.dtype == object) != (known[0][1].dtype == object):
+            found.fault(f"graph {i}: y is a word here and a number elsewhere, or the reverse")
+    rows = np.concatenate([y.reshape(1, -1) for _, y in known])
+    values = np.zeros((len(ys), width), dtype=rows.dtype)
+    is_known = np.zeros(len(ys), dtype=bool)
+    places = [i for i, _ in known]
+    values[places], is_known[places] = rows, True
+    return values, is_known
