@@ -6,26 +6,21 @@ import torch
 from torch import Tensor
 
 from gbench.kernels.csr import CSR
-
-FLOATS = (torch.float32, torch.float64, torch.bfloat16)
+from gbench.kernels.library import FLOATS, names_of
 
 
 def features(name: str, x: Tensor, rows: int, device: torch.device) -> None:
     """Raise unless x is a float matrix of `rows` rows on `device`."""
     if x.dtype not in FLOATS:
-        raise TypeError(f"{name} is {x.dtype}: pass float32, float64 or bfloat16")
+        raise TypeError(f"{name} is {x.dtype}: pass {names_of(FLOATS)}")
     if x.dim() != 2 or x.size(0) != rows:
         raise ValueError(f"{name} has shape {tuple(x.shape)}: it should be ({rows}, any width)")
     if x.device != device:
         raise ValueError(f"{name} is on {x.device} but the graph is on {device}")
 
 
-def beside(name: str, value: Tensor, shape: tuple[int, ...], x: Tensor) -> Tensor:
-    """`value` in the dtype of x; raise unless it has this shape (-1: any size) and x's device.
-
-    A dtype other than x's is an error, except under autocast, where parameters stay float32 while
-    the features arrive in the lower precision.
-    """
+def beside(name: str, value: Tensor, shape: tuple[int, ...], x: Tensor) -> None:
+    """Raise unless `value` has this shape (-1: any size) and x's device and dtype."""
     if value.dim() != len(shape) or any(
         want not in (-1, size) for size, want in zip(value.shape, shape, strict=True)
     ):
@@ -33,11 +28,8 @@ def beside(name: str, value: Tensor, shape: tuple[int, ...], x: Tensor) -> Tenso
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it should be ({wanted})")
     if value.device != x.device:
         raise ValueError(f"{name} is on {value.device} but the features are on {x.device}")
-    if value.dtype == x.dtype:
-        return value
-    if torch.is_autocast_enabled(x.device.type):
-        return value.to(x.dtype)
-    raise TypeError(f"{name} is {value.dtype} but the features are {x.dtype}")
+    if value.dtype != x.dtype:
+        raise TypeError(f"{name} is {value.dtype} but the features are {x.dtype}")
 
 
 def integers(name: str, value: Tensor, shape: tuple[int, ...], device: torch.device) -> None:

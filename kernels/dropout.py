@@ -30,6 +30,7 @@ def reference(x: Tensor, seed: Tensor, rate: float) -> Tensor:
     return out
 
 
+@library.operation("x")
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Zero each element with probability `rate` and divide the others by 1 - rate.
 

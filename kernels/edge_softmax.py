@@ -40,6 +40,7 @@ def reference(graph: CSR, score: Tensor, x: Tensor, factor: Tensor | None = None
     return out.index_add(0, graph.row, alpha_EH[:, :, None] * x[graph.col])
 
 
+@library.operation("x")
 def edge_softmax(graph: CSR, score: Tensor, x: Tensor, factor: Tensor | None = None) -> Tensor:
     """Sum each node's in-neighbours, weighted by the softmax of their entries' scores.
 
@@ -52,11 +53,11 @@ def edge_softmax(graph: CSR, score: Tensor, x: Tensor, factor: Tensor | None = N
     if x.dim() != 3:
         raise ValueError(f"x has shape {tuple(x.shape)}: it should be ({graph.num_cols}, H, F)")
     check.features("x", x.flatten(1), graph.num_cols, graph.device)
-    score = check.beside("score", score, (graph.num_entries, x.size(1)), x)
+    check.beside("score", score, (graph.num_entries, x.size(1)), x)
     if factor is not None:
         if factor.requires_grad:
             raise ValueError("factor requires a gradient, and gets none: pass factor.detach()")
-        factor = check.beside("factor", factor, (graph.num_entries, x.size(1)), x)
+        check.beside("factor", factor, (graph.num_entries, x.size(1)), x)
     if not library.has_kernel("edge_softmax", x):
         return reference(graph, score, x, factor)
     out: Tensor
@@ -76,7 +77,7 @@ def _fake(
     x: Tensor,
     factor: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = library.wide(x.dtype)
     rows = rowptr.size(0) - 1
     return (
         x.new_empty(rows, x.size(1), x.size(2)),
@@ -116,6 +117,7 @@ _BACKWARD = library.define(
     "Tensor perm_t, Tensor score, Tensor x, Tensor? factor, Tensor out, Tensor log_sum) "
     "-> (Tensor, Tensor)",
     _fake_backward,
+    {"log_sum": library.wide},
 )
 
 

@@ -28,6 +28,7 @@ def reference(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
     return table[codes.long() + offsets].sum(1)
 
 
+@library.operation("table")
 def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
     """Look each row's K categories up and add them.
 

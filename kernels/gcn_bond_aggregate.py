@@ -35,6 +35,7 @@ def reference(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, root: Ten
     return out.index_add(0, graph.row, scale[graph.row] * message_ED)
 
 
+@library.operation("x")
 def gcn_bond_aggregate(
     graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
 ) -> Tensor:
@@ -48,8 +49,8 @@ def gcn_bond_aggregate(
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
     check.integers("edge_code", edge_code, (graph.num_entries,), graph.device)
-    table = check.beside("table", table, (-1, x.size(1)), x)
-    root = check.beside("root", root, (x.size(1),), x)
+    check.beside("table", table, (-1, x.size(1)), x)
+    check.beside("root", root, (x.size(1),), x)
     if not library.has_kernel("gcn_bond_aggregate", x):
         return reference(graph, x, table, edge_code, root)
     out: Tensor = _GCN_BOND(

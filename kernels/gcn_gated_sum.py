@@ -40,6 +40,7 @@ def reference(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int) ->
     return out
 
 
+@library.operation("x")
 def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int) -> Tensor:
     """Sum the features propagated 0, 1, … `hops` times, each node's hops weighted by a gate.
 
@@ -48,13 +49,13 @@ def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int
     """
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
-    weight = check.beside("weight", weight, (x.size(1),), x)
-    bias = check.beside("bias", bias, (), x)
+    check.beside("weight", weight, (x.size(1),), x)
+    check.beside("bias", bias, (), x)
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
     if not library.has_kernel("gcn_gated_sum", x):
         return reference(graph, x, weight, bias, hops)
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = library.wide(x.dtype)
     x = x.contiguous()  # BLAS adds up a strided x in another order
     score = x.to(wide) @ weight.to(wide).contiguous()
     keeps = torch.is_grad_enabled() and (
@@ -85,6 +86,7 @@ _GATED_SUM = library.define(
     "gcn_gated_sum(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
     "Tensor x, Tensor score, Tensor bias, int hops, bool keeps) -> (Tensor, Tensor)",
     _fake,
+    {"score": library.wide},
 )
 
 
@@ -108,6 +110,7 @@ _BACKWARD = library.define(
     "gcn_gated_sum_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor col_t, "
     "Tensor hidden, Tensor bias, int hops) -> (Tensor, Tensor, Tensor)",
     _fake_backward,
+    {"hidden": library.wide},
 )
 
 

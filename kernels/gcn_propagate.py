@@ -45,6 +45,7 @@ def reference(
     return x.relu() if relu else x
 
 
+@library.operation("x")
 def gcn_propagate(
     graph: CSR,
     x: Tensor,
@@ -63,7 +64,7 @@ def gcn_propagate(
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
     if bias is not None:
-        bias = check.beside("bias", bias, (x.size(1),), x)
+        check.beside("bias", bias, (x.size(1),), x)
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
     if hops == 0:

@@ -32,6 +32,7 @@ def reference(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tens
     return ((1 + eps) * x).index_add(0, graph.row, message_ED)
 
 
+@library.operation("x")
 def gine_aggregate(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor) -> Tensor:
     """Add each node's messages from its in-neighbours to (1 + eps) times the node itself.
 
@@ -43,8 +44,8 @@ def gine_aggregate(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, eps:
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
     check.integers("edge_code", edge_code, (graph.num_entries,), graph.device)
-    table = check.beside("table", table, (-1, x.size(1)), x)
-    eps = check.beside("eps", eps, (), x)
+    check.beside("table", table, (-1, x.size(1)), x)
+    check.beside("eps", eps, (), x)
     if not library.has_kernel("gine_aggregate", x):
         return reference(graph, x, table, edge_code, eps)
     out: Tensor = _GINE(

@@ -38,6 +38,7 @@ def reference(parameters: Tensor, size: int) -> Tensor:
     return q
 
 
+@library.operation("parameters", library.FULL)
 def householder(parameters: Tensor, size: int) -> Tensor:
     """The product of `size` reflections for each row of parameters.
 
@@ -50,8 +51,8 @@ def householder(parameters: Tensor, size: int) -> Tensor:
             f"parameters has shape {tuple(parameters.shape)}: it should be (E, {wanted}) "
             f"for matrices of {size} × {size}"
         )
-    if parameters.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"parameters is {parameters.dtype}: pass float32 or float64")
+    if parameters.dtype not in library.FULL:
+        raise TypeError(f"parameters is {parameters.dtype}: pass {library.names_of(library.FULL)}")
     if not library.has_kernel("householder", parameters):
         return reference(parameters, size)
     out: Tensor = _HOUSEHOLDER(parameters, size)
@@ -62,7 +63,9 @@ def _fake(parameters: Tensor, size: int) -> Tensor:
     return parameters.new_empty(parameters.size(0), size, size)
 
 
-_HOUSEHOLDER = library.define("householder(Tensor parameters, SymInt size) -> Tensor", _fake)
+_HOUSEHOLDER = library.define(
+    "householder(Tensor parameters, SymInt size) -> Tensor", _fake, types=library.FULL
+)
 
 
 def _fake_backward(grad: Tensor, parameters: Tensor, q: Tensor) -> Tensor:
@@ -70,7 +73,9 @@ def _fake_backward(grad: Tensor, parameters: Tensor, q: Tensor) -> Tensor:
 
 
 _BACKWARD = library.define(
-    "householder_backward(Tensor grad, Tensor parameters, Tensor q) -> Tensor", _fake_backward
+    "householder_backward(Tensor grad, Tensor parameters, Tensor q) -> Tensor",
+    _fake_backward,
+    types=library.FULL,
 )
 
 

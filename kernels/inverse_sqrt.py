@@ -35,6 +35,7 @@ def reference(blocks: Tensor) -> Tensor:
     return result
 
 
+@library.operation("blocks", library.FULL)
 def inverse_sqrt(blocks: Tensor) -> Tensor:
     """B^-1/2 of each symmetric positive definite block, of which the lower triangle is read.
 
@@ -43,8 +44,8 @@ def inverse_sqrt(blocks: Tensor) -> Tensor:
     """
     if blocks.dim() != 3 or blocks.size(1) != blocks.size(2):
         raise ValueError(f"blocks has shape {tuple(blocks.shape)}: it should be (N, d, d)")
-    if blocks.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"blocks is {blocks.dtype}: pass float32 or float64")
+    if blocks.dtype not in library.FULL:
+        raise TypeError(f"blocks is {blocks.dtype}: pass {library.names_of(library.FULL)}")
     if not library.has_kernel("inverse_sqrt", blocks):
         return reference(blocks)
     root: Tensor
@@ -61,7 +62,9 @@ def _fake(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-_INVERSE_SQRT = library.define("inverse_sqrt(Tensor blocks) -> (Tensor, Tensor, Tensor)", _fake)
+_INVERSE_SQRT = library.define(
+    "inverse_sqrt(Tensor blocks) -> (Tensor, Tensor, Tensor)", _fake, types=library.FULL
+)
 
 
 def _fake_backward(grad: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
@@ -69,7 +72,10 @@ def _fake_backward(grad: Tensor, values: Tensor, vectors: Tensor) -> Tensor:
 
 
 _BACKWARD = library.define(
-    "inverse_sqrt_backward(Tensor grad, Tensor values, Tensor vectors) -> Tensor", _fake_backward
+    "inverse_sqrt_backward(Tensor grad, Tensor values, Tensor vectors) -> Tensor",
+    _fake_backward,
+    dict.fromkeys(("values", "vectors"), library.double),
+    types=library.FULL,
 )
 
 

@@ -1,16 +1,21 @@
 """How an operation becomes known to torch, so that eager mode, autograd and torch.compile share it.
 
+No operation computes under autocast: a product inside of one would come out in another dtype than
+the code around it asked for, and a kernel that reads a tensor's memory would read other numbers.
+`operation` casts what comes from outside, `define` checks what a kernel is about to read.
+
 `torch.library.Library` and not `torch.library.custom_op`: the first call of a custom_op imports
 torch._dynamo and sympy (900 modules, seconds), and each later call costs 7 µs more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -18,20 +23,91 @@ from torch.autograd.function import once_differentiable
 LIBRARY = torch.library.Library("gbench", "DEF")
 ORDINARY = (torch.Tensor, torch.nn.Parameter)
 PLAIN: dict[str, Callable[..., Any]] = {}  # what each operation is on ordinary CPU tensors
+FLOATS = (torch.float32, torch.float64, torch.bfloat16)
+FULL = FLOATS[:2]  # of operations whose CPU kernels read no bfloat16
+GRAPH = ("rowptr", "col", "rowptr_t", "col_t", "perm_t", "reverse")
+INTEGERS = {*GRAPH, "ptr", "edge_code", "codes", "offsets", "seed"}
+
+Derived = Callable[[torch.dtype], torch.dtype]  # of one dtype another
+Function = TypeVar("Function", bound=Callable[..., Any])
+_any_autocast: Callable[[], bool] = torch._C._is_any_autocast_enabled
 
 
-def define(schema: str, fake: Callable[..., Any]) -> Any:
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The type that sums are made in: at least float32, for bfloat16 has no 257."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def double(dtype: torch.dtype) -> torch.dtype:
+    """float64, whatever the features are."""
+    return torch.float64
+
+
+def names_of(types: tuple[torch.dtype, ...]) -> str:
+    """float32, float64 or bfloat16."""
+    *others, last = (str(dtype).removeprefix("torch.") for dtype in types)
+    return f"{', '.join(others)} or {last}"
+
+
+def operation(of: str, types: tuple[torch.dtype, ...] = FLOATS) -> Callable[[Function], Function]:
+    """Make a function of tensors compute in the dtype of its argument `of`, autocast or not.
+
+    Under autocast that argument comes in the lower precision and parameters in float32: all are
+    cast to its dtype. A dtype that is not among `types` (float16) is computed in float32, and the
+    result rounded to it. Without autocast nothing is cast: the function refuses what it must.
+    """
+
+    def decorate(function: Function) -> Function:
+        place = list(inspect.signature(function).parameters).index(of)
+
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not _any_autocast():
+                return function(*args, **kwargs)
+            features = args[place] if place < len(args) else kwargs[of]
+            if not (_is_under_autocast(features.device.type) and features.is_floating_point()):
+                return function(*args, **kwargs)
+            dtype = features.dtype if features.dtype in types else torch.float32
+            args = tuple(_as(arg, dtype) for arg in args)
+            kwargs = {name: _as(arg, dtype) for name, arg in kwargs.items()}
+            with torch.autocast(features.device.type, enabled=False):
+                out = function(*args, **kwargs)
+            return out if features.dtype is dtype else out.to(features.dtype)
+
+        return cast("Function", call)
+
+    return decorate
+
+
+def _as(arg: Any, dtype: torch.dtype) -> Any:
+    return arg.to(dtype) if isinstance(arg, torch.Tensor) and arg.is_floating_point() else arg
+
+
+def _is_under_autocast(device: str) -> bool:
+    return _any_autocast() and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+
+
+def define(
+    schema: str,
+    fake: Callable[..., Any],
+    dtypes: Mapping[str, Derived] | None = None,
+    types: tuple[torch.dtype, ...] = FLOATS,
+) -> Any:
     """Define `schema` and return the operation.
 
     `fake` gives the outputs' shapes. The CPU and CUDA implementations are the functions of the
     operation's name in gbench/kernels/cpu and gbench/kernels/cuda, in the file named as the
     operation without `_backward`: imported when the first tensor of that device arrives.
+
+    All tensors but the INTEGERS have one dtype, of `types`; `dtypes` names those that have another,
+    which it makes of that one. The operation raises TypeError where they do not.
     """
     name = schema[: schema.index("(")]
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
-    on_cpu = _on_first_use("cpu", name)
+    check = _dtype_check(name, dtypes or {}, types)
+    on_cpu = _on_first_use("cpu", name, check)
     LIBRARY.impl(name, on_cpu, "CPU")
-    LIBRARY.impl(name, _on_first_use("cuda", name), "CUDA")
+    LIBRARY.impl(name, _on_first_use("cuda", name, check), "CUDA")
     torch.library.register_fake(f"gbench::{name}", fake, lib=LIBRARY)
     dispatched = getattr(torch.ops.gbench, name).default
     PLAIN[name] = on_cpu
@@ -83,7 +159,12 @@ def differentiate(
     refusing = once_differentiable(backward)
 
     def once(ctx: Any, *grads: Any) -> Any:
-        return (refusing if torch.is_grad_enabled() else backward)(ctx, *grads)
+        formula = refusing if torch.is_grad_enabled() else backward
+        device = grads[0].device.type
+        if _is_under_autocast(device):  # backward() was called under it
+            with torch.autocast(device, enabled=False):
+                return formula(ctx, *grads)
+        return formula(ctx, *grads)
 
     # The public torch.autograd.Function first looks at each argument for torch.func, 1 µs each.
     members = {"forward": staticmethod(forward), "backward": staticmethod(once)}
@@ -110,7 +191,40 @@ def _wants_grad(args: tuple[Any, ...]) -> bool:
     return False
 
 
-def _on_first_use(device: str, name: str) -> Callable[..., Any]:
+def _dtype_check(
+    name: str,
+    dtypes: Mapping[str, Derived],
+    types: tuple[torch.dtype, ...],
+) -> Callable[[tuple[Any, ...]], None]:
+    """The check that `define` promises, of an operation's arguments."""
+    schema = getattr(torch.ops.gbench, name).default._schema
+    floats = [
+        (place, arg.name)
+        for place, arg in enumerate(schema.arguments)
+        if str(arg.type) in ("Tensor", "Optional[Tensor]") and arg.name not in INTEGERS
+    ]
+    base, base_name = next(pair for pair in floats if pair[1] not in dtypes)
+    rules = [(place, arg, dtypes.get(arg)) for place, arg in floats if place != base]
+
+    def check(args: tuple[Any, ...]) -> None:
+        dtype = args[base].dtype
+        if dtype not in types:
+            raise TypeError(f"gbench.{name}: {base_name} is {dtype}: pass {names_of(types)}")
+        for place, arg, other in rules:
+            if (tensor := args[place]) is not None:
+                wanted = dtype if other is None else other(dtype)
+                if tensor.dtype is not wanted:
+                    raise TypeError(
+                        f"gbench.{name}: {arg} is {tensor.dtype} beside {base_name} of {dtype}: "
+                        f"pass {wanted}"
+                    )
+
+    return check
+
+
+def _on_first_use(
+    device: str, name: str, check: Callable[[tuple[Any, ...]], None]
+) -> Callable[..., Any]:
     implementation: Callable[..., Any] | None = None
 
     def call(*args: Any) -> Any:
@@ -126,6 +240,10 @@ def _on_first_use(device: str, name: str) -> Callable[..., Any]:
                     "pip install triton (PyTorch for CUDA on Linux brings it), or stay on the CPU"
                 ) from None
             implementation = getattr(module, name)
+        check(args)
+        if _is_under_autocast(device):
+            with torch.autocast(device, enabled=False):
+                return implementation(*args)
         return implementation(*args)
 
     return call

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from gbench.kernels import check, library
 
 WORD = 0xFFFFFFFF
+WIDE = dict.fromkeys(("weight", "bias", "mean", "var"), library.wide)
 
 
 def reference(
@@ -69,6 +70,7 @@ def _mix(word: Tensor) -> Tensor:
     return word ^ word >> 16
 
 
+@library.operation("x")
 def norm_act(
     x: Tensor,
     norm: nn.BatchNorm1d,
@@ -96,7 +98,7 @@ def norm_act(
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout}: pass 0 or more, less than 1")
     if residual is not None:
-        residual = check.beside("residual", residual, (rows, features), x)
+        check.beside("residual", residual, (rows, features), x)
     training = norm.training and rows > 0
     if training and rows == 1:
         raise ValueError("batch norm in training needs more than one row")
@@ -105,7 +107,7 @@ def norm_act(
     else:
         seed = torch.zeros((), dtype=torch.int64, device=x.device)
     # Statistics and parameters stay float32 where the features are bfloat16, as in torch.
-    wide = torch.float32 if x.dtype is torch.bfloat16 else x.dtype
+    wide = library.wide(x.dtype)
     given = [v if v.dtype is wide else v.to(wide) for v in (weight, bias, mean, var)]
     options = (training, norm.eps, relu, dropout if training else 0.0)
     has_op = library.has_kernel("norm_act", x)
@@ -141,6 +143,7 @@ _NORM_ACT = library.define(
     "norm_act(Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor var, Tensor? residual, "
     "Tensor seed, bool training, float eps, bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
     _fake,
+    WIDE,
 )
 
 
@@ -165,6 +168,7 @@ _BACKWARD = library.define(
     "norm_act_backward(Tensor grad, Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor var, "
     "Tensor seed, bool training, float eps, bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
     _fake_backward,
+    WIDE,
 )
 
 

@@ -28,6 +28,7 @@ def reference(graph: CSR, z: Tensor) -> Tensor:
     return (own[graph.row] + other[graph.col.long()]).tanh()
 
 
+@library.operation("z")
 def pair_tanh(graph: CSR, z: Tensor) -> Tensor:
     """Take tanh of the sum of what each entry's two ends say.
 

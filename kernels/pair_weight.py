@@ -26,6 +26,7 @@ def reference(graph: CSR, z: Tensor) -> Tensor:
     return (a[v] + b[u]).sigmoid() * (a[u] + b[v]).sigmoid()
 
 
+@library.operation("z")
 def pair_weight(graph: CSR, z: Tensor) -> Tensor:
     """The edges' weights, the same in both directions.
 

@@ -34,7 +34,7 @@ def _fake(
     weight: Tensor | None,
     degree: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = library.wide(x.dtype)
     channels = maps.size(1) if maps.dim() == 2 else 1
     like = torch.empty_like(x, memory_format=torch.contiguous_format)
     return like, x.new_empty((x.size(0), channels), dtype=wide)
@@ -72,6 +72,7 @@ _BACKWARD = library.define(
     "Tensor maps, Tensor x, Tensor? weight, Tensor? degree, Tensor out, Tensor root) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _fake_backward,
+    {"root": library.wide},
 )
 
 

@@ -35,6 +35,7 @@ def reference(ptr: Tensor, x: Tensor, reduce: str = "sum") -> Tensor:
     return torch.where(sizes[:, None] > 0, out, 0)
 
 
+@library.operation("x")
 def segment_reduce(ptr: Tensor, x: Tensor, reduce: str = "sum") -> Tensor:
     """Reduce rows ptr[b]:ptr[b + 1] of x to row b: `reduce` is sum, mean or max.
 

@@ -21,11 +21,12 @@ from gbench.kernels.csr import CSR
 
 def reference(graph: CSR, maps: Tensor) -> Tensor:
     """The specification: one product per entry, added to its row."""
-    maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+    maps = maps.to(library.wide(maps.dtype))
     out = maps.new_zeros(graph.num_rows, *maps.shape[1:])
     return out.index_add(0, graph.row, maps.mT @ maps)
 
 
+@library.operation("maps")
 def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
     """FᵀF summed over each row's entries, of bfloat16 maps in float32.
 
@@ -38,7 +39,7 @@ def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
 
 
 def _fake(rowptr: Tensor, maps: Tensor) -> Tensor:
-    wide = torch.promote_types(maps.dtype, torch.float32)
+    wide = library.wide(maps.dtype)
     return maps.new_empty((rowptr.size(0) - 1, maps.size(1), maps.size(2)), dtype=wide)
 
 
@@ -50,7 +51,9 @@ def _fake_backward(grad: Tensor, rowptr: Tensor, maps: Tensor) -> Tensor:
 
 
 _BACKWARD = library.define(
-    "sheaf_blocks_backward(Tensor grad, Tensor rowptr, Tensor maps) -> Tensor", _fake_backward
+    "sheaf_blocks_backward(Tensor grad, Tensor rowptr, Tensor maps) -> Tensor",
+    _fake_backward,
+    {"grad": library.wide},
 )
 
 

@@ -45,6 +45,7 @@ def reference(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
     return out
 
 
+@library.operation("x")
 def sheaf_laplacian(
     graph: CSR,
     maps: Tensor,
@@ -68,14 +69,14 @@ def sheaf_laplacian(
     check.features("x", x.flatten(1), graph.num_rows, graph.device)
     if maps.dim() not in (2, 3):
         raise ValueError(f"maps has shape {tuple(maps.shape)}: pass (E, S) or (E, S, S)")
-    maps = check.beside("maps", maps, (graph.num_entries, *(x.size(1),) * (maps.dim() - 1)), x)
+    check.beside("maps", maps, (graph.num_entries, *(x.size(1),) * (maps.dim() - 1)), x)
     if not x.is_cuda and not torch.compiler.is_compiling():
         _check_symmetric(graph)
     if degree is not None:
-        degree = check.beside("degree", degree, (graph.num_rows,), x)
+        check.beside("degree", degree, (graph.num_rows,), x)
     if weight is not None:
-        weight = check.beside("weight", weight, (graph.num_entries,), x)
-    wide = torch.promote_types(x.dtype, torch.float32)  # the roots are never rounded to bfloat16
+        check.beside("weight", weight, (graph.num_entries,), x)
+    wide = library.wide(x.dtype)  # the roots are never rounded to bfloat16
     if maps.dim() == 3 and degree is None and weight is None:
         blocks = sheaf_blocks(graph, maps)
         root = inverse_sqrt(blocks + torch.eye(maps.size(1), dtype=wide, device=x.device))

@@ -25,6 +25,7 @@ def reference(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
     return torch.einsum("cd,ndf,gf->ncg", left, x, right)
 
 
+@library.operation("x", library.FULL)
 def sheaf_mix(x: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """(I ⊗ W_1) x W_2ᵀ. Shapes: x (N, C, F), left (C, C), right (F, F) → (N, C, F)."""
     if not library.has_kernel("sheaf_mix", x):
@@ -39,7 +40,9 @@ def _fake(x: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return like, torch.empty_like(like)
 
 
-_MIX = library.define("sheaf_mix(Tensor x, Tensor left, Tensor right) -> (Tensor, Tensor)", _fake)
+_MIX = library.define(
+    "sheaf_mix(Tensor x, Tensor left, Tensor right) -> (Tensor, Tensor)", _fake, types=library.FULL
+)
 
 
 def _fake_backward(
@@ -53,6 +56,7 @@ _BACKWARD = library.define(
     "sheaf_mix_backward(Tensor grad, Tensor x, Tensor left, Tensor right, Tensor mixed) "
     "-> (Tensor, Tensor, Tensor)",
     _fake_backward,
+    types=library.FULL,
 )
 
 

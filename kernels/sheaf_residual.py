@@ -26,6 +26,7 @@ def reference(x: Tensor, step: Tensor, epsilon: Tensor) -> Tensor:
     return (1 + epsilon.tanh()) * x - functional.elu(step)
 
 
+@library.operation("x", library.FULL)
 def sheaf_residual(x: Tensor, step: Tensor, epsilon: Tensor) -> Tensor:
     """(1 + tanh ε) x - elu(step). Shapes: x and step (N, C, F), epsilon (C, 1) → (N, C, F)."""
     if not library.has_kernel("sheaf_residual", x):
@@ -41,7 +42,9 @@ def _fake(x: Tensor, step: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor]:
 
 
 _RESIDUAL = library.define(
-    "sheaf_residual(Tensor x, Tensor step, Tensor epsilon) -> (Tensor, Tensor)", _fake
+    "sheaf_residual(Tensor x, Tensor step, Tensor epsilon) -> (Tensor, Tensor)",
+    _fake,
+    types=library.FULL,
 )
 
 
@@ -56,6 +59,7 @@ _BACKWARD = library.define(
     "sheaf_residual_backward(Tensor grad, Tensor x, Tensor epsilon, Tensor elu) "
     "-> (Tensor, Tensor, Tensor)",
     _fake_backward,
+    types=library.FULL,
 )
 
 

@@ -39,6 +39,7 @@ def reference(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str =
     return out.scatter_reduce(0, row_EF, message_EF, reduce, include_self=False)
 
 
+@library.operation("x")
 def spmm(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str = "sum") -> Tensor:
     """Reduce the rows of x that each row of the graph names: `reduce` is sum, mean or max.
 
@@ -50,7 +51,7 @@ def spmm(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str = "sum
     if weight is not None:
         if reduce == "max":
             raise ValueError("reduce='max' takes no weight")
-        weight = check.beside("weight", weight, (graph.num_entries,), x)
+        check.beside("weight", weight, (graph.num_entries,), x)
     if not library.has_kernel("spmm", x):
         return reference(graph, x, weight, reduce)
     out: Tensor = _SPMM(

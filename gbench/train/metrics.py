@@ -36,7 +36,12 @@ def loss_of(card: DataCard, logits: Tensor, y: Tensor) -> Tensor:
 
 
 def score(card: DataCard, logits: Tensor, y: Tensor) -> float:
-    """The dataset's metric over a whole split: OGB's own evaluator where the card names one."""
+    """The dataset's metric over a whole split: OGB's own evaluator where the card names one.
+
+    Logits of a lower precision are float32 here: numpy and sums over a split know nothing less.
+    """
+    if logits.dtype.itemsize < 4:
+        logits = logits.float()
     if card.metric.startswith("hits@"):
         return _hits(int(card.metric.removeprefix("hits@")), logits, y)
     if card.evaluator:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -113,3 +115,27 @@ def peak_of() -> Callable[[Callable[[], Tensor]], int]:
         return after - before
 
     return measure
+
+
+def _operations() -> list[Any]:
+    spec = spec_from_file_location("operations", Path(__file__).with_name("operations.py"))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: list[Any] = module.OPERATIONS
+    return found
+
+
+OPERATIONS = _operations()
+
+
+@pytest.fixture(params=OPERATIONS, ids=[found.name for found in OPERATIONS])
+def operation(request: pytest.FixtureRequest) -> Any:
+    """Each public operation: see operations.py."""
+    return request.param
+
+
+@pytest.fixture
+def operations() -> list[Any]:
+    """All of them."""
+    return OPERATIONS

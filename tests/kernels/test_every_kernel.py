@@ -128,7 +128,7 @@ def test_a_tensor_on_another_device_is_refused(name: str) -> None:
 def test_a_gpu_without_triton_is_told_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "gbench.kernels.cuda.spmm", raising=False)
-    on_gpu = kernels.library._on_first_use("cuda", "spmm")
+    on_gpu = kernels.library._on_first_use("cuda", "spmm", lambda args: None)
     with pytest.raises(
         RuntimeError, match=r"gbench\.spmm .* pip install triton .* stay on the CPU"
     ):

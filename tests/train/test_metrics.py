@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
-from gbench.train.metrics import loss_of, score
+from gbench.train.metrics import METRICS, loss_of, score
 
 
 def card(**facts: str) -> DataCard:
@@ -155,3 +155,14 @@ def test_losses_of_labelled_entries_are_torch_s_on_them_alone(loss: str) -> None
     (gradient,) = torch.autograd.grad(ours, logits)
     assert not gradient[~known].any() and bool(gradient.isfinite().all())
     assert loss_of(card(loss=loss), logits, y * math.nan).item() == 0.0  # a batch without labels
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "hits@20"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_logits_of_a_lower_precision_are_judged_as_the_numbers_that_they_are(metric, dtype) -> None:
+    logits, y = (part[:, :5] for part in multi_task(6))
+    logits = logits.to(dtype)
+    y = y.nan_to_num()[:, 0].long() if metric in ("accuracy", "hits@20") else y
+    logits = logits[:, 0] if metric == "hits@20" else logits
+    found = score(card(metric=metric), logits, y)
+    assert found == pytest.approx(score(card(metric=metric), logits.double(), y))

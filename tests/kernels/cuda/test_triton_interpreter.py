@@ -19,7 +19,7 @@ GROUPS = [
     "gcn_bond",
     "bonds",
 ]
-GROUPS += ["edge_softmax", "sheaf_laplacian", "inverse_sqrt", "norm_act"]
+GROUPS += ["edge_softmax", "sheaf_laplacian", "inverse_sqrt", "norm_act", "under_autocast"]
 
 
 @pytest.fixture(scope="module")

@@ -434,3 +434,22 @@ def test_norm_act_has_an_exact_variance_for_large_means(device) -> None:
     exact = x.double().var(0, unbiased=False)
     torch.testing.assert_close(var.cpu().double(), exact, rtol=1e-5, atol=0)
     torch.testing.assert_close(mean.cpu().double(), x.double().mean(0), rtol=1e-6, atol=0)
+
+
+def test_under_autocast(operation, device) -> None:
+    """Features of the lower precision beside parameters of float32, forward and backward."""
+    if operation.name == "dropout":
+        return  # for CPU tensors
+    first, *others = operation.inputs
+    given = [first.bfloat16(), *(x.float() for x in others)]
+    leaves = [x.to(device).requires_grad_() for x in given]
+    exact = [x.double().requires_grad_() for x in given]
+    expected = operation.reference(operation.on("cpu"), *exact)
+    with torch.autocast(device, torch.bfloat16):
+        out = operation.function(operation.on(device), *leaves)
+    grad = torch.randint(-4, 5, out.shape).to(torch.bfloat16)
+    found = (out, *torch.autograd.grad(out, leaves, grad.to(out)))
+    wanted = (expected, *torch.autograd.grad(expected, exact, grad.double()))
+    for ours, theirs in zip(found, wanted, strict=True):
+        atol = 2.5e-2 * max(1.0, float(theirs.detach().abs().max()))
+        torch.testing.assert_close(ours.cpu().double(), theirs, rtol=0, atol=atol)
