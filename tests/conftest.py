@@ -3,9 +3,40 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
+HELD = """
+import os, time
+from pathlib import Path
+from gbench.models.gcn import GCN
+from gbench.train import loader
+
+
+class Held(GCN):
+    def __init__(self, *args, steps, **settings):
+        super().__init__(*args, **settings)
+        self.steps = steps
+        loader.ROUND_SECONDS = 0.0  # a checkpoint after every epoch
+
+    def forward(self, batch):
+        folder, self.steps = Path(__file__).parent, self.steps - self.training
+        if self.steps < 0 and not (folder / "go").exists():
+            (folder / f"held-{os.getpid()}").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+        return super().forward(batch)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +55,33 @@ def data_dir() -> Path:
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Derived files of this session, so that each dataset is prepared once."""
     return Path(os.environ["GBENCH_CACHE"])
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """`wait_until(condition, *processes)`: however slow the machine, while the processes live."""
+
+    def wait(happened: Callable[[], object], *processes: subprocess.Popen[str]) -> None:
+        while not happened():
+            for process in processes:
+                assert process.poll() is None or happened(), "a process ended before it happened"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A --config-dir whose model=held is a GCN that stops before a step until `go` is there.
+
+    While it waits, `held-PID` is there. `model.steps`, 3, says how many steps it does before.
+    """
+    folder = tmp_path_factory.mktemp("held")
+    (folder / "model").mkdir()
+    (folder / "held.py").write_text(HELD)
+    text = "# @package _global_\ndefaults: [gcn]\nmodel: {_target_: held.Held, steps: 3}\n"
+    (folder / "model" / "held.yaml").write_text(text)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

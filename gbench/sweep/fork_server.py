@@ -96,6 +96,7 @@ def serve(requests: socket.socket) -> None:
             if requests in ready:
                 request, descriptors, _, _ = socket.recv_fds(requests, 1, 2)
                 if not request:
+                    signal.set_wakeup_fd(-1)  # a point that ends now wakes nobody
                     return
                 channel, printed = socket.socket(fileno=descriptors[0]), descriptors[1]
                 pid = os.fork()

@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numba
@@ -21,14 +23,28 @@ import numpy
 import torch
 from torch import Tensor
 
+from gbench.kernels.cpu.cache import folder_of
+
 # No "nnan" and no "ninf": a NaN among the features must come out as a NaN.
-compiled = numba.njit(
+_njit = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}
 )
+_choosing = Lock()
 
 CHUNK_WORK = 1 << 20  # elements: about 0.3 ms, against 0.05 ms to wake a thread
 
 _pool: ThreadPoolExecutor | None = None
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Let numba compile the function when it is first called, and keep the result (cache.py)."""
+    with _choosing:  # numba reads where to keep it when it wraps the function
+        chosen = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder_of(Path(function.__code__.co_filename), chosen))
+        try:
+            return _njit(function)
+        finally:
+            numba.config.CACHE_DIR = chosen
 
 
 def count_chunks(work: int, limit: int = 64) -> int:

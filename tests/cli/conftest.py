@@ -28,7 +28,6 @@ def gbench() -> Command:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=300,
         )
 
     return run

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import networkx as nx
@@ -83,7 +82,7 @@ def transposes_agree(csr: CSR) -> None:
     undirected=st.booleans(),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_patches_are_what_the_definition_says(sizes, num_patches, hops, undirected, seed):
     store = draw(sizes, undirected=undirected, seed=seed)
     ids = np.random.RandomState(seed).randint(0, len(sizes), size=3)
@@ -397,7 +396,7 @@ def test_a_killed_process_is_one_clear_error(csl, tmp_path):
         [*training(dataset)]
 
 
-def test_processes_end_when_the_program_is_killed(tmp_path):
+def test_processes_end_when_the_program_is_killed(tmp_path, wait_until):
     """3 s: it starts Python twice."""
     script = tmp_path / "program.py"
     script.write_text(
@@ -411,15 +410,11 @@ def test_processes_end_when_the_program_is_killed(tmp_path):
         "    pool = ProcessPoolExecutor(1, spawn, metis.start_process, (graphs,))\n"
         "    pool.submit(metis.assign_here, np.array([0]), 4, 'metis', 0.0, 0).result()\n"
         "    print(*pool._processes, flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(1e6)\n"
     )
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as program:
         worker = int(program.stdout.readline())
         heavy = Path(f"/proc/{worker}/maps").read_text()
         assert "torch" not in heavy and "llvmlite" not in heavy
         program.kill()
-    for _ in range(100):
-        if not Path(f"/proc/{worker}").exists():
-            return
-        time.sleep(0.1)
-    pytest.fail("the process outlived the program")
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())

@@ -1,11 +1,8 @@
 import json
 import math
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields, replace
 
 import pytest
@@ -154,37 +151,41 @@ def test_a_full_disk_leaves_the_old_record_and_no_litter(make_record, tmp_path, 
 
 
 WRITER = """
-import sys
+import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from gbench.results.record import read, write
+
 folder = Path(sys.argv[1])
-record = read(folder / "record.json")
-print("ready", flush=True)
-for seed in range(10**9):
-    write(replace(record, seed=seed), folder)
+for left in range(5, 5000, 50):
+    child = os.fork()
+    if child == 0:
+        record = read(folder / "record.json")
+
+        def fuse(frame, event, argument):
+            global left
+            left -= event.endswith("call")
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(fuse)
+        for seed in range(record.seed + 1, 10**9):
+            write(replace(record, seed=seed), folder)
+    os.waitpid(child, 0)
+    print((folder / "record.json").read_text().replace("\\n", ""))
 """
 
 
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_record(make_record, tmp_path):
-    # 2 MB: a writer that is not atomic is inside a write most of its time.
-    padding = ["x" * 1000] * 2000
-    original = replace(make_record({"model.padding": padding}), seed=-1)
-    path = write(original, tmp_path)
-    draw = random.Random(0)
-    seeds = [-1]
-    attempts = 0
-    # 15 kills, and more on a machine so busy that no writer came to the end of a record
-    while attempts < 15 or (max(seeds) < 1 and attempts < 100):
-        attempts += 1
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE, text=True
-        )
-        assert writer.stdout.readline() == "ready\n"
-        time.sleep(draw.uniform(0.0, 0.01 * (attempts + 4)))
-        writer.send_signal(signal.SIGKILL)
-        writer.communicate()
-        found = read(path)
-        assert replace(found, seed=-1) == original
-        seeds.append(found.seed)
-    assert max(seeds) > 0, "no writer finished a single record: the test killed too early"
+    """100 kills, each so many calls of functions after a writer has begun."""
+    original = replace(make_record(), seed=-1)
+    write(original, tmp_path)
+    command = [sys.executable, "-c", WRITER, tmp_path]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    expected = json.loads(original.to_json())
+    assert [{**record, "seed": -1} for record in found] == [expected] * 100
+    seeds = [record["seed"] for record in found]
+    assert seeds == sorted(seeds)
+    assert seeds[0] == -1 and seeds[-1] > 100

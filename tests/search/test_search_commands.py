@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,19 +39,17 @@ def found(folder: Path) -> list[RunRecord]:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, wait_until: Any) -> Path:
     """Two commands at once; the first is killed while a trial of it runs."""
     folder = tmp_path_factory.mktemp("searched")
     (folder / "mine" / "sweep").mkdir(parents=True)
     (folder / "mine" / "sweep" / "small.yaml").write_text(SPACE)
     killed = begin(folder, "seeds=2", "jobs=1")
-    deadline = time.monotonic() + 120
-    while not [*folder.glob("runs/search/*/trials/*/.lock")] and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: [*folder.glob("runs/search/*/trials/*/.lock")], killed)
     other = begin(folder, "seeds=2", "jobs=1", "--json")
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    out, told = other.communicate(timeout=300)
+    out, told = other.communicate()
     assert other.returncode == 0, told
     (folder / "out").write_text(out)
     (folder / "told").write_text(told)
@@ -94,7 +92,7 @@ def test_it_is_the_setting_that_anyone_may_type(searched: Path) -> None:
 def test_more_trials_go_on_and_are_told_by_what_had_finished(searched: Path) -> None:
     before = {record.run: record for record in found(searched)}
     more = begin(searched, "trials=7", "seeds=2", "jobs=1")
-    told = more.communicate(timeout=300)[1]
+    told = more.communicate()[1]
     assert more.returncode == 0, told
     assert "7 trials, 1 at a time; 6 of them are known" in told
     best = [record for record in found(searched) if record.trials == 7]

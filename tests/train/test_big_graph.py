@@ -51,7 +51,7 @@ def python(script: str, *words: str, folder: Path) -> str:
     answer = subprocess.run(
         [sys.executable, "-c", script, *words],
         cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=500,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     return answer.stdout

@@ -20,7 +20,7 @@ def test_the_next_results_are_made_while_one_is_used() -> None:
     for item, result in enumerate(results):
         assert result == item
         for following in began[item + 1 : item + 3]:
-            assert following.wait(timeout=10)
+            assert following.wait()
         assert not any(event.is_set() for event in began[item + 4 :])
 
 

@@ -111,6 +111,7 @@ class Watched:
 
     def __init__(self, browser, address, **options):
         self.context = browser.new_context(**options)
+        self.context.set_default_timeout(0)  # pytest's ends a hang
         self.page = self.context.new_page()
         self.said, self.asked = [], []
         self.page.on("console", lambda message: self.said.append(message.text))

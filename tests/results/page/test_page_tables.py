@@ -80,11 +80,11 @@ def test_a_served_page_follows_its_records(
         page.locator('input[data-run="mine-gcn-0-s0"]').check()
         first = page.locator('.board[data-data="mine"]').element_handle()
         save(make_record(run="new", identity="n", data="mine", model="new", test=0.95), runs)
-        page.locator("th", has_text="new").wait_for(timeout=10_000)
+        page.locator("th", has_text="new").wait_for()
         assert not first.evaluate("(board) => board.isConnected")
         assert column(page, "parameters")[:2] == ["500", "16,000"]  # still sorted, and filtered
         assert page.locator(".board:visible").count() == 1
         assert page.locator('input[data-run="mine-gcn-0-s0"]').is_checked()
         server.shutdown()
-    page.locator(".running", has_text="has ended").wait_for(timeout=10_000)
+    page.locator(".running", has_text="has ended").wait_for()
     assert all("ERR_CONNECTION_REFUSED" in said for said in watched.said)

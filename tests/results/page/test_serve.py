@@ -49,7 +49,7 @@ def ask(live):
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
         def ask(method, path, body=None, **headers):
-            connection = http.client.HTTPConnection(*server.server_address, timeout=20)
+            connection = http.client.HTTPConnection(*server.server_address)
             connection.putrequest(method, path, skip_host="Host" in headers)
             for name, value in headers.items():
                 connection.putheader(name.replace("_", "-"), value)
@@ -237,11 +237,11 @@ def test_ctrl_c_ends_the_command(runs):
             line = process.stdout.readline()
             assert line.startswith("http://127.0.0.1:")
             port = int(line.split("/")[2].split(":")[1])
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port)
             connection.request("GET", "/")
             assert b"<h2" in connection.getresponse().read()
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait() == 0
             assert process.stderr.read() == ""
         finally:
             process.kill()
