@@ -8,7 +8,6 @@ torch is imported.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -20,8 +19,10 @@ from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError, unknown
 from gbench.experiment import experiment_of_pair
 from gbench.limits import check_limits
+from gbench.own_code import importing
+from gbench.own_code.stated import stated as stated_code
 from gbench.protocol import check_protocol, check_typed
-from gbench.results.identity import same_setting
+from gbench.results.identity import NOTHING, same_setting
 
 Config = dict[str, Any]
 
@@ -80,12 +81,14 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
         alone = _hydra_compose([f"experiment={experiment}", *member], config_dirs)
         base = with_own(alone, own_facts)
     unchanged = experiment != "null" and same_setting(config, base)
-    return {
+    composed = {
         **config,
         "experiment": experiment if unchanged else None,
         "data_source": place,
         "config_dirs": own_code,
     }
+    code = stated_code(composed, [Path(folder) for folder in own_code])
+    return {**composed, "code": code} if code else composed
 
 
 def find_own_code(config_dirs: Sequence[Path]) -> list[str]:
@@ -94,7 +97,7 @@ def find_own_code(config_dirs: Sequence[Path]) -> list[str]:
         if not folder.is_dir():
             raise UserError(f"--config-dir {folder}: there is no such folder")
     paths = [str(folder.absolute()) for folder in config_dirs]
-    sys.path[:0] = paths
+    importing.use(paths)
     return paths
 
 
@@ -104,7 +107,7 @@ def load(path: Path) -> Config:
         config = read_yaml(path)
     except FileNotFoundError:
         raise UserError(f"{path.parent} is no run's folder: it has no {path.name}") from None
-    sys.path[:0] = config["config_dirs"]
+    importing.use(config["config_dirs"])
     # of runs from before there was a choice, or by another name
     if "decay_only" in config["optim"]:
         config["optim"]["decay_prefix"] = config["optim"].pop("decay_only")
@@ -204,6 +207,10 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
                 raise UserError(f"gbench needs {name}.{key}; it can be changed but not removed")
     for group in ("model", "data", "encoding", "batching"):
         config[group] = {"name": chosen[group], **config[group]}
+    for group, nothing in NOTHING.items():
+        if config[group]["name"] == nothing and "_target_" in config[group]:
+            # named within another file: there is no choice whose name it could have
+            config[group]["name"] = str(config[group]["_target_"]).rpartition(".")[2]
     stated = with_name(config["data"], chosen["data"])
     if not stated.get("splits") and any(word.startswith("data.split=") for word in overrides):
         raise UserError(f"{stated['name']} has one split, its own: leave out data.split")

@@ -12,6 +12,9 @@ from gbench import environment
 from gbench.build import build_task
 from gbench.config import Config
 from gbench.folders import written_whole
+from gbench.own_code.importing import own_places
+from gbench.own_code.kept import at_hand
+from gbench.own_code.stated import imported_versions
 from gbench.results import record as records
 from gbench.results.identity import identity
 from gbench.runfolder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
@@ -43,7 +46,7 @@ def train(
     started = datetime.now(UTC)
     settings = config["trainer"]
     with advised(folder):
-        task = build_task(config)
+        task = build_task(at_hand(config, folder))
     card, limit = task.dataset.card, settings["limit_batches"]
     for note in task.dataset.notes:
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
@@ -102,7 +105,7 @@ def train(
             item=card.item,
             peak_memory_mib=environment.peak_memory_mib(task.device),
             device=environment.device_name(task.device),
-            versions=environment.versions(),
+            versions=environment.versions() | imported_versions(config, own_places()),
             git=environment.git_state(),
             fingerprint=task.dataset.fingerprint,
             started=started.isoformat(timespec="seconds"),

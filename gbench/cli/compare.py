@@ -60,6 +60,7 @@ def _json(found: Comparison) -> str:
         "runs": [run.name for run in found.runs],
         "same_protocol": found.same_protocol,
         "settings": found.settings,
+        "code": found.code,
         "figures": found.figures,
         "surroundings": found.surroundings,
         "curves": [run.curve for run in found.runs],
@@ -68,6 +69,8 @@ def _json(found: Comparison) -> str:
 
 
 def _show(found: Comparison, console: Console) -> None:
+    from gbench.own_code.kept import CODE
+
     letters = _LETTERS[: len(found.runs)]
     for letter, run in zip(letters, found.runs, strict=True):
         state = "" if run.record is not None else "  (not finished)"
@@ -75,8 +78,14 @@ def _show(found: Comparison, console: Console) -> None:
     if not found.same_protocol:
         console.print("Their metrics do not compare: not one dataset, split or selection.")
     _table(console, "settings", letters, found.settings, "the same")
+    if any("code" in run.config for run in found.runs):
+        short = {name: [said and said[:10] for said in row] for name, row in found.code.items()}
+        _table(console, "code of your own", letters, short, "the same")
+        folders = [f"{run.folder / CODE}" for run in found.runs]
+        if found.code:
+            console.print(f"diff -r {folders[0]} {folders[1]}", style="dim", soft_wrap=True)
     _table(console, "results", letters, _figure_texts(found), "none: no run has finished")
-    _table(console, "ran on", letters, found.surroundings, "the same versions, code and device")
+    _table(console, "ran on", letters, found.surroundings, "the same versions, commit and device")
     _curves(found, console, letters)
 
 

@@ -1,4 +1,8 @@
-"""Evaluate a finished run's weights again, on the validation and test splits."""
+"""Evaluate a finished run's weights again, on the validation and test splits.
+
+Code of your own that has changed since is refused, because the weights are not its: --code=kept
+takes what the run's folder keeps of the code that trained them, --code=now the code as it is now.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", metavar="RUN", help="the run's folder, or (the start of) its name in runs/"
     )
+    parser.add_argument(
+        "--code", choices=("kept", "now"), help="of your own: that of the training, or today's"
+    )
     parser.add_argument("--json", action="store_true", help="print the metrics to stdout as JSON")
 
 
@@ -21,12 +28,18 @@ def run(args: argparse.Namespace) -> int:
     from gbench import runfolder
     from gbench.config import load
     from gbench.errors import UserError
+    from gbench.own_code.earlier import refuse_changed
+    from gbench.own_code.kept import at_hand
     from gbench.quiet import silence
 
     folder = runfolder.find(args.name)
     if not (folder / runfolder.RECORD).exists():
         raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
     config = load(folder / runfolder.CONFIG)
+    if args.code == "now":
+        config.pop("code", None)
+    elif args.code is None:
+        refuse_changed(config, folder)
     if not args.debug:
         silence()
 
@@ -38,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     record = records.read(folder / runfolder.RECORD)
     weights = load_weights(folder / runfolder.BEST)
-    task = build_task(config)
+    task = build_task(at_hand(config, folder))
     task.model.load_state_dict(weights)
     trainer = make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, [], [])
     device = trainer.strategy.root_device

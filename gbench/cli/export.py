@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gbench import config, runfolder
     from gbench.folders import written_whole
+    from gbench.own_code.kept import keep
     from gbench.results import record
     from gbench.results.script import script
 
@@ -32,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     if not (folder / runfolder.RECORD).exists():
         raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
     settings = config.load(folder / runfolder.CONFIG)
-    text = script(record.read(folder / runfolder.RECORD), settings)
+    keep(settings, folder)
+    text = script(record.read(folder / runfolder.RECORD), settings, folder)
     if args.output is None:
         sys.stdout.write(text)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 SUMMARY = "continue an interrupted run"
 
@@ -17,8 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gbench import config, runfolder
     from gbench.cli.train import carry_out, finished_before
+    from gbench.own_code.earlier import changed_since
+    from gbench.own_code.kept import CODE
 
     folder = runfolder.find(args.name)
     if (folder / runfolder.RECORD).exists():
         return finished_before(folder, args.json)
-    return carry_out(config.load(folder / runfolder.CONFIG), folder, args)
+    settings = config.load(folder / runfolder.CONFIG)
+    if changed := changed_since(settings):
+        print(
+            f"Since this run began {changed}. It goes on with the code that it began with, which "
+            f"{folder / CODE} has; gbench train trains the new code, as a run of its own.",
+            file=sys.stderr,
+        )
+    return carry_out(settings, folder, args)

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from gbench.own_code.earlier import refuse_edited
     from gbench.runfolder import put_aside
     from gbench.search.best import best_configs, best_words, tell, train_best
     from gbench.search.request import read_request
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         best = tell(study, request.base, console)
     words = best_words(request.words, best, study.tally().spent)
     configs = best_configs([*words, *request.repetitions], args.config_dir, request.space)
+    for config in configs:
+        refuse_edited(config, request.base)
     if args.force:
         for folder in map(run_folder, configs):
             put_aside(folder)

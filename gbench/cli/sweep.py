@@ -42,7 +42,8 @@ def sweep(groups: Sequence[Sequence[str]], args: argparse.Namespace) -> int:
     """Run the points of all groups of words as one sweep, and return the exit code."""
     from rich.console import Console
 
-    from gbench.runfolder import put_aside
+    from gbench.cli.train import tell_other_code
+    from gbench.runfolder import RECORD, put_aside
     from gbench.sweep.engine import run_all
     from gbench.sweep.points import compose_all, run_folder
     from gbench.sweep.report import report
@@ -57,6 +58,7 @@ def sweep(groups: Sequence[Sequence[str]], args: argparse.Namespace) -> int:
         for folder in configs:
             put_aside(folder)
     console = Console(stderr=True, highlight=False)
+    tell_other_code(c for folder, c in configs.items() if not (folder / RECORD).exists())
     outcomes = run_all([*configs.values()], options=options, console=console)
     report(outcomes, console, args.json)
     return outcomes.exit_code

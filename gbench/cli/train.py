@@ -17,6 +17,7 @@ Several values make a sweep, each point a process: model=gin,gcn data=cora,cites
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gbench.results.record import RunRecord
 
 SUMMARY = "train a model on a dataset"
+SHOWN_RUNS = 3  # of other code
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -70,19 +72,39 @@ def run(args: argparse.Namespace) -> int:
         put_aside(folder)
     if (folder / RECORD).exists():
         return finished_before(folder, args.json)
+    tell_other_code([config])
     return carry_out(config, folder, args)
+
+
+def tell_other_code(configs: Iterable[Config]) -> None:
+    """Say which runs of these settings are there already, with other code of the user's own."""
+    from rich.console import Console
+
+    from gbench.own_code.earlier import runs_of_other_code
+
+    console = Console(stderr=True, highlight=False)
+    said = [text for c in configs for text in runs_of_other_code(c, Path(c["runs_dir"]))]
+    for text in said[:SHOWN_RUNS]:
+        console.print(text, style="yellow", soft_wrap=True, markup=False)
+    if len(said) > SHOWN_RUNS:
+        console.print(f"… and {len(said) - SHOWN_RUNS} more of other code", style="yellow")
 
 
 def finished_before(folder: Path, as_json: bool) -> int:
     """Show the record of a run that is already there."""
     from rich.console import Console
 
+    from gbench.own_code.earlier import changed_since
     from gbench.results import record
     from gbench.runfolder import RECORD
 
     console = Console(stderr=True, highlight=False)
     console.print("This run has finished before; --force runs it again.", style="yellow")
-    _show(record.read(folder / RECORD), folder, console, as_json)
+    found = record.read(folder / RECORD)
+    if changed := changed_since(found.config):
+        text = f"Since then {changed}: gbench train trains the new code, as a run of its own."
+        console.print(text, style="yellow", soft_wrap=True, markup=False)
+    _show(found, folder, console, as_json)
     return 0
 
 

@@ -9,12 +9,21 @@ from typing import Any
 
 from gbench import config as configs
 from gbench import runfolder
+from gbench.own_code.kept import stated_parts
 from gbench.results import curves
 from gbench.results import record as records
 from gbench.results.record import RunRecord
 
 # Where a run lies and who watches it says nothing of the run.
-_WITHOUT_MEANING = {"runs_dir", "data_dir", "cache_dir", "data_source", "config_dirs", "logger"}
+_WITHOUT_MEANING = {
+    "runs_dir",
+    "data_dir",
+    "cache_dir",
+    "data_source",
+    "config_dirs",
+    "logger",
+    "code",
+}
 
 # Figures of a record, in the order that they are read.
 FIGURES = (
@@ -38,6 +47,7 @@ class Run:
     config: dict[str, Any]
     record: RunRecord | None
     curve: list[float]
+    folder: Path
 
     @property
     def protocol(self) -> tuple[Any, ...]:
@@ -54,6 +64,7 @@ class Comparison:
     runs: tuple[Run, ...]
     settings: dict[str, list[Any]]  # dotted key; only those that differ
     figures: dict[str, list[Any]]  # of the records, all of them
+    code: dict[str, list[Any]]  # of the user's own: digests by file, only those that differ
     surroundings: dict[str, list[Any]]  # versions, git, device, dataset; only those that differ
     same_protocol: bool
 
@@ -63,7 +74,7 @@ def load(folder: Path) -> Run:
     path = folder / runfolder.RECORD
     config = configs.load(folder / runfolder.CONFIG)
     record = records.read(path) if path.exists() else None
-    return Run(folder.name, config, record, curves.read(folder))
+    return Run(folder.name, config, record, curves.read(folder), folder)
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
@@ -81,6 +92,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         tuple(runs),
         _differing(settings),
         figures if any(finished) else {},
+        _differing([stated_parts(run.config.get("code", {})) for run in runs]),
         _differing([_surroundings(record) for record in finished if record is not None]),
         len({run.protocol for run in runs}) == 1,
     )

@@ -1,4 +1,7 @@
-"""What makes two runs "the same setting": a hash of all of the config that can move a result.
+"""What makes two runs "the same setting": a hash of all that can move a result.
+
+That is the config, and of the user's own the code that it executes and the files that it names, by
+content: see gbench/own_code/stated.py. gbench's own version stands in the record.
 
 Seed and fold are left out, so that the runs to be averaged share one identity. So are folders, the
 logger, what a dataset's card says for the reader only, and what a trainer prints. Everything else
@@ -13,9 +16,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gbench.own_code.stated import with_digests
+
 _SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
 # what says nothing, so that runs keep their identity when gbench learns to do more
-_NOTHING = {"encoding": "none", "batching": "full"}
+NOTHING = {"encoding": "none", "batching": "full"}
 _WITHOUT_EFFECT = {
     "model": {"levels"},  # a check before the run
     "data": {
@@ -54,18 +59,21 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         section = config[name]
         if isinstance(section, dict):
-            if name in _NOTHING and section.get("name") == _NOTHING[name]:
+            if section.get("name") == NOTHING.get(name, ()) and "_target_" not in section:
                 continue
             dropped = _WITHOUT_EFFECT.get(name, set())
             section = {key: value for key, value in section.items() if key not in dropped}
         kept[name] = _canonical(section)
+    code = config.get("code", {})
+    kept = with_digests(kept, code.get("files", {}))
+    if counted := {part: code[part] for part in ("sources", "packages") if part in code}:
+        kept["code"] = _hash(counted)
     return kept
 
 
 def identity(config: Mapping[str, Any]) -> str:
     """Ten hex digits of the SHA-256 of the decisive config, whatever the order of its keys."""
-    text = json.dumps(decisive(config), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return _hash(decisive(config))
 
 
 def same_setting(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -89,6 +97,11 @@ def run_name(config: Mapping[str, Any]) -> str:
     data = config["data"]
     fold = f"-f{data['fold']}" if data["num_folds"] > 1 else ""
     return f"{data['name']}-{config['model']['name']}-{identity(config)}-s{config['seed']}{fold}"
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _canonical(value: Any) -> Any:

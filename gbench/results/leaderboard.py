@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from gbench.results.identity import decisive
+from gbench.own_code.stated import has_own_code
+from gbench.results.identity import NOTHING, decisive
 from gbench.results.mean_epoch import row_values
 from gbench.results.published import Published, published_rows
 from gbench.results.record import RunRecord
@@ -52,6 +53,7 @@ class Row:
     peak_memory_mib: float  # of the run that needed most
     devices: tuple[str, ...]
     finished: str  # of the last run
+    own_code: bool  # classes outside gbench: the user's own, or of an installed package
     dirty: bool  # a run came from a git tree with uncommitted changes
     other_data: bool  # a run saw another version of the dataset than most runs of the table
     quirk: bool  # the protocol selects on test data, or repeats an error of published code
@@ -216,6 +218,7 @@ def _row(
         ),
         devices=tuple(sorted({run.device for run in runs})),
         finished=last.finished,
+        own_code=has_own_code(last.config),
         dirty=any(run.git is not None and run.git.get("dirty") is True for run in runs),
         other_data=any(run.fingerprint != usual for run in runs),
         quirk=mean_epoch or any(word in last.split for word in _QUIRKS),
@@ -263,8 +266,9 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     """
     flat = [_flatten(decisive(config)) for _, config in configs]
     for settings in flat:
-        for group in ("encoding", "batching"):
-            settings.pop(f"{group}._target_", None)  # its name says it
+        for group, nothing in NOTHING.items():
+            if settings.get(f"{group}.name") != nothing:
+                settings.pop(f"{group}._target_", None)  # its name says it
     anywhere: dict[str, set[str]] = {}  # key: its values
     by_model: dict[str, list[dict[str, str]]] = {}
     for (model, _), settings in zip(configs, flat, strict=True):
@@ -273,8 +277,8 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
         for key, text in texts.items():
             anywhere.setdefault(key, set()).add(text)
     candidates = [key for key, values in anywhere.items() if len(values) > 1]
-    # A model's class differs wherever its name does.
-    across = {key for key in candidates if key not in ("model.name", "model._target_")}
+    # A model's class, and its code, differ wherever its name does.
+    across = {key for key in candidates if key not in ("model.name", "model._target_", "code")}
     within = set()
     for same_model in by_model.values():
         if len(same_model) == 1:

@@ -150,6 +150,8 @@ def footnotes(table: Table) -> list[str]:
         )
     if any(row.dirty for row in rows):
         notes.append("* code with uncommitted changes in at least one run")
+    if any(row.own_code for row in rows):
+        notes.append("¶ code outside gbench: settings show code=, a digest of it, where two differ")
     if any(row.other_data for row in rows):
         notes.append("† at least one run saw other data than most of this table (fingerprint)")
     if any(row.quirk for row in rows):
@@ -214,7 +216,7 @@ def verdict_text(row: Row) -> str:
 
 def marks(row: Row) -> str:
     """One sign for each thing that a footnote has to say about the row."""
-    return f"{'*' * row.dirty}{'†' * row.other_data}{'‡' * row.quirk}"
+    return f"{'¶' * row.own_code}{'*' * row.dirty}{'†' * row.other_data}{'‡' * row.quirk}"
 
 
 def day_text(finished: str) -> str:

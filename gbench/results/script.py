@@ -7,6 +7,7 @@ with as many threads as the run had it reaches the recorded metric bit for bit.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gbench.errors import UserError
@@ -15,6 +16,7 @@ from gbench.results.figures import metric_text
 from gbench.results.identity import decisive
 from gbench.results.record import RunRecord
 from gbench.results.script_literal import literal
+from gbench.results.script_own import own_code, standard_imports, with_kept_files
 
 # Settings that the script acts on, with the values that it can act on where these are not all.
 _KNOWN: dict[str, dict[str, tuple[Any, ...]]] = {
@@ -54,17 +56,18 @@ _KNOWN: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 
 
-def script(record: RunRecord, config: Mapping[str, Any]) -> str:
-    """The script's text.
+def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
+    """The script's text; `folder` is the run's, which keeps the code of the user's own.
 
     Raises UserError for what it has no words for: parts of a big graph, links, patches, several
     devices, mixed precision, another optimizer than Adam, an epoch chosen over several runs.
     """
     _check(config)
+    config = with_kept_files(config, folder)
     data, model, encoding = config["data"], config["model"], config["encoding"]
     optim, trainer = config["optim"], config["trainer"]
     lines = [
-        *_head(record, config),
+        *_head(record, config, folder),
         f"SEED = {config['seed']}",
         f"DATA = {literal(data)}",
         *([f"ENCODING = {literal(encoding)}"] if "_target_" in encoding else []),
@@ -98,7 +101,7 @@ def _check(config: Mapping[str, Any]) -> None:
             allowed = known.get(key, (None,))
             if allowed and value not in allowed:
                 cannot.append(f"{section}.{key}={value}")
-    if config["batching"]["name"] != "full":
+    if "_target_" in config["batching"]:
         cannot.append(f"batching={config['batching']['name']}")
     if config["data"]["level"] == "link":
         cannot.append(f"data={config['data']['name']}, which is link-level")
@@ -114,7 +117,7 @@ def _check(config: Mapping[str, Any]) -> None:
         )
 
 
-def _head(record: RunRecord, config: Mapping[str, Any]) -> list[str]:
+def _head(record: RunRecord, config: Mapping[str, Any], folder: Path) -> list[str]:
     value = metric_text(record.metric, record.test)
     title = f"{record.model} on {record.data}, seed {record.seed}: test {record.metric} {value}."
     return [
@@ -124,16 +127,16 @@ def _head(record: RunRecord, config: Mapping[str, Any]) -> list[str]:
         "It trains the same model on the same data in the same order, and tests it once.",
         '"""',
         "",
-        *_imports(config),
+        *_imports(config, folder),
         "",
     ]
 
 
-def _imports(config: Mapping[str, Any]) -> list[str]:
+def _imports(config: Mapping[str, Any], folder: Path) -> list[str]:
     optim, trainer, encoding = config["optim"], config["trainer"], config["encoding"]
     module, _, name = config["model"]["_target_"].rpartition(".")
-    model, folders = f"from {module} import {name}", config["config_dirs"]
-    standard = ["import random"]
+    model, own = f"from {module} import {name}", own_code(config, folder)
+    standard = ["import random", *standard_imports(config)]
     ours = [
         "from gbench import folders",
         "from gbench.data.load import load",
@@ -142,9 +145,7 @@ def _imports(config: Mapping[str, Any]) -> list[str]:
     ]
     if training.keeps_best(trainer):
         standard.append("import math")
-    if folders:
-        standard.append("import sys")
-    else:
+    if not own:
         ours.append(model)
     if "_target_" in encoding:
         names = "encoded, with_random_signs" if encoding.get("random_signs") else "encoded"
@@ -161,7 +162,7 @@ def _imports(config: Mapping[str, Any]) -> list[str]:
         "import torch",
         "",
         *sorted(ours),
-        *(["", f"sys.path[:0] = {literal(folders)}", model] if folders else []),
+        *([*own, model] if own else []),
     ]
 
 

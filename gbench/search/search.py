@@ -18,6 +18,8 @@ from rich.console import Console
 
 from gbench.config import Config
 from gbench.errors import UserError
+from gbench.own_code.earlier import refuse_edited
+from gbench.own_code.kept import keep
 from gbench.runfolder import ERROR
 from gbench.search.space import Value
 from gbench.search.study import Study
@@ -65,7 +67,7 @@ class Search:
 
     def run(self, base: Config) -> int:
         """Work until the study has its trials, or a signal comes; returns that signal."""
-        self.executor = make_executor([base], self.options, RUN_TRIAL)
+        self.base, self.executor = base, make_executor([base], self.options, RUN_TRIAL)
         answered = 0
         with signals_kept(self.signals), View(self, base, self.console) as view:
             self.view = view
@@ -105,7 +107,13 @@ class Search:
             self.study.fail(trial, str(error))
             self.view.event(trial.number, values, f"cannot run: {error}")
             return
+        try:
+            refuse_edited(config, self.base)
+        except UserError as error:
+            self.study.fail(trial, str(error))
+            raise
         folder = self.study.folder / "trials" / str(trial.number)
+        keep(config, folder)
         self.running[trial.number] = Running(trial, values, config, folder)
         self.executor.start(trial.number, config, folder)
 

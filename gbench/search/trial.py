@@ -9,6 +9,7 @@ from rich.console import Console
 
 from gbench.build import build_task
 from gbench.config import Config
+from gbench.own_code.kept import at_hand
 from gbench.runfolder import LAST, claimed
 from gbench.sweep.fork_server import Message, Send
 from gbench.sweep.point import Reporter, told
@@ -32,7 +33,7 @@ def run_trial(config: Config, folder: Path, send: Send) -> Message:
 
 def validated(config: Config, folder: Path, send: Send) -> float:
     """Train, or go on from the folder's checkpoint; the validation metric of the chosen epoch."""
-    task = build_task(config)
+    task = build_task(at_hand(config, folder))
     last = folder / LAST
     display = _Progress(Console(quiet=True), config, send)
     epochs = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)

@@ -35,6 +35,7 @@ from rich.console import Console
 from gbench.config import Config
 from gbench.errors import UserError
 from gbench.folders import written_whole
+from gbench.own_code.kept import keep_all
 from gbench.results import record as records
 from gbench.results.record import RunRecord
 from gbench.runfolder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
@@ -152,6 +153,7 @@ class Sweep:
         """Work until every point is finished or failed, or a signal comes; returns that signal."""
         self.queue.extend(n for n, point in enumerate(self.points) if point.state == "waiting")
         waiting = [self.points[number].config for number in self.queue]
+        keep_all((self.points[number].config, self.points[number].folder) for number in self.queue)
         self.executor = make_executor(waiting, self.options)
         answered = 0
         with (

@@ -161,7 +161,6 @@ def carry_out(job: Job, send: Send) -> Message:
         import torch
 
         torch.set_num_threads(job.threads)
-    sys.path[:0] = [folder for folder in job.config["config_dirs"] if folder not in sys.path]
     # Lightning starts the other processes of a run on several devices with this command line
     sys.argv = ["gbench", "resume", str(job.folder.absolute())]
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("gbench.__main__")

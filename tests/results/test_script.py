@@ -108,7 +108,7 @@ def test_it_says_only_what_its_run_did(tmp_path: Path) -> None:
 def test_what_it_has_no_words_for_is_refused(words: list[str], names: str) -> None:
     config = compose(["model=gcn", "data=csbm", *words])
     with pytest.raises(UserError, match=f"has no words for .*{names}"):
-        script(_never_read(), config)
+        script(_never_read(), config, Path())
 
 
 def test_a_record_edited_by_hand_puts_no_code_into_it(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_record_edited_by_hand_puts_no_code_into_it(tmp_path: Path) -> None:
     values = record.__dict__ | {"model": '"""\nraise SystemExit(9)\n"""', "metric": '")\nboom("'}
     config = yaml.safe_load((tmp_path / "runs" / "run" / "config.yaml").read_text())
     config["data"]["source"] = '"\nraise SystemExit(9)\n"'
-    text = script(records.RunRecord(**values), compose([]) | config)
+    text = script(records.RunRecord(**values), compose([]) | config, tmp_path)
     (tmp_path / "script.py").write_text(text)
     assert reached(tmp_path)[0] == 1
 

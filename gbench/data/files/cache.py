@@ -7,13 +7,15 @@ import fcntl
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.folders import written_whole
+from gbench.own_code.importing import own_places
+from gbench.own_code.stated import source_digest, with_contents
 
 FORMAT = 4  # of the packed tensors; raise it when store.py or load.py lay them out differently
 
@@ -30,7 +32,7 @@ def path_of(card: DataCard, cache_dir: Path) -> Path:
         "split": card.split if card.splits else "",
         "normalize_features": card.normalize_features,
         "folder": card.folder,
-        "options": card.options,
+        "options": options_in_key(card._target_, card.options),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
     return folder_of(card.name, cache_dir) / f"{key[:16]}.pt"
@@ -90,20 +92,34 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def options_in_key(target: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of a loader or an encoding; of the user's own with the content of its files."""
+    return options if target.startswith("gbench.") else with_contents(options, own_places())
+
+
 def source_hash(target: str) -> str:
     """Hash the code of a loader or an encoding: what it made is made again when it changes.
 
-    That is its module, and of gbench's own all of its folder, since these share their readers.
+    Of gbench's own that is all of its module's folder, since these share their readers; of the
+    user's own its module and all that this imports.
     """
+    code = (
+        _own_folder(target) if target.startswith("gbench.") else source_digest(target, own_places())
+    )
+    if not code:
+        raise UserError(
+            f"there is no module for the loader '{target}': _target_ must name a function, "
+            "as in my_module.load, and the module must be importable"
+        )
+    return code
+
+
+def _own_folder(target: str) -> str:
     try:
         spec = importlib.util.find_spec(target.rpartition(".")[0])
     except (ModuleNotFoundError, ValueError):
         spec = None
     if spec is None or spec.origin is None:
-        raise UserError(
-            f"there is no module for the loader '{target}': _target_ must name a function, "
-            "as in my_module.load, and the module must be importable"
-        )
-    module = Path(spec.origin)
-    files = sorted(module.parent.glob("*.py")) if target.startswith("gbench.") else [module]
+        return ""
+    files = sorted(Path(spec.origin).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -35,7 +35,7 @@ class Key(NamedTuple):
             "fingerprint": self.fingerprint,
             "target": self.target,
             "code": cache.source_hash(self.target),
-            "options": self.options,
+            "options": cache.options_in_key(self.target, self.options),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
         return cache.folder_of(self.data, cache_dir) / f"{self.name}-{key[:16]}.pt"

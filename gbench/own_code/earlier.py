@@ -1,0 +1,74 @@
+"""What is told of code that changed: by `gbench train`, `resume` and `eval`."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gbench.choices import read_yaml
+from gbench.errors import UserError
+from gbench.own_code.kept import CODE, changes, differences
+from gbench.results.identity import decisive, identity, run_name
+from gbench.runfolder import CONFIG, RECORD
+
+Config = Mapping[str, Any]
+
+
+def runs_of_other_code(config: Config, runs_dir: Path) -> Iterator[str]:
+    """A sentence for each run that differs from this config in nothing but its code."""
+    if "code" not in config:
+        return
+    pattern = glob.escape(run_name(config)).replace(identity(config), "*")
+    for path in sorted(runs_dir.glob(f"{pattern}/{CONFIG}")):
+        try:
+            other = read_yaml(path)
+            same = _without_code(other) == _without_code(config)
+        except (UserError, KeyError, TypeError, AttributeError):  # edited by hand
+            continue
+        different = [*differences(other.get("code", {}), config["code"])]
+        if not same or not different:
+            continue
+        what = "code" if "code" in other else "code, which this gbench did not keep yet"
+        name, files = path.parent.name, ", ".join(different)
+        if (path.parent / RECORD).exists():
+            yield f"{name} has finished with other {what}: {files}. This is a run of its own."
+        else:
+            yield (
+                f"{name} was interrupted with other {what}: {files}. This is a run of its own; "
+                f"gbench resume {path.parent} goes on with that one, and with its code."
+            )
+
+
+def changed_since(config: Config) -> str:
+    """`mine/nodes.py has changed, mine/table.pt (model.table) has changed`, or nothing."""
+    return ", ".join(map(str, changes(config)))
+
+
+def refuse_changed(config: Config, folder: Path) -> None:
+    """Raise UserError where a run's weights belong to other code than the user's folders hold."""
+    found = changes(config)
+    if not found:
+        return
+    raise UserError(
+        f"since {folder.name} was trained {', '.join(map(str, found))}, and its weights belong to "
+        f"the code of then. --code=kept evaluates them with that, which {folder / CODE} has; "
+        "--code=now with the code as it is now; gbench train trains the new code"
+    )
+
+
+def refuse_edited(config: Config, base: Config) -> None:
+    """Raise UserError where a trial would execute another version of the code than its search."""
+    found = config.get("code", {}).get("sources", {})
+    began_with = base.get("code", {}).get("sources", {})
+    edited = [name for name, said in began_with.items() if found.get(name, said) != said]
+    if edited:
+        raise UserError(
+            f"{', '.join(edited)}: edited while the search ran, and its trials have to be of one "
+            "code. The same command begins a search with the new code"
+        )
+
+
+def _without_code(config: Config) -> dict[str, Any]:
+    return decisive({key: value for key, value in config.items() if key != "code"})

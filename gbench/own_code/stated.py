@@ -1,0 +1,175 @@
+"""What a config says of the code of the user's own that its run executes: its key `code`.
+
+    code:
+      sources: {nodes.py: SHA-256, layers/gat.py: SHA-256}   by place, see closure.py
+      files: {model.teacher: SHA-256}     that settings name, by the setting
+      packages: {torch-geometric: 2.8.1}  that a `_target_` outside gbench lies in
+      beside: {mylogger.py: SHA-256}      that only the logger executes
+
+All but the last count in the run's identity. The digests are of the bytes: an edited comment is
+another version too. A run of packaged classes alone has no such key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from gbench.data.spec import DataCard
+from gbench.own_code.closure import closure, find
+
+Code = dict[str, dict[str, str]]
+_COUNTED = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
+_FACTS = {f.name for f in fields(DataCard)}  # of a dataset, which name no files of a loader
+
+
+def stated(config: Mapping[str, Any], folders: Sequence[Path]) -> Code:
+    """The code of a composed config; empty if all of it is gbench's own."""
+    sections = [config[name] for name in _COUNTED if name in config]
+    counted = closure([*_targets(sections), *_named_modules(sections, folders)], folders)
+    logger = closure(_targets([config["logger"]]), folders)
+    code = {
+        "sources": {place: digest(path) for place, path in sorted(counted.sources.items())},
+        "files": {key: digest(path) for key, path in named_files(config, folders).items()},
+        "packages": versions(counted.targets),
+        "beside": {
+            place: digest(path)
+            for place, path in sorted(logger.sources.items())
+            if place not in counted.sources
+        },
+    }
+    return {name: part for name, part in code.items() if part}
+
+
+def has_own_code(config: Mapping[str, Any]) -> bool:
+    """Whether a run executed classes outside gbench, whether or not their code was kept."""
+    return any(map(_is_own, _targets(config[name] for name in _COUNTED if name in config)))
+
+
+def source_digest(target: str, folders: Sequence[Path]) -> str:
+    """One hash of all code outside gbench that a loader or an encoding executes; "" for none."""
+    found = closure([target], folders)
+    if not found.sources and not found.targets:
+        return ""
+    facts = {place: digest(path) for place, path in sorted(found.sources.items())}
+    return hashlib.sha256(repr((facts, versions(found.targets))).encode()).hexdigest()
+
+
+def imported_versions(config: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, str]:
+    """The versions of all installed packages that the user's own code imports, for the record."""
+    if "code" not in config:
+        return {}
+    sections = [config[name] for name in _COUNTED if name in config]
+    return versions(closure(filter(_is_own, _targets(sections)), folders).installed)
+
+
+def named_files(config: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Path]:
+    """The files that settings of the user's own classes name, by the setting: model.teacher.
+
+    A dataset's facts are left out: its raw files are told apart by its fingerprint.
+    """
+    found = {}
+    for name in _COUNTED:
+        section = config.get(name, {})
+        if any(_is_own(target) for target in _targets([section])):
+            options = {k: v for k, v in section.items() if name != "data" or k not in _FACTS}
+            for key, text in _texts(options, name):
+                path = located(text, folders)
+                if path is not None and not key.endswith(("._target_", ".name")):
+                    found[key] = path
+    return found
+
+
+def located(text: str, folders: Sequence[Path]) -> Path | None:
+    """The file that a setting names: from the current folder, else from one of the user's."""
+    if not text or len(text) > 4096 or "\0" in text:
+        return None
+    path = Path(text).expanduser()
+    try:
+        return next((base / path for base in (Path(), *folders) if (base / path).is_file()), None)
+    except OSError:  # a name that is too long
+        return None
+
+
+def with_contents(options: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+    """Options of a loader or an encoding, with the content of each file in place of its path."""
+    files = ((key, located(text, folders)) for key, text in _texts(options, ""))
+    return with_digests(options, {key: digest(path) for key, path in files if path is not None})
+
+
+def with_digests(settings: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+    """Settings, with `name of the file@digest` for each path of which a digest is given."""
+
+    def told(value: Any, key: str) -> Any:
+        if isinstance(value, Mapping):
+            return {name: told(inner, f"{key}.{name}".strip(".")) for name, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [told(inner, f"{key}.{place}") for place, inner in enumerate(value)]
+        return f"{Path(value).name}@{digests[key]}" if key in digests else value
+
+    replaced: dict[str, Any] = told(settings, "")
+    return replaced
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, read again only if it has changed on disk."""
+    stat = path.stat()
+    return _digest(path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, *stat: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions(modules: Iterable[str]) -> dict[str, str]:
+    """The versions of installed packages, given the modules that they are imported by."""
+    found = {}
+    for module in sorted(modules):
+        try:
+            found[module.replace("_", "-")] = version(module)
+        except PackageNotFoundError:  # its package has another name
+            names = packages_distributions().get(module, [])
+            found |= {name: version(name) for name in names}
+    return found
+
+
+def _targets(sections: Iterable[Any]) -> Iterator[str]:
+    """Every `_target_`, however deep."""
+    for section in sections:
+        for key, text in _texts(section, ""):
+            if key.rpartition(".")[2] == "_target_":
+                yield text
+
+
+def _named_modules(sections: Iterable[Any], folders: Sequence[Path]) -> Iterator[str]:
+    """Other settings that name something in a module of the user's, as `activation: acts.swish`."""
+    for section in sections:
+        for _, text in _texts(section, ""):
+            module, dot, name = text.partition(".")
+            if dot and module.isidentifier() and name.replace(".", "").isidentifier():
+                file, _ = find(module, folders)
+                if file is not None:
+                    yield text
+
+
+def _is_own(target: str) -> bool:
+    return target.partition(".")[0] != "gbench"
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Every text below a value, with the dotted keys that lead to it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{key}.{name}".strip("."))
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            yield from _texts(inner, f"{key}.{place}")
+    elif isinstance(value, str):
+        yield key, value
