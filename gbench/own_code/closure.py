@@ -21,7 +21,6 @@ from gbench.own_code.imports import Imports, imports_of
 
 # a run's folder or a study's: what is kept there is of other runs
 _RUN = re.compile(r".+-[0-9a-f]{10}(-s\d+(-f\d+)?)?")
-_INSTALLED = {"site-packages", "dist-packages"}
 
 
 @dataclass
@@ -67,6 +66,11 @@ def find(name: str, folders: Iterable[Path]) -> tuple[Path | None, list[Path]]:
         if (folder / name).is_dir():
             portions.append(folder / name)
     return None, portions
+
+
+def is_installed(path: Path) -> bool:
+    """Whether a file belongs to an installed package."""
+    return bool({"site-packages", "dist-packages"} & {*path.parts})
 
 
 class _Walk:
@@ -137,14 +141,14 @@ class _Walk:
             spec = importlib.util.find_spec(name)
         except (ImportError, ValueError):
             spec = None
-        origin = None if spec is None else spec.origin
-        if origin is None or not Path(origin).is_file():
+        if spec is None:
             return None, inside
-        if _INSTALLED & {*Path(origin).parts}:
+        places = [Path(path) for path in spec.submodule_search_locations or ()]
+        origin = Path(spec.origin) if spec.origin else None
+        if any(is_installed(path) for path in (origin, *places) if path):
             self.found.installed.add(name)
             return None, []
-        assert spec is not None
-        return Path(origin), [Path(path) for path in spec.submodule_search_locations or ()]
+        return (origin if origin is not None and origin.is_file() else None), [*inside, *places]
 
 
 def _python_files(root: Path) -> Iterator[Path]:

@@ -16,7 +16,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-from gbench.own_code.closure import find
+from gbench.errors import UserError
+from gbench.own_code.closure import find, is_installed
 from gbench.own_code.stated import digest as file_digest
 
 
@@ -122,7 +123,8 @@ _finder = OwnModules()
 def use(folders: Sequence[str | Path], kept: Path | None = None) -> None:
     """Let Python find the user's own modules: in `kept` first, then in these folders.
 
-    What was imported from elsewhere is forgotten if it is another version.
+    What was imported from elsewhere is forgotten if it is another version. Raises UserError for a
+    kept module that has the name of an installed package which is in use.
     """
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
@@ -130,9 +132,29 @@ def use(folders: Sequence[str | Path], kept: Path | None = None) -> None:
     kept = kept.absolute() if kept is not None else None
     _finder.folders, _finder.kept = chosen, kept
     _finder.forget()
+    for name in {path.name.partition(".")[0] for path in kept.iterdir()} if kept else ():
+        _make_room(name, chosen)
     # folders without __init__.py, and processes that are started anew
     sys.path += [place for place in map(str, _finder.places) if place not in sys.path]
     importlib.invalidate_caches()
+
+
+def _make_room(name: str, folders: Sequence[Path]) -> None:
+    """Forget modules of this name that are none of the finder's."""
+    strangers = [
+        other
+        for other in sys.modules
+        if other.partition(".")[0] == name and other not in _finder.served
+    ]
+    for other in strangers:
+        file = getattr(sys.modules[other], "__file__", None) or ""
+        if is_installed(Path(file)):
+            raise UserError(
+                f"{folders[0] / name if folders else name}.py has the name of an installed package "
+                f"that is in use ({file}): give it another name"
+            )
+    for other in strangers:
+        del sys.modules[other]
 
 
 def own_places() -> list[Path]:
