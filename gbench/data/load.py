@@ -58,8 +58,6 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     written.
     """
     path = cache.path_of(card, cache_dir)
-    if not card._target_.startswith("gbench."):  # a metric that it registers is none of the data
-        importlib.import_module(card._target_.rpartition(".")[0])
     prepared = _read(path, raw.state(card, data_dir))
     if prepared is None:
         with cache.locked(path):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gbench.data.spec import DataCard
+from gbench.errors import UserError
 from gbench.own_code.closure import closure, find
 
 Code = dict[str, dict[str, str]]
@@ -118,8 +119,11 @@ def with_digests(settings: Mapping[str, Any], digests: Mapping[str, str]) -> dic
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file, read again only if it has changed on disk."""
-    stat = path.stat()
-    return _digest(path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    try:
+        stat = path.stat()
+        return _digest(path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    except OSError as error:
+        raise UserError(f"{path}, which the run needs: {error.strerror}") from error
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ def score(card: DataCard, logits: Tensor, y: Tensor) -> float:
         return _hits(int(card.metric.removeprefix("hits@")), logits, y)
     if card.evaluator:
         return _ogb_score(card.evaluator, logits, y)
+    if card.metric not in METRICS:  # the loader's module, which the cache did without, may add it
+        importlib.import_module(card._target_.rpartition(".")[0])
     if card.metric not in METRICS:
         raise unknown("metric", card.metric, METRICS, f"The YAML of {card.name} asks for it")
     return METRICS[card.metric](logits, y)
