@@ -46,8 +46,15 @@ def build_task(config: Config) -> Task:
     if patching is not None:
         dataset = patched(dataset, patching, cache_dir)
     batching = build_batching(config, dataset, model, cache_dir)
-    limit = config["trainer"]["limit_batches"]
-    return Task(model, dataset, config["optim"], batching, seed=config["seed"], limit=limit)
+    return Task(
+        model,
+        dataset,
+        config["optim"],
+        batching,
+        seed=config["seed"],
+        limit=config["trainer"]["limit_batches"],
+        accumulate=config["trainer"].get("accumulate_grad_batches", 1),
+    )
 
 
 def build_batching(

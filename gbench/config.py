@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from gbench.arguments import check_arguments
 from gbench.choices import GROUPS, PACKAGED, choices, read_yaml, stated
 from gbench.data.files.places import data_source, own_folder, with_own
 from gbench.data.spec import DataCard, with_name, with_split
@@ -271,6 +272,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             )
         if isinstance(expected, float):
             _set(config, key, float(value))
+    check_arguments(config["trainer"])
     check_limits(flat)
     model, data = config["model"], config["data"]
     if data["fold"] >= data["num_folds"]:

@@ -114,6 +114,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "trainer.limit_batches": Interval(0),
     "trainer.precision": OneOf(("32-true", "bf16-mixed", "16-mixed")),
     "trainer.gradient_clip_val": Interval(0),
+    "trainer.gradient_clip_algorithm": OneOf(("norm", "value")),
     "seed": Interval(0, 2**32 - 1),
     "trials": Interval(1),
 }

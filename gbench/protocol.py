@@ -46,6 +46,7 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
 def check_protocol(flat: Mapping[str, Any]) -> None:
     """Raise UserError for rules that do not go together, or not with the data."""
     name, level = flat["data.name"], flat["data.level"]
+    is_one_batch = level == "node" and "batching._target_" not in flat
     if flat["trainer.select"] == "best-mean-epoch":
         _check_best_mean_epoch(flat)
     if flat["optim.optimizer"] == "asam" and flat["trainer.precision"] == "16-mixed":
@@ -57,6 +58,11 @@ def check_protocol(flat: Mapping[str, Any]) -> None:
         raise UserError(
             "optim.optimizer=asam computes two gradients of one batch in a step: leave out "
             "trainer.accumulate_grad_batches"
+        )
+    if flat.get("trainer.accumulate_grad_batches", 1) != 1 and is_one_batch:
+        raise UserError(
+            f"trainer.accumulate_grad_batches has no effect: {name} is one graph, and an epoch of "
+            "it is one batch. Leave it out, or take batching=neighbours"
         )
     if flat["optim.steps_per_epoch"] and level == "node":
         raise UserError(

@@ -23,7 +23,7 @@ VALID = (
     "trainer.max_epochs=3", "trainer.select=last", "trainer.patience=2",
     "trainer.precision=32-true",
     "data.split=geom-gcn", "data.fold=2", "data.homophily=0.3", "data.name=MUTAG", "data.path=x",
-    "+trainer.max_time=null", "+model.extra=1", "~model.dropout", "runs_dir=elsewhere",
+    "+trainer.accumulate_grad_batches=2", "+model.extra=1", "~model.dropout", "runs_dir=elsewhere",
 )  # fmt: skip
 JUNK = (
     "", " ", "=", "==", ",", ".", "~", "+", "++", "[", "]", "{", "}", "'", '"', "\\", "$", "${",

@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     weights = load_weights(folder / runfolder.BEST)
     task = build_task(at_hand(config, folder))
     task.model.load_state_dict(weights)
-    trainer = make_trainer({**config["trainer"], "devices": 1, "strategy": "auto"}, [], [])
+    kept = {key: config["trainer"][key] for key in ("accelerator", "precision", "deterministic")}
+    trainer = make_trainer({**kept, "devices": 1}, [], [])
     device = trainer.strategy.root_device
     task.to(device)
     task.place_data(device)

@@ -24,6 +24,7 @@ from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty
 from gbench.train.schedule import Schedule
 from gbench.train.stopping import Stopping
+from gbench.train.task import mean_of_processes
 
 if TYPE_CHECKING:
     from gbench.data.spec import DataCard
@@ -76,7 +77,7 @@ class Epochs(Callback):  # type: ignore[misc]
     def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.schedule.rate(self.curve)
-        self.batches_done = 0
+        task.position = 0
         self.loss_sum = torch.zeros((), device=task.device)
         self.epoch_started = time.perf_counter()
 
@@ -84,16 +85,16 @@ class Epochs(Callback):  # type: ignore[misc]
         self, trainer: Trainer, task: Task, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.loss_sum += outputs["loss"].detach()
-        self.batches_done += 1
+        task.position += 1
         assert task.batches is not None
-        if self.batches_done < task.batches.batches_per_epoch:
-            self.display.batch(task.epoch, self.batches_done / task.batches.batches_per_epoch)
+        if task.position < task.batches.batches_per_epoch:
+            self.display.batch(task.epoch, task.position / task.batches.batches_per_epoch)
             return
         self._end_epoch(trainer, task)
         self._begin_epoch(trainer, task)
 
     def _end_epoch(self, trainer: Trainer, task: Task) -> None:
-        train_loss = self.loss_sum.item() / self.batches_done
+        train_loss = mean_of_processes(self.loss_sum).item() / task.position
         trained = time.perf_counter()
         if not math.isfinite(train_loss):
             raise UserError(

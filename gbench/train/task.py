@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gbench.errors import UserError
 from gbench.models.answers import check_gradient, checked, first_loss, normalised
+from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches, split_batches
 from gbench.train.metrics import loss_of, score
@@ -39,6 +40,7 @@ class Task(LightningModule):  # type: ignore[misc]
         *,
         seed: int,
         limit: int,
+        accumulate: int = 1,
     ) -> None:
         super().__init__()
         self.model = model
@@ -47,10 +49,13 @@ class Task(LightningModule):  # type: ignore[misc]
         self.batching = batching
         self.seed = seed
         self.limit = limit
+        self.accumulate = accumulate
         self.epoch = 0  # epochs completed
+        self.position = 0  # batches completed in this epoch
         self.max_epochs = 0
         self.has_begun = False  # a batch was trained on since the process began
         self.batches: TrainingBatches | None = None
+        self.windows = Windows(1, 1)
 
     def train_dataloader(self) -> TrainingBatches:
         """The training batches, on this module's device."""
@@ -74,6 +79,7 @@ class Task(LightningModule):  # type: ignore[misc]
             next_epoch=lambda: self.epoch,
             max_epochs=self.max_epochs,
         )
+        self.windows = Windows(self.accumulate, self.batches.batches_per_epoch)
         return self.batches
 
     def place_data(self, device: torch.device) -> None:
@@ -132,6 +138,25 @@ class Task(LightningModule):  # type: ignore[misc]
         if batch.targets is not None:
             logits, y = logits[batch.targets], y[batch.targets]
         return loss_of(self.dataset.card, logits, y)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a batch's share of its window. The loss that is shown is whole."""
+        length = self.windows.length(self.position)
+        (loss if length == 1 else loss / length).backward()
+
+    def optimizer_zero_grad(self, epoch: int, batch: int, optimizer: torch.optim.Optimizer) -> None:
+        """Where a window begins."""
+        if self.windows.begins(self.position):
+            optimizer.zero_grad()
+
+    def optimizer_step(self, epoch: int, batch: int, optimizer: Any, closure: Any = None) -> None:
+        """Where a window ends; before that, gradients are computed and stay on each device."""
+        if self.windows.ends(self.position):
+            super().optimizer_step(epoch, batch, optimizer, closure)
+            return
+        unshared = getattr(self.trainer.strategy.model, "no_sync", nullcontext)
+        with unshared():
+            closure()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """What the config's `optim` describes."""

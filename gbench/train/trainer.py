@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +9,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from gbench.errors import UserError, unknown
+from gbench.arguments import PASSED, check_arguments
+from gbench.errors import UserError
 from gbench.train.checkpoint import WholeCheckpoints
-
-# Keys of the config's `trainer` that gbench reads itself; all others go to Lightning by name.
-OWN_KEYS = ("max_epochs", "monitor", "ties", "select", "stop", "patience", "limit_batches")
 
 
 def make_trainer(
@@ -22,13 +19,10 @@ def make_trainer(
 ) -> Trainer:
     """A Trainer that runs until the Epochs callback says stop.
 
-    Raises UserError for an argument that Lightning does not know or cannot fulfil here.
+    Raises UserError for an argument that is not for gbench or that Lightning cannot fulfil here.
     """
-    arguments = {key: value for key, value in settings.items() if key not in OWN_KEYS}
-    legal = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
-    for name in arguments:
-        if name not in legal:
-            raise unknown("argument of Lightning's Trainer", name, legal)
+    check_arguments(settings)
+    arguments = {key: value for key, value in settings.items() if key in PASSED}
     try:
         return Trainer(
             **arguments,

@@ -52,6 +52,10 @@ PROTOCOLS = {
         *RISING, "optim.schedule=plateau", "optim.lr_patience=1", "optim.min_lr=0.01",
     ),
     "steps": (*GRAPH, "optim.steps_per_epoch=3", "optim.batch_size=16"),
+    "accumulated": (
+        *GRAPH, "optim.batch_size=16", "+trainer.accumulate_grad_batches=4",
+        "trainer.gradient_clip_val=0.1", "+trainer.gradient_clip_algorithm=value",
+    ),
     "asam": (*GRAPH, "optim.optimizer=asam", "optim.lr=0.05", "trainer.gradient_clip_val=1.0"),
 }  # fmt: skip
 
@@ -299,12 +303,7 @@ def test_the_record_says_what_ran(run: Any) -> None:
     assert record.started <= record.finished
 
 
-def test_a_trainer_argument_of_lightning_is_passed_by_name_and_an_unknown_one_refused(
-    run: Any,
-) -> None:
-    run(*NODE, "+trainer.accumulate_grad_batches=2")
-    with pytest.raises(UserError, match="unknown argument of Lightning's Trainer 'acumulate'"):
-        run(*NODE, "+trainer.acumulate=2")
+def test_a_device_that_lightning_does_not_have_is_refused(run: Any) -> None:
     with pytest.raises(UserError, match="Lightning cannot train"):
         run(*NODE, "trainer.accelerator=quantum")
 
