@@ -33,4 +33,4 @@ def test_no_test_reckons_with_a_clock() -> None:
 
 def test_clocks_are_seen() -> None:
     source = "start = time.time()\nassert time.time() - start < 9\nrun(x, timeout=3, deadline=None)"
-    assert [*clocks(source)] == ["2: time.time() - start", "3: timeout=3"]
+    assert sorted(clocks(source)) == ["2: time.time() - start", "3: timeout=3"]
