@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gbench.arguments import check_arguments
-from gbench.choices import GROUPS, PACKAGED, choices, read_yaml, stated
+from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml, stated
 from gbench.data.files.places import data_source, own_folder, with_own
 from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError, unknown
@@ -22,6 +22,7 @@ from gbench.experiment import experiment_of_pair
 from gbench.limits import check_limits
 from gbench.own_code import importing
 from gbench.own_code.stated import stated as stated_code
+from gbench.own_files import check_chosen, own_files, placed
 from gbench.protocol import check_protocol, check_typed
 from gbench.results.identity import NOTHING, same_setting
 
@@ -60,13 +61,21 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     words += split + member
     values = [word for word in overrides if word.split("=", 1)[0] not in (*GROUPS, "data.split")]
 
-    base = with_own(_hydra_compose(words, config_dirs), own_facts)
-    _check_keys(values, base)
-    config = base
-    if values:
-        config = with_own(_hydra_compose([*words, *values], config_dirs), own_facts)
-    check_values(config, base, config_dirs)
-    check_typed([word.split("=", 1)[0].lstrip("+") for word in values], dict(flatten(config)))
+    usual = {group: default_choice(group) for group in GROUPS if group != "experiment"}
+    files = own_files({**usual, **picks}, config_dirs)
+    typed = [word.split("=", 1)[0].lstrip("+") for word in values]
+    try:
+        base = with_own(_hydra_compose(words, config_dirs), own_facts)
+        for group in ("model", "data", "encoding", "batching", "logger"):
+            check_chosen(base[group], group, files)
+        _check_keys(values, base)
+        config = base
+        if values:
+            config = with_own(_hydra_compose([*words, *values], config_dirs), own_facts)
+        check_values(config, base, config_dirs)
+    except UserError as error:
+        raise placed(error, files, typed) from error
+    check_typed(typed, dict(flatten(config)))
     before, after = dict(flatten(base["data"])), dict(flatten(config["data"]))
     changed = {key for key in before | after if before.get(key) != after.get(key)} - {"fold"}
     variant = " ".join(f"{key}={after.get(key)}" for key in sorted(changed))
@@ -193,13 +202,14 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
         )
         raise UserError(f"{error.override}: not a value that {word} can take; {reason}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(_first_sentence(error)) from error
+        key = getattr(error, "full_key", "") or ""
+        raise UserError(f"{key}: {_first_sentence(error)}".removeprefix(": ")) from error
     except YAMLError as error:
         raise UserError(f"not valid YAML: {' '.join(str(error).split())}") from error
     for name in _SECTIONS:
         if not isinstance(config.get(name), dict):
             raise UserError(
-                f"{name} has to be a group of settings, key: value, and a YAML file makes it "
+                f"{name}: has to be a group of settings, key: value, and a YAML file makes it "
                 f"{config.get(name)!r}"
             )
     for name, settings in read_yaml(PACKAGED / "train.yaml").items():
@@ -264,7 +274,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
     flat, default = dict(flatten(config)), dict(flatten(base))
     for key, value in flat.items():
         expected = default.get(key)
-        if expected is None or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
+        if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
             continue
         if not _same_type(value, expected):
             raise UserError(
@@ -272,6 +282,9 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             )
         if isinstance(expected, float):
             _set(config, key, float(value))
+    for key, value in flat.items():
+        if value == "???":
+            raise UserError(f"{key}: has to be given, as in {key}=VALUE; it is ??? so far")
     check_arguments(config["trainer"])
     check_limits(flat)
     model, data = config["model"], config["data"]
@@ -288,6 +301,9 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
         )
     # links are predicted from what a model says of the nodes
     level = "node" if data["level"] == "link" else data["level"]
+    levels = model.get("levels", _ALL_LEVELS)
+    if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS}:
+        raise UserError(f"model.levels={levels}: expected a list of {' and '.join(_ALL_LEVELS)}")
     if level not in model.get("levels", _ALL_LEVELS):
         models = choices("model", config_dirs)
         fit = [m for m in models if level in (stated("model.levels", models, m) or _ALL_LEVELS)]

@@ -72,15 +72,9 @@ class DataCard:
 
         Raises UserError when a fact is missing or is none of the values that are allowed.
         """
-        known = {f.name: f for f in fields(DataCard) if f.name != "options"}
+        check_stated(data)
+        known = {f.name for f in fields(DataCard) if f.name != "options"}
         name = f"dataset '{data.get('name', '?')}'"
-        needed = [
-            key
-            for key, f in known.items()
-            if f.default is MISSING and f.default_factory is MISSING and key not in data
-        ]
-        if needed:
-            raise UserError(f"{name} does not say its {', '.join(needed)}: add them to its YAML")
         kinds = {"level": Level, "loss": Loss, "direction": Direction, "parts": Parts}
         for key, kind in kinds.items():
             if key in data and data[key] not in get_args(kind):
@@ -94,6 +88,23 @@ class DataCard:
         facts = {key: value for key, value in data.items() if key in known}
         rest = {key: value for key, value in data.items() if key not in known}
         return DataCard(**facts, options=rest)
+
+
+def check_stated(data: Mapping[str, Any]) -> None:
+    """Raise UserError where a fact of a dataset's card is missing, or is no list or group."""
+    name = f"dataset '{data.get('name', '?')}'"
+    facts = [f for f in fields(DataCard) if f.name != "options"]
+    needed = [
+        f.name
+        for f in facts
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in data
+    ]
+    if needed:
+        raise UserError(f"{name} does not say its {', '.join(needed)}: add them to its YAML")
+    for key, kind in {"statistics": Mapping, "otherwise": Mapping, "download": list}.items():
+        if key in data and not isinstance(data[key], kind):
+            what = "list" if kind is list else "group of settings"
+            raise UserError(f"data.{key}={data[key]}: expected a {what}")
 
 
 def with_split(data: Mapping[str, Any]) -> dict[str, Any]:
