@@ -21,9 +21,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from gbench import folders
+from gbench.own_code.closure import is_installed
 
-_ROOT = Path(__file__).absolute().parent
-_PYTHON = (Path(sysconfig.get_path("stdlib")), Path(os.__file__).parent)
+# where the code of gbench and of Python lies
+_OTHERS = (
+    Path(__file__).absolute().parent,
+    Path(sysconfig.get_path("stdlib")),
+    Path(os.__file__).parent,
+)
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,7 @@ def is_own(file: str) -> bool:
     path = Path(file).absolute()
     if file.startswith("<") or not path.is_file():  # made by a program, as dataclasses do
         return False
-    return not (_ROOT in path.parents or is_installed(path))
-
-
-def is_installed(path: Path) -> bool:
-    """Whether a file is Python's own or of an installed package."""
-    packages = {"site-packages", "dist-packages"} & {*path.parts}
-    return bool(packages) or any(folder in path.parents for folder in _PYTHON)
+    return not (is_installed(path) or any(folder in path.parents for folder in _OTHERS))
 
 
 def report_text(fault: Fault, command: str) -> str:
