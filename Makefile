@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo check test test-gpu table bench clean
+.PHONY: help setup demo check test test-gpu table bench findings clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: setup  ## the README's timings: start-up, training loop, batches, kernels
 	$(BIN)/gbench bench train --quick --threads 2
 	$(BIN)/gbench bench loader
 	$(BIN)/gbench bench kernels --quick
+
+findings:  ## surprises in other people's software, each run again (not part of the tests)
+	@failed=0; for finding in findings/*.sh; do echo "== $$finding"; PYTHON=$(PYTHON) $$finding || failed=1; done; exit $$failed
 
 clean:  ## remove the virtual environment and what tools left behind (runs/ stays)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
