@@ -12,7 +12,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/env"
 "$folder/env/bin/python" -m pip install --quiet torch==2.13.0 ogb==1.3.6 "setuptools<81"
-"$folder/env/bin/python" - <<'PY'
+PYTHONWARNINGS=ignore "$folder/env/bin/python" - <<'PY'
 import torch
 from ogb.linkproppred import Evaluator
 
