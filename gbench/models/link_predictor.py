@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.models.answers import checked
+from gbench.models.encoders import Embeddings
 
 PAIRS_AT_ONCE = 65_536  # one D = 256 activation of so many pairs is 64 MiB
 
@@ -43,6 +44,25 @@ class LinkPredictor(nn.Module):
         embeddings = checked(self.encoder(batch), shape, self.encoder, what)
         chunks = batch.pairs.split(PAIRS_AT_ONCE)
         return torch.cat([self._logits(embeddings, pairs) for pairs in chunks])
+
+    def parts(self) -> list[list[nn.Parameter]]:
+        """The embeddings of categories, the rest of the encoder, the predictor; none is empty.
+
+        Gradients are clipped part by part, as in OGB's examples.
+        """
+        tables = {
+            id(parameter)
+            for module in self.encoder.modules()
+            if isinstance(module, (Embeddings, nn.Embedding))
+            for parameter in module.parameters()
+        }
+        encoder = [*self.encoder.parameters()]
+        parts = [
+            [parameter for parameter in encoder if id(parameter) in tables],
+            [parameter for parameter in encoder if id(parameter) not in tables],
+            [*self.predictor.parameters()],
+        ]
+        return [part for part in parts if part]
 
     def _logits(self, embeddings: Tensor, pairs: Tensor) -> Tensor:
         # F.embedding, because its backward adds in a fixed order where indexing's does not

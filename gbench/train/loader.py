@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gbench.data.encodings.encode import with_random_signs
 from gbench.data.patches.patching import TrainingPatches, with_patches
-from gbench.train.links import known_pairs, training_pairs
+from gbench.train.links import NonLinks, known_pairs, training_pairs
 from gbench.train.parts import Batching, training_parts
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ class TrainingBatches:
         self.batches_per_epoch = 1
         if batching is not None:
             self.batches_per_epoch = len(batching.cutter.epoch(_generator(0), rank, world_size))
+        self.non_links = None
         if dataset.spec.level == "link":
             self.batches_per_epoch = math.ceil(self.ids.numel() / batch_size)
+            self.non_links = NonLinks.of(dataset.store, self.ids)
         if dataset.spec.level == "graph":
             full, rest = divmod(self.ids.numel(), batch_size)
             # Batch norm over the graphs has no variance to divide by when there is one: as OGB's
@@ -134,7 +136,7 @@ class TrainingBatches:
             return
         if self.dataset.spec.level == "link":
             chunks, generator = self._chunks(epoch)
-            yield from training_pairs(self.dataset.store, chunks, generator)
+            yield from training_pairs(self.dataset.store, chunks, generator, self.non_links)
             return
         batches = self.dataset.store.batches(self._graphs(epoch))
         if self.patches is not None:

@@ -26,14 +26,21 @@ def loss_of(card: DataCard, logits: Tensor, y: Tensor) -> Tensor:
     """The dataset's training loss, averaged over rows (and labelled entries).
 
     Shapes: logits (T, C), y (T,) int64 for cross-entropy; logits and y (T, K) for bce, l1 and mse,
-    where NaN in y marks a missing label. A batch without any label has loss 0.
+    where NaN in y marks a missing label. A batch without any label has loss 0. Of links and other
+    pairs it is the mean over the links plus the mean over the others, as in OGB's examples.
     """
+    if card.level == "link":
+        terms = ELEMENTWISE[card.loss](logits.float(), y, reduction="none")
+        return _mean(terms, y > 0) + _mean(terms, y <= 0)
     if card.loss == "cross-entropy":
         return F.cross_entropy(logits.float(), y)
     # A mask instead of y[labelled]: boolean indexing would make a GPU wait for the CPU.
-    labelled = ~y.isnan()
     terms = ELEMENTWISE[card.loss](logits.float(), y.nan_to_num(), reduction="none")
-    return (terms * labelled).sum() / labelled.sum().clamp(min=1)
+    return _mean(terms, ~y.isnan())
+
+
+def _mean(terms: Tensor, chosen: Tensor) -> Tensor:
+    return (terms * chosen).sum() / chosen.sum().clamp(min=1)
 
 
 def score(card: DataCard, logits: Tensor, y: Tensor) -> float:

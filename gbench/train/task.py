@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gbench.errors import UserError
 from gbench.models.answers import check_gradient, checked, first_loss, normalised
+from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches, split_batches
@@ -163,6 +164,22 @@ class Task(LightningModule):  # type: ignore[misc]
         # Lightning clips under a float16 scaler only if the optimizer does not unscale by itself.
         fused = not str(self.trainer.precision).startswith("16")
         return make_optimizer(self.model, self.optim, fused=fused)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip all gradients as one, those of a link predictor part by part."""
+        by_value = gradient_clip_algorithm == "value"
+        if by_value or not gradient_clip_val or not isinstance(self.model, LinkPredictor):
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
+            return
+        for part in self.model.parts():
+            nn.utils.clip_grad_norm_(part, gradient_clip_val)
 
     def evaluate(self, split: str, context: AbstractContextManager[Any] | None = None) -> float:
         """The dataset's metric on "train", "valid" or "test"."""

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
+from gbench.build import build_task
 from gbench.config import compose
 from gbench.data.check import check_source
 from gbench.data.load import load
 from gbench.data.loaders.ogb_link import load as read_ogb_link
+from gbench.data.source import Graph
 from gbench.data.spec import DataCard
+from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
 from gbench.models.link_predictor import LinkPredictor
-from gbench.train.links import known_pairs, training_pairs
-from gbench.train.metrics import score
+from gbench.train.checkpoint import load_weights
+from gbench.train.links import NonLinks, distinct, known_pairs, training_pairs
+from gbench.train.loader import TrainingBatches
+from gbench.train.metrics import loss_of, score
 from gbench.train.optimizer import make_optimizer
 
 NODES, GROUPS = 60, 3
@@ -144,7 +154,7 @@ def test_wrong_pairs_are_refused(tmp_path: Path) -> None:
             check_source(card_of(), source._replace(graphs=[wrong]))
 
 
-def test_training_pairs_are_links_and_as_many_random_pairs(tmp_path: Path) -> None:
+def test_training_pairs_are_links_and_as_many_pairs_that_are_none(tmp_path: Path) -> None:
     write_dataset(tmp_path / "data" / "ogbl_collab", features=True)
     dataset = load(card_of(), tmp_path / "data", tmp_path / "cache")
     store, ids = dataset.store, dataset.split.train
@@ -157,7 +167,12 @@ def test_training_pairs_are_links_and_as_many_random_pairs(tmp_path: Path) -> No
         assert torch.equal(batch.pairs[: len(chunk)], store.pairs[chunk])
         assert batch.y[: len(chunk)].eq(1).all() and batch.y[len(chunk) :].eq(0).all()
         drawn = batch.pairs[len(chunk) :]
-        assert int(drawn.min()) >= 0 and int(drawn.max()) < NODES
+        arcs = set(map(tuple, batch.edge_index.t().tolist()))
+        pairs = list(map(tuple, drawn.tolist()))
+        assert len(set(pairs)) == len(pairs) and not arcs & set(pairs)
+        assert (
+            int(drawn.min()) >= 0 and int(drawn.max()) < NODES and drawn[:, 0].ne(drawn[:, 1]).all()
+        )
     assert all(torch.equal(a.pairs, b.pairs) for a, b in zip(first, again, strict=True))
     assert any(not torch.equal(a.pairs, b.pairs) for a, b in zip(first, other, strict=True))
     test = known_pairs(store, dataset.split.test)
@@ -165,6 +180,140 @@ def test_training_pairs_are_links_and_as_many_random_pairs(tmp_path: Path) -> No
     # held-out links are not edges of the graph that the model sees
     arcs = set(map(tuple, test.edge_index.t().tolist()))
     assert not arcs & set(map(tuple, test.pairs[test.y[:, 0] == 1].tolist()))
+
+
+def linked(nodes: int, edges: list[tuple[int, int]], pairs: list[tuple[int, int]]) -> GraphStore:
+    edge_index = torch.tensor(edges).view(-1, 2).t()
+    links = torch.tensor(pairs).view(-1, 2)
+    y = torch.ones(len(links), 1)
+    return pack([Graph(torch.zeros(nodes, 1), edge_index, y, pairs=links)], "link")
+
+
+@settings(max_examples=60, deadline=None)
+@given(nodes=st.integers(2, 9), data=st.data())
+def test_what_is_drawn_is_all_that_no_edge_and_no_link_joins(
+    nodes: int, data: st.DataObject
+) -> None:
+    """Against a loop over all pairs, loops and edges that come twice among them."""
+    arc = st.tuples(st.integers(0, nodes - 1), st.integers(0, nodes - 1))
+    edges = data.draw(st.lists(arc, max_size=20))
+    links = data.draw(st.lists(arc, max_size=6))
+    joined = {*edges, *links} | {(v, u) for u, v in (*edges, *links)}
+    free = [(u, v) for u in range(nodes) for v in range(nodes) if u != v and (u, v) not in joined]
+    store, ids = linked(nodes, edges, links), torch.arange(len(links))
+    if not free:
+        with pytest.raises(UserError, match="every two nodes of the graph are joined"):
+            NonLinks.of(store, ids)
+        return
+    others = NonLinks.of(store, ids)
+    assert list(map(tuple, others.pairs(torch.arange(others.count)).tolist())) == free
+    number = data.draw(st.integers(0, 3 * len(free)))
+    drawn = Counter(map(tuple, others.draw(number, torch.Generator().manual_seed(0)).tolist()))
+    cycles = number // len(free)
+    assert set(drawn) <= set(free) and drawn.total() == number
+    assert set(drawn.values()) <= {cycles, cycles + 1}
+
+
+@pytest.mark.parametrize("number", [3, 30])  # by draws that are repeated, by a permutation
+def test_draws_are_uniform_over_the_pairs_that_are_none(number: int) -> None:
+    """Chi-square of single pairs, and of the pair that comes first beside the one after it."""
+    ring = [(i, (i + 1) % 8) for i in range(8)]
+    others = NonLinks.of(linked(8, ring, []), torch.arange(0))
+    assert others.count == 8 * 7 - 16
+    dice = torch.Generator().manual_seed(0)
+    draws = torch.stack([others.draw(number, dice) for _ in range(3000)])
+    code = draws[:, :, 0] * 8 + draws[:, :, 1]
+    single = code.flatten().unique(return_counts=True)[1]
+    assert single.numel() == 40 and stats.chisquare(single.numpy()).pvalue > 0.01
+    for place in (0, number - 1):  # no place in a batch has favourites
+        counts = code[:, place].unique(return_counts=True)[1]
+        assert counts.numel() == 40 and stats.chisquare(counts.numpy()).pvalue > 0.01
+    together = (code[:, 0] * 64 + code[:, 1]).unique(return_counts=True)[1]
+    full = torch.zeros(40 * 39)
+    full[: together.numel()] = together
+    assert stats.chisquare(full.numpy()).pvalue > 0.01
+
+
+def test_distinct_numbers_are_distinct_and_reach_all() -> None:
+    dice = torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(50):
+        drawn = distinct(1000, 300, dice)
+        assert drawn.numel() == drawn.unique().numel() == 300
+        seen |= set(drawn.tolist())
+    assert seen == set(range(1000))
+    assert sorted(distinct(5, 5, dice).tolist()) == [0, 1, 2, 3, 4]
+    assert distinct(10**15, 4, dice).max() > 2**40  # more than 32 bits
+
+
+def test_the_loss_is_the_mean_over_links_and_that_over_the_others() -> None:
+    logits, y = torch.tensor([[2.0], [0.5], [-1.0]]), torch.tensor([[1.0], [0.0], [0.0]])
+    p = torch.sigmoid(logits[:, 0])
+    expected = -p[0].log() - (1 - p[1:]).log().mean()
+    assert loss_of(card_of(), logits, y).item() == pytest.approx(expected.item(), rel=1e-6)
+    alone = loss_of(card_of(), logits[:1], y[:1])
+    assert alone.item() == pytest.approx(-p[0].log().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_a_step_is_that_of_ogbs_example(
+    tmp_path: Path, run: Callable[..., object], features: bool
+) -> None:
+    """Written out with dense matrices: two losses, a norm for each part, Adam."""
+    name, folder = ("collab", "time") if features else ("ddi", "target")
+    write_dataset(tmp_path / "data" / f"ogbl_{name}", features=features, split_folder=folder)
+    words = [
+        f"experiment=gcn-ogbl-{name}", f"data_dir={tmp_path / 'data'}", "model.hidden_dim=8",
+        f"cache_dir={tmp_path / 'cache'}", "predictor.hidden_dim=8", "predictor.num_layers=2",
+        "model.num_layers=2", "trainer.max_epochs=1", "model.dropout=0", "predictor.dropout=0",
+        "trainer.gradient_clip_val=1e-6",  # near Adam's eps, so that its step tells norms apart
+    ]  # fmt: skip
+    config = compose(["trainer=cpu", *words])
+    config["data"]["statistics"] = {}
+    task = build_task(config)
+    store, train = task.dataset.store, task.dataset.split.train
+    batches = TrainingBatches(
+        task.dataset, batch_size=65536, seed=0, limit=0, rank=0, world_size=1,
+        next_epoch=lambda: 0, max_epochs=1,
+    )  # fmt: skip
+    (batch,) = batches
+    assert batch.pairs.shape == (2 * train.numel(), 2)
+
+    weights = dict(task.model.named_parameters())
+    table = [weights[key] for key in weights if key.endswith("table")]
+    assert len(table) == (0 if features else 1)
+    adjacency = torch.eye(NODES)
+    adjacency.index_put_(tuple(batch.edge_index), torch.ones(()), accumulate=True)
+    scale = adjacency.sum(1).rsqrt()
+    smooth = scale[:, None] * adjacency * scale
+    h = store.x if features else table[0]
+    for layer in range(2):
+        w = weights[f"encoder.layers.{layer}.linear.weight"]
+        h = smooth @ h @ w.t() + weights[f"encoder.layers.{layer}.bias"]
+        h = h.relu() if layer == 0 else h
+    product = h[batch.pairs[:, 0]] * h[batch.pairs[:, 1]]
+    for layer in range(2):
+        w, b = weights[f"predictor.{layer}.weight"], weights[f"predictor.{layer}.bias"]
+        product = product @ w.t() + b
+        product = product.relu() if layer == 0 else product
+    p = product.sigmoid()[:, 0]
+    half = train.numel()
+    loss = -p[:half].log().mean() - (1 - p[half:]).log().mean()
+    loss.backward()
+    parts = {"table": table}
+    parts["model"] = [w for key, w in weights.items() if key.startswith("encoder.layers")]
+    parts["predictor"] = [w for key, w in weights.items() if key.startswith("predictor")]
+    assert sum(map(len, parts.values())) == len(weights)
+    for part in filter(None, parts.values()):
+        assert torch.nn.utils.clip_grad_norm_(part, 1e-6) > 1e-6  # else nothing is clipped here
+    torch.optim.Adam(weights.values(), lr=config["optim"]["lr"]).step()
+
+    _, at = run(*words, data={"statistics": {}})
+    after = load_weights(at / "best.ckpt")
+    for key, expected in weights.items():
+        assert torch.allclose(after[key], expected, atol=0.01 * config["optim"]["lr"]), key
+    row = next(csv.DictReader((at / "metrics.csv").open()))
+    assert float(row["train_loss"]) == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_logit_is_the_mlp_of_the_product(tmp_path: Path) -> None:
