@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from gbench import folders
 from gbench.arguments import check_arguments
 from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml, stated
 from gbench.data.files.places import data_source, own_folder, with_own
@@ -25,6 +26,7 @@ from gbench.own_code.stated import stated as stated_code
 from gbench.own_files import check_chosen, own_files, placed
 from gbench.protocol import check_protocol, check_typed
 from gbench.results.identity import NOTHING, same_setting
+from gbench.results.names import check_wandb
 
 Config = dict[str, Any]
 
@@ -91,8 +93,12 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
         alone = _hydra_compose([f"experiment={experiment}", *member], config_dirs)
         base = with_own(alone, own_facts)
     unchanged = experiment != "null" and same_setting(config, base)
+    # a run may be resumed from another folder than it began in
+    places = {"data_dir": folders.data_dir, "cache_dir": folders.cache_dir}
+    absolute = {key: str(at(config[key])) for key, at in places.items() if config[key]}
     composed = {
         **config,
+        **absolute,
         "experiment": experiment if unchanged else None,
         "data_source": place,
         "config_dirs": own_code,
@@ -312,6 +318,8 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             f"{data['name']} is {data['level']}-level: models that fit are {', '.join(fit)}"
         )
     check_protocol(flat)
+    if flat["logger._target_"] == "gbench.train.loggers.wandb":
+        check_wandb(config["logger"])
 
 
 _ALL_LEVELS = ("node", "graph")  # of a model that does not say

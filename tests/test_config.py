@@ -126,6 +126,16 @@ def test_a_pair_composes_to_the_very_config_of_its_experiment(name: str, words: 
     assert compose(words) != compose([*words, "experiment=null"])
 
 
+def test_folders_are_those_of_where_the_run_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = compose(["data_dir=raw", "cache_dir=~/derived"])
+    assert config["data_dir"] == str(tmp_path / "raw")
+    assert config["cache_dir"] == str(Path.home() / "derived")
+    assert compose([])["data_dir"] is None
+
+
 def test_command_line_wins_over_experiment_and_model() -> None:
     config = compose(["model=gcn", "data=cora", "model.hidden_dim=64", "trainer.max_epochs=7"])
     assert config["model"]["hidden_dim"] == 64

@@ -93,6 +93,9 @@ class Items(NamedTuple):
     notes: Sequence[str] = ()
 
 
+NAME_CHARACTERS = 100  # of a folder, in its dataset's name
+
+
 def facts_of(path: Path) -> dict[str, Any]:
     """The facts of `data=folder`, to lay over those of its YAML.
 
@@ -113,7 +116,7 @@ def facts_of(path: Path) -> dict[str, Any]:
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.") or "folder"
     drawn = "stratified-60-20-20" if about.task == "classification" else "random-60-20-20"
     return {
-        "name": f"{slug}-{digest[:8]}",
+        "name": f"{slug[:NAME_CHARACTERS]}-{digest[:8]}",
         "level": about.level,
         "loss": TASKS[about.task][about.metric],
         "metric": about.metric,

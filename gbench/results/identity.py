@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gbench.own_code.stated import with_digests
+from gbench.results.names import FOLDER_BYTES, num_bytes, shortened
 
 _SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
 # what says nothing, so that runs keep their identity when gbench learns to do more
@@ -93,10 +94,14 @@ def on_hardware(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_name(config: Mapping[str, Any]) -> str:
-    """The run's folder: `cora-gcn-1a2b3c4d5e-s3`, with `-f4` where the dataset has folds."""
+    """The run's folder: `cora-gcn-1a2b3c4d5e-s3`, with `-f4` where the dataset has folds.
+
+    Long names of data and model are shortened: see gbench/results/names.py.
+    """
     data = config["data"]
     fold = f"-f{data['fold']}" if data["num_folds"] > 1 else ""
-    return f"{data['name']}-{config['model']['name']}-{identity(config)}-s{config['seed']}{fold}"
+    end = f"-{identity(config)}-s{config['seed']}{fold}"
+    return shortened(f"{data['name']}-{config['model']['name']}", FOLDER_BYTES, num_bytes, end)
 
 
 def _hash(value: Any) -> str:

@@ -14,6 +14,7 @@ from gbench.choices import PACKAGED, read_yaml
 from gbench.results import leaderboard, store
 from gbench.results.identity import decisive
 from gbench.results.leaderboard import Row, Table
+from gbench.results.names import WANDB_NAME, shortened, wandb_tags
 
 JOB_TYPE = "aggregate"  # of a run itself it is "train"
 _FIGURES = {field.name for field in fields(Row)} - {"settings", "test", "valid", "devices", "runs"}
@@ -33,8 +34,10 @@ def _upload(table: Table, row: Row) -> str:
     last = max(row.runs, key=lambda record: record.finished)
     place = {**read_yaml(PACKAGED / "logger" / "wandb.yaml"), **last.config.get("logger", {})}
     data = last.config["data"]["name"]
-    group = f"{data}-{row.model}-{row.identity}"
-    name = f"{group} (n = {len(row.runs)})"
+    group = shortened(f"{data}-{row.model}", WANDB_NAME, end=f"-{row.identity}")
+    count = f"-{row.identity} (n = {len(row.runs)})"
+    name = shortened(f"{data}-{row.model}", WANDB_NAME, end=count)
+    tags = wandb_tags({**last.config, "logger": place})
     quiet = wandb.Settings(
         silent=True, console="off", disable_git=True, x_disable_stats=True, x_disable_meta=True
     )
@@ -46,7 +49,7 @@ def _upload(table: Table, row: Row) -> str:
             name=name,
             group=group,
             job_type=JOB_TYPE,
-            tags=[row.model, data, *place["tags"]],
+            tags=tags,
             config=decisive(last.config),
             resume="allow",
             mode="online",

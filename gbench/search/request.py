@@ -12,6 +12,7 @@ from pathlib import Path
 from gbench.config import Config, compose
 from gbench.errors import UserError, unknown
 from gbench.results.identity import identity
+from gbench.results.names import FOLDER_BYTES, num_bytes, shortened
 from gbench.search.space import Space, Value, check_objective, read_space, setting_words
 from gbench.search.study import PRUNERS, Study, import_optuna
 from gbench.sweep.points import compose_all
@@ -39,7 +40,8 @@ class Request:
         base = self.base
         asked = [identity(base), base["seed"], base["data"]["fold"], self.space.stated]
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:10]
-        name = f"{base['data']['name']}-{base['model']['name']}-{digest}"
+        about = f"{base['data']['name']}-{base['model']['name']}"
+        name = shortened(about, FOLDER_BYTES, num_bytes, f"-{digest}")
         return Path(base["runs_dir"]) / FOLDER / name
 
     @contextmanager

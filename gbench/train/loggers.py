@@ -16,6 +16,7 @@ from gbench.build import locate
 from gbench.config import flatten
 from gbench.errors import UserError
 from gbench.results.identity import identity
+from gbench.results.names import WANDB_NAME, shortened, wandb_id, wandb_tags
 from gbench.results.wandb_account import logged_in
 from gbench.train.interrupt import Interrupted
 
@@ -45,15 +46,16 @@ def wandb(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     from lightning.pytorch.loggers import WandbLogger
 
     options = config["logger"]
+    about = f"{config['data']['name']}-{config['model']['name']}"
     logger = WandbLogger(
-        name=folder.name,
-        id=folder.name,
+        name=wandb_id(folder.name),
+        id=wandb_id(folder.name),
         resume="allow",
         project=options["project"],
         entity=options["entity"],
-        group=f"{config['data']['name']}-{config['model']['name']}-{identity(config)}",
+        group=shortened(about, WANDB_NAME, end=f"-{identity(config)}"),
         job_type="train",
-        tags=[config["model"]["name"], config["data"]["name"], *options["tags"]],
+        tags=wandb_tags(config),
         config=dict(config),
         save_dir=folder,
         mode="online" if logged_in() else "offline",
