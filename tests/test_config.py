@@ -130,7 +130,7 @@ def test_folders_are_those_of_where_the_run_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = compose(["data_dir=raw", "cache_dir=~/derived"])
+    config = compose(["data_dir=raw", "cache_dir='~/derived'"])
     assert config["data_dir"] == str(tmp_path / "raw")
     assert config["cache_dir"] == str(Path.home() / "derived")
     assert compose([])["data_dir"] is None
