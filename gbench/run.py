@@ -45,6 +45,7 @@ def train(
     """
     started = datetime.now(UTC)
     settings = config["trainer"]
+    loggers = make_loggers(config, folder)  # first: a server that is not there is told at once
     with advised(folder):
         task = build_task(at_hand(config, folder))
     card, limit = task.dataset.card, settings["limit_batches"]
@@ -54,7 +55,6 @@ def train(
     title = f"{config['model']['name']} · {card.title}"
     display = display or Display(console, title, card, settings["max_epochs"])
     epochs = Epochs(config, card, last_checkpoint=last, display=display)
-    loggers = make_loggers(config, folder)
     trainer = make_trainer(settings, [epochs], loggers)
 
     with (

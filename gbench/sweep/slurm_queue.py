@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
-SOONEST, LATEST = 1.0, 30.0  # seconds between two questions, more and more
+SOONEST, LATEST = 1.0, 15.0  # seconds between two questions, more and more
 PATIENCE = 60.0  # for an answer
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 ALIVE = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "RESIZING",

@@ -18,7 +18,9 @@ from gbench.errors import UserError
 from gbench.results.identity import identity
 from gbench.results.names import WANDB_NAME, shortened, wandb_id, wandb_tags
 from gbench.results.wandb_account import logged_in
+from gbench.runfolder import helps_another_process
 from gbench.train.interrupt import Interrupted
+from gbench.train.mirror import Mirror
 
 
 def make_loggers(config: Mapping[str, Any], folder: Path) -> list[Logger]:
@@ -68,36 +70,28 @@ def wandb(config: Mapping[str, Any], folder: Path) -> list[Logger]:
 def tensorboard(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     """The CSV file, mirrored to `tensorboard/` in the run's folder."""
     _need("tensorboard", "tensorboard")
-    from lightning.pytorch.loggers import TensorBoardLogger
+    from gbench.train.mirror import TensorBoardMirror
 
-    logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
-    return [*csv(config, folder), logger]
+    return [*csv(config, folder), TensorBoardMirror(folder)]
 
 
 def mlflow(config: Mapping[str, Any], folder: Path) -> list[Logger]:
-    """The CSV file, mirrored to MLflow: one MLflow run per run, the same when resumed."""
+    """The CSV file, mirrored to MLflow: one MLflow run per run, the same when resumed.
+
+    Raises UserError if MLflow does not answer.
+    """
     _need("mlflow", "mlflow-skinny")
+    if helps_another_process():
+        return csv(config, folder)
     # MLflow 3.17 refuses folders unless asked; without a server mlflow-skinny has nothing else
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    from lightning.pytorch.loggers import MLFlowLogger
-    from mlflow.tracking import MlflowClient
+    from gbench.train.mlflow_mirror import MlflowMirror
 
     options = config["logger"]
     local = (folder.parent / "mlruns").absolute().as_uri()
     uri = options["tracking_uri"] or os.environ.get("MLFLOW_TRACKING_URI") or local
-    client, earlier = MlflowClient(uri), None
-    experiment = client.get_experiment_by_name(options["experiment"])
-    if experiment is not None:
-        query = f"attributes.run_name = '{folder.name}'"
-        earlier = next(iter(client.search_runs([experiment.experiment_id], query)), None)
-    logger = MLFlowLogger(
-        options["experiment"],
-        run_name=folder.name,
-        run_id=None if earlier is None else earlier.info.run_id,
-        tracking_uri=uri,
-        tags={"model": config["model"]["name"], "data": config["data"]["name"]},
-    )
-    return [*csv(config, folder), logger]
+    tags = {"model": config["model"]["name"], "data": config["data"]["name"]}
+    return [*csv(config, folder), MlflowMirror(uri, options["experiment"], folder.name, tags)]
 
 
 def _need(module: str, package: str) -> None:
@@ -108,9 +102,9 @@ def _need(module: str, package: str) -> None:
 @contextmanager
 def mirrored(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Tell the loggers the settings, what the block puts into the summary, and how it ended."""
-    others = [logger for logger in loggers if _is_other(logger)]
-    for logger in others:
-        logger.log_hyperparams(dict(flatten(config)))
+    mirrors = [logger for logger in loggers if isinstance(logger, Mirror)]
+    for mirror in mirrors:
+        mirror.begin(dict(flatten(config)))
     summary: dict[str, Any] = {}
     exit_code = 1
     try:
@@ -124,13 +118,9 @@ def mirrored(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[d
         if run is not None:
             run.summary.update(summary)
             run.finish(exit_code=exit_code)
-        figures = {key: value for key, value in summary.items() if isinstance(value, float)}
-        for logger in others:
-            if figures:
-                logger.log_metrics({f"tested/{key}": value for key, value in figures.items()})
-            logger.finalize("failed" if exit_code else "success")
-
-
-def _is_other(logger: Logger) -> bool:
-    """Whether a logger is neither the CSV file nor wandb, which have ways of their own."""
-    return type(logger).__name__ in ("TensorBoardLogger", "MLFlowLogger")
+        figures = {f"tested/{part}": summary[part] for part in ("valid", "test") if part in summary}
+        if figures:
+            figures["best_epoch"] = float(summary["best_epoch"])
+        for mirror in mirrors:
+            step = int(figures.get("best_epoch", 1)) - 1  # as the epochs' rows are counted
+            mirror.end(figures, step, failed=exit_code != 0)
