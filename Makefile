@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo check test test-gpu table bench findings clean
+.PHONY: help setup demo check test test-oldest test-gpu table bench findings clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,15 @@ check: setup  ## lint, format and types
 test: setup  ## the whole test suite on the CPU (GBENCH_DATA=FOLDER adds the tests on real datasets)
 	$(BIN)/python -m pytest -q -n auto
 
+# uv chooses: the lowest version that pyproject.toml allows of each package that it names
+test-oldest:  ## the same for the oldest packages allowed (PYTHON=python3.11; about 4 GB): train, search, submit
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(VENV)-oldest $(VENV)-oldest/bin/uv pip install --quiet --resolution lowest-direct \
+		--group test --group gpu-test --editable ".[continuous,molecules,search,slurm,ray,loggers]"
+	$(VENV)-oldest/bin/gbench doctor
+	$(VENV)-oldest/bin/python -m pytest -q -n auto tests/cli tests/search tests/sweep tests/train tests/test_config.py
+
 test-gpu: setup  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
@@ -48,4 +57,4 @@ findings:  ## surprises in other people's software, each run again (not part of 
 	@failed=0; for finding in findings/*.sh; do echo "== $$finding"; PYTHON=$(PYTHON) $$finding || failed=1; done; exit $$failed
 
 clean:  ## remove the virtual environment and what tools left behind (runs/ stays)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

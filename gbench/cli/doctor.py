@@ -1,4 +1,4 @@
-"""Tell what gbench finds on this machine: versions, devices, folders, kernels."""
+"""Tell what gbench finds on this machine: versions and whether they fit, devices, folders."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from gbench import environment, folders
+    from gbench.requirements import misfits
 
     rows = [("system", f"{platform.system()} {platform.machine()}, {environment.cpu_name()}")]
     rows += list(environment.versions().items())
-    healthy = True
+    wrong = misfits("gbench")
+    # torch names its one version of triton; another may do as well, which the kernels will tell
+    rows += [("does not fit", text) for text in [*wrong, *misfits("torch")]]
+    healthy = not wrong
     for name, folder in (("data_dir", folders.data_dir()), ("cache_dir", folders.cache_dir())):
         rows.append((name, f"{folder} ({_folder_state(folder)})"))
     for name, check in (("device", _device), ("kernels", _kernels)):
