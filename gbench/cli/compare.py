@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gbench.cli.runs_dir import add_runs
 from gbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="RUN")
+    add_runs(parser)
     parser.add_argument("--json", action="store_true", help="print all of it to stdout as JSON")
 
 
@@ -39,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
     if not 2 <= len(args.names) <= len(_LETTERS):
         raise UserError(f"gbench compare RUN RUN: give two to {len(_LETTERS)} runs")
-    found = compare.compare([compare.load(runfolder.find(name)) for name in args.names])
+    found = compare.compare(
+        [compare.load(runfolder.find(name, args.runs_dir)) for name in args.names]
+    )
     if args.json:
         print(_json(found))
         return 0

@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 
+from gbench.cli.runs_dir import add_runs
+
 SUMMARY = "evaluate a finished run's weights again"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs(parser)
     parser.add_argument(
         "name", metavar="RUN", help="the run's folder, or (the start of) its name in runs/"
     )
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from gbench.own_code.kept import at_hand
     from gbench.quiet import silence
 
-    folder = runfolder.find(args.name)
+    folder = runfolder.find(args.name, args.runs_dir)
     if not (folder / runfolder.RECORD).exists():
         raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
     config = load(folder / runfolder.CONFIG)

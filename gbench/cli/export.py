@@ -10,12 +10,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from gbench.cli.runs_dir import add_runs
 from gbench.errors import UserError
 
 SUMMARY = "write a run as one readable Python script"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs(parser)
     parser.add_argument(
         "name", metavar="RUN", help="the run's folder, or (the start of) its name in runs/"
     )
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from gbench.results import record
     from gbench.results.script import script
 
-    folder = runfolder.find(args.name)
+    folder = runfolder.find(args.name, args.runs_dir)
     if not (folder / runfolder.RECORD).exists():
         raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
     settings = config.load(folder / runfolder.CONFIG)

@@ -15,6 +15,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from gbench.choices import choices, read_yaml
+from gbench.cli.output import FORMATS, format_of
+from gbench.cli.runs_dir import OPTIONS, plain
 from gbench.errors import UserError, unknown
 from gbench.folders import written_whole
 from gbench.results import export, latex, leaderboard, markdown, store, terminal, wandb_source
@@ -38,8 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders of runs (default: runs), and which datasets, models and splits to show",
     )
     parser.add_argument(
-        "--format", choices=("table", "md", "csv", "json", "latex", "html"), default="table"
+        *OPTIONS,
+        dest="folders",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="the same as RUNS_DIR and runs_dir=DIR",
     )
+    parser.add_argument("--format", choices=FORMATS, help="table, unless --output's ending says it")
     parser.add_argument(
         "--from",
         dest="places",
@@ -49,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="wandb:ENTITY/PROJECT",
         help="the runs that logger=wandb mirrored there, instead of folders or beside them",
     )
-    parser.add_argument("--output", metavar="FILE", help="write to a file")
+    parser.add_argument("--output", metavar="FILE", help="a .md, .csv, .json, .tex or .html file")
     parser.add_argument("--serve", action="store_true", help="show the html page live")
     parser.add_argument("--port", type=int, metavar="N", help="for --serve; 0 is any free one")
     parser.add_argument("--host", metavar="ADDRESS", help="for --serve beyond this machine")
@@ -57,8 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables to stdout; what was left out goes to stderr."""
+    args.what += args.folders
     if args.serve:
         return _serve(args)
+    chosen = format_of(args.format, args.output)
     for name in ("port", "host"):
         if getattr(args, name) is not None:
             raise UserError(f"--{name} needs --serve: gbench leaderboard --serve --{name} …")
@@ -68,10 +78,10 @@ def run(args: argparse.Namespace) -> int:
     gc.disable()
     try:
         if args.output is None:
-            return _show(args.what + args.places, args.format)
+            return _show(args.what + args.places, chosen)
         text = io.StringIO()
         with redirect_stdout(text):
-            code = _show(args.what + args.places, args.format)
+            code = _show(args.what + args.places, chosen)
         _write(text.getvalue(), Path(args.output))
         return code
     finally:
@@ -105,7 +115,7 @@ def _serve(args: argparse.Namespace) -> int:
     from gbench.results.page.live import Live
     from gbench.results.page.serve import LOOPBACK, PORT, serve
 
-    if args.format not in ("table", "html") or args.output is not None:
+    if args.format not in (None, "table", "html") or args.output is not None:
         raise UserError("--serve shows the html page: leave --format and --output out")
     filters, runs_dirs = _split(args.what + args.places)
     if any(place.startswith(wandb_source.PREFIX) for place in runs_dirs):
@@ -187,6 +197,8 @@ def _split(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
         key, equals, names = word.partition("=")
         if not equals or os.sep in key:  # a folder with = in its name: ./a=b
             runs_dirs.append(word)
+        elif key == "runs_dir" and names:
+            runs_dirs.append(plain(names))
         elif key in _FILTERS and names:
             filters.setdefault(key, []).extend(names.split(","))
         elif key in _FILTERS:

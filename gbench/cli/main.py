@@ -35,6 +35,7 @@ from gbench.cli import (
     sync,
     train,
 )
+from gbench.cli.runs_dir import read_alike
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, keep, own_line
 from gbench.runfolder import helps_another_process
@@ -108,7 +109,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     module.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show stack traces and warnings")
     parser.set_defaults(verbs=tuple(VERBS))
-    return parser.parse_intermixed_args(words[1:])
+    return read_alike(parser, words[1:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

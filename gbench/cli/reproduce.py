@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbench.cli.runs_dir import add_runs_setting, plain
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ WIDTH_OF_A_FILE = 120
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT | KEY=VALUE")
+    add_runs_setting(parser)
     parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
     parser.add_argument("--list", action="store_true", help="show the experiments, run nothing")
     parser.add_argument(
@@ -183,7 +185,7 @@ def write_report(target: str, settings: Sequence[str]) -> int:
     unusable = [word for word in settings if not word.startswith("runs_dir=")]
     if unusable:
         raise UserError(f"{unusable[0]}: a report takes runs_dir=FOLDER and nothing else")
-    folder = settings[-1].partition("=")[2] if settings else "runs"
+    folder = plain(settings[-1].partition("=")[2]) if settings else "runs"
     records, _ = store.find([folder])
     found = reproductions(records)
     if not found:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
+from gbench.cli.runs_dir import add_runs
+
 SUMMARY = "continue an interrupted run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs(parser)
     parser.add_argument(
         "name", metavar="RUN", help="the run's folder, or (the start of) its name in runs/"
     )
@@ -21,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from gbench.own_code.earlier import changed_since
     from gbench.own_code.kept import CODE
 
-    folder = runfolder.find(args.name)
+    folder = runfolder.find(args.name, args.runs_dir)
     if (folder / runfolder.RECORD).exists():
         return finished_before(folder, args.json)
     settings = config.load(folder / runfolder.CONFIG)

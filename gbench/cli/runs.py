@@ -1,6 +1,7 @@
 """List the runs below runs/ and what became of them; tag, archive and delete them.
 
 gbench runs                          all of them: finished, running, interrupted, failed or damaged
+gbench runs FOLDER                   those of another folder than runs/; or --runs, runs_dir=
 gbench runs state=failed data=cora   only some; model= and tag= choose as well, NAME,NAME is either
 gbench runs tag RUN... WORD          untag takes the word away again
 gbench runs archive RUN...           to runs/archived/, which no table counts; restore undoes it
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbench.cli.runs_dir import add_runs
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ _NAMED_IN_QUESTION = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar=f"{'|'.join(ACTIONS)} RUN... | FILTER=NAME")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR")
+    add_runs(parser)
     parser.add_argument("--archived", action="store_true", help="list what was archived")
     parser.add_argument("--json", action="store_true", help="print the list to stdout as JSON")
     parser.add_argument("--yes", action="store_true", help="delete without asking")
@@ -42,8 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gbench.results.store import ARCHIVED
 
+    if args.words and Path(args.words[0]).is_dir() and args.words[0] not in ACTIONS:
+        args.runs_dir = Path(args.words.pop(0))
     if not args.runs_dir.is_dir():
-        raise UserError(f"{args.runs_dir} is no folder: gbench train makes it, or --runs-dir DIR")
+        raise UserError(f"{args.runs_dir} is no folder: gbench train makes it, or --runs DIR")
     action, *words = args.words or ["list"]
     aside = args.archived or action == "restore"
     runs_dir = args.runs_dir / ARCHIVED if aside else args.runs_dir

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
+from gbench.cli.runs_dir import add_runs
 from gbench.errors import UserError
 
 SUMMARY = "upload what logger=wandb kept offline"
@@ -21,7 +21,7 @@ SUMMARY = "upload what logger=wandb kept offline"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="RUN")
-    parser.add_argument("--runs-dir", type=Path, default=Path("runs"), metavar="DIR")
+    add_runs(parser)
     parser.add_argument("--rows", action="store_true", help="upload the leaderboard's rows as well")
 
 

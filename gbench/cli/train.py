@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbench.cli.runs_dir import add_runs_setting
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -34,6 +36,7 @@ SHOWN_RUNS = 3  # of other code
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     """The arguments of every verb that composes a config."""
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as seed=3")
+    add_runs_setting(parser)
     parser.add_argument(
         "--config-dir",
         action="append",
