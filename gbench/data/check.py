@@ -71,7 +71,10 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     if edges and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < nodes):
         return f"edge_index names nodes outside 0..{nodes - 1}"
     if (source.edge_categories is None) != (edge_attr is None):
-        return "edge_attr and edge_categories must both be given or both be missing"
+        is_float = edge_attr is not None and edge_attr.is_floating_point()
+        return "edge_attr and edge_categories must both be given or both be missing" + (
+            ": edge_attr holds floats, and edges have categories and no weights" * is_float
+        )
     if source.node_categories is None:
         if not x.is_floating_point():
             return "x holds integers: give node_categories, or make x float"
@@ -82,6 +85,8 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     if edge_attr is not None and source.edge_categories is not None:
         if edge_attr.size(0) != edges:
             return f"edge_attr has {edge_attr.size(0)} rows for {edges} edges"
+        if edge_attr.is_floating_point():
+            return "edge_attr holds floats: edges have categories, whole numbers, and no weights"
         if not _fits(edge_attr, source.edge_categories):
             return f"edge_attr is outside the categories {source.edge_categories}"
     if card.level == "link":
@@ -98,12 +103,17 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
 def _label_problem(card: DataCard, y: Tensor, rows: int, num_outputs: int) -> str:
     if card.loss == "cross-entropy":
         if y.shape != (rows,) or y.is_floating_point():
-            return f"y has shape {tuple(y.shape)}, expected ({rows},) of integers"
+            return f"y has shape {tuple(y.shape)}, expected ({rows},) of integers{_held(y)}"
         if not (int(y.min()) >= 0 and int(y.max()) < num_outputs):
             return f"y has labels outside 0..{num_outputs - 1}"
     elif y.shape != (rows, num_outputs) or not y.is_floating_point():
-        return f"y has shape {tuple(y.shape)}, expected ({rows}, {num_outputs}) of floats"
+        expected = f"({rows}, {num_outputs}) of floats"
+        return f"y has shape {tuple(y.shape)}, expected {expected}{_held(y)}"
     return ""
+
+
+def _held(y: Tensor) -> str:
+    return f" (it holds {str(y.dtype).removeprefix('torch.')})"
 
 
 def _split_problem(card: DataCard, split: Split, size: int) -> str:

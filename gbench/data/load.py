@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gbench.data import told
+from gbench.data.accepted import accepted
 from gbench.data.check import check_source, check_statistics
 from gbench.data.files import cache, raw
 from gbench.data.files.checked import read_checked, write_checked
@@ -92,6 +93,8 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
     folder = raw.obtain(card, data_dir, data_source)
     state = raw.state(card, data_dir)
     source = _source(card, folder)
+    if not card._target_.startswith("gbench."):
+        source = accepted(card, source)
     check_source(card, source)
     store = pack(source.graphs, card.level)
     if card.normalize_features:

@@ -70,7 +70,7 @@ def get(
         place = f"{_size(path.stat().st_size)} in {path.parent}"
         facts = _aligned({f"  {key}": text for key, text in dataset.told.items()})
         notes = [f"  note: {note}" for note in dataset.notes]
-        protocol = f"{card.name}: {card.task} by {card.metric}, split {card.split}"
+        protocol = f"{card.name}  {card.task}, {card.metric}, split {card.split}"
         yield "\n".join([protocol, *facts, *notes, f"{card.name} is ready: {sizes} ({place})"])
 
 

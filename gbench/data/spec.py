@@ -37,6 +37,7 @@ class DataCard:
     parts: Parts = "disjoint"  # of a split; anything else is a paper's own way and says so here
     evaluator: str = ""  # the name of OGB's own evaluator, where there is one
     normalize_features: bool = False  # divide each feature row by its sum; zero rows stay zero
+    unlabelled: Any = None  # a label, or a list of them, that own loaders give what has none
     statistics: Mapping[str, int] = field(default_factory=dict)  # verified at every load
     folder: str = ""  # where the raw files belong below data_dir; empty: nothing on disk is needed
     download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/files/raw.py

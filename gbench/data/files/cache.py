@@ -32,6 +32,7 @@ def path_of(card: DataCard, cache_dir: Path) -> Path:
         "split": card.split if card.splits else "",
         "normalize_features": card.normalize_features,
         "folder": card.folder,
+        "unlabelled": card.unlabelled,
         "options": options_in_key(card._target_, card.options),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

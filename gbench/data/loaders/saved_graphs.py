@@ -122,7 +122,7 @@ def _stored(item: Any) -> dict[str, Any] | None:
     if isinstance(item, Data):
         return dict(item.to_dict())
     is_data = isinstance(item, Unread) and isinstance(item.state.get("_store"), GlobalStorage)
-    is_plain = is_data and not {"_node_store_dict", "_edge_store_dict"} & item.state.keys()
+    is_plain = is_data and _kind(item) not in PLURAL
     return dict(item.state["_store"].to_dict()) if is_plain else None
 
 

@@ -140,7 +140,7 @@ class Table:
 
     def _refuse_names(self, problem: str) -> NoReturn:
         for mark, other in (("semicolons", ";"), ("tabs", "\t")):
-            if len(self.names) == 1 and other in self.names[0]:
+            if len(self.columns) == 1 and other in self.columns[0]:
                 problem = (
                     f"the fields are separated by {mark}, and gbench reads commas, with points in "
                     "numbers (in R: write.csv)"

@@ -1,0 +1,200 @@
+"""What a user's own loader returned, in the one form that is checked and packed.
+
+Labels, splits and attributes come in many shapes from numpy, PyG and OGB. Those that mean one thing
+are taken for it, by the rules of gbench/data/labels.py; check.py refuses the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gbench.data.labels import classes_of
+from gbench.data.source import Graph, Source, Split
+from gbench.data.spec import DataCard
+from gbench.errors import UserError
+
+PARTS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train"}
+
+
+def accepted(card: DataCard, source: Any) -> Source:
+    """The source with tensors throughout, classes from 0, and notes on what is not used.
+
+    Raises UserError for anything but a Source of graphs, and for labels outside of its classes.
+    """
+    if not isinstance(source, Source):
+        _fault(card, f"its loader returned a {_kind(source)}, not a gbench.data.source.Source")
+    if isinstance(source.graphs, Graph) or hasattr(source.graphs, "edge_index"):
+        _fault(card, "graphs should be a list: [graph], where there is one")
+    given = list(source.graphs)
+    for i, graph in enumerate(given):
+        if not hasattr(graph, "edge_index") or not hasattr(graph, "x"):
+            _fault(card, f"graph {i} is a {_kind(graph)}, not a Graph or a PyG Data")
+    ys = [_tensor(graph.y) for graph in given]
+    ys, labelled, classes = _labels(card, source, ys)
+    notes = [*source.notes, *_unused(given)]
+    graphs = []
+    for graph, y in zip(given, ys, strict=True):
+        x, attr = _tensor(graph.x), _tensor(getattr(graph, "edge_attr", None))
+        if isinstance(x, Tensor) and x.dim() == 2 and not x.size(1) and len(x):
+            x = x.new_ones(len(x), 1, dtype=torch.float32)
+        if isinstance(x, Tensor) and x.layout is not torch.strided:
+            x = x.to_dense()
+        pairs = _tensor(getattr(graph, "pairs", None))
+        graphs.append(Graph(x, _tensor(graph.edge_index), y, attr, pairs))
+    size = len(given) if card.level == "graph" else _rows(ys[0]) if ys else 0
+    splits = source.splits
+    if isinstance(splits, Split | Mapping) or (
+        isinstance(splits, Sequence)
+        and len(splits) == 3
+        and not isinstance(splits[0], Sequence | Mapping)
+    ):
+        splits = [splits]  # type: ignore[list-item]
+    splits = [_split(card, k, split, size) for k, split in enumerate(splits)]
+    if labelled is not None:
+        for k, split in enumerate(splits):
+            for part, ids in zip(Split._fields, split, strict=True):
+                inside = ids[(ids >= 0) & (ids < size)]
+                if not bool(labelled[inside].all()):
+                    row = int(inside[~labelled[inside]][0])
+                    _fault(card, f"fold {k}: item {row} is in the {part} part without a label")
+    return source._replace(
+        graphs=graphs, splits=splits, classes=classes, labelled=labelled, notes=notes
+    )
+
+
+def _labels(
+    card: DataCard, source: Source, ys: list[Any]
+) -> tuple[list[Any], Tensor | None, Sequence[str]]:
+    """The labels of all graphs, what is labelled, and the names of the classes."""
+    if not ys or not all(isinstance(y, Tensor) and y.numel() for y in ys):
+        return ys, None, source.classes
+    rows = [1] * len(ys) if card.level == "graph" else [_rows(y) for y in ys]
+    if card.level == "graph" and card.loss == "cross-entropy" and any(y.numel() != 1 for y in ys):
+        i = next(i for i, y in enumerate(ys) if y.numel() != 1)
+        nodes = [_rows(_tensor(graph.x)) for graph in source.graphs]
+        if all(y.dim() and len(y) == n for y, n in zip(ys, nodes, strict=True)):
+            _fault(
+                card,
+                f"y labels the nodes of each of {len(ys):,} graphs: gbench predicts the nodes of "
+                "one graph, or graphs as wholes",
+            )
+        _fault(card, f"graph {i}: y has shape {tuple(ys[i].shape)}, expected (1,): one class")
+    if card.loss != "cross-entropy":
+        shaped = []
+        for y, count in zip(ys, rows, strict=True):
+            shape = (count, source.num_outputs)
+            fits = y.shape == shape or (1 in shape and y.numel() == max(shape))
+            shaped.append(y.reshape(shape).float() if fits and not y.is_complex() else y)
+        marks = _marks(card)
+        shaped = [
+            torch.where(torch.isin(y, y.new_tensor(marks)), y.new_tensor(float("nan")), y)
+            if marks and y.is_floating_point()
+            else y
+            for y in shaped
+        ]
+        for i, y in enumerate(shaped):
+            if y.is_floating_point() and bool(y.isinf().any()):
+                _fault(card, f"graph {i}: y is infinite")
+        return shaped, None, source.classes
+    if any(y.numel() != count for y, count in zip(ys, rows, strict=True)):
+        return ys, None, source.classes
+    every = torch.cat([y.reshape(-1) for y in ys])
+    every = every.long() if every.dtype == torch.bool else every
+    if every.is_complex() or (every.is_floating_point() and bool(every.isinf().any())):
+        _fault(card, "y has labels that are no finite numbers")
+    is_known = ~every.isnan() & ~torch.isin(every, torch.tensor(_marks(card), dtype=every.dtype))
+    if every.is_floating_point() and bool((every[is_known] % 1 != 0).any()):
+        _fault(card, "y has numbers that are not whole, and a loss of cross-entropy wants classes")
+    found = torch.unique(every[is_known])
+    names: Sequence[str] = source.classes
+    if len(found) and not (int(found[0]) >= 0 and int(found[-1]) < source.num_outputs):
+        if len(found) != source.num_outputs:
+            shown = ", ".join(str(int(value)) for value in found[:6])
+            _fault(
+                card,
+                f"y has {len(found)} classes ({shown}{', ...' if len(found) > 6 else ''}), but "
+                f"num_outputs is {source.num_outputs}; if one of them means unlabelled, write "
+                "`unlabelled:` with it in the YAML",
+            )
+        numbers, _, names = classes_of(every.numpy(), is_known.numpy())
+        every = torch.from_numpy(numbers)
+    codes = torch.where(is_known, every.nan_to_num(), torch.zeros_like(every)).long()
+    parts = codes.split(rows)
+    return list(parts), None if bool(is_known.all()) else is_known, names
+
+
+def _marks(card: DataCard) -> list[float]:
+    """The numbers that the card states for unlabelled."""
+    stated = card.unlabelled if isinstance(card.unlabelled, list) else [card.unlabelled]
+    return [float(mark) for mark in stated if isinstance(mark, int | float)]
+
+
+def _split(card: DataCard, k: int, split: Any, size: int) -> Split:
+    """A fold whose parts are indices or masks, in any order of names."""
+    if isinstance(split, Mapping):
+        named = {PARTS.get(str(key), str(key)): value for key, value in split.items()}
+        if sorted(named) != sorted(Split._fields):
+            _fault(card, f"fold {k} has the parts {', '.join(named)}, expected train, valid, test")
+        split = [named[part] for part in Split._fields]
+    if not isinstance(split, Iterable) or len(parts := list(split)) != len(Split._fields):
+        _fault(card, f"fold {k} is a {_kind(split)}, not a Split of three parts")
+    return Split(*(_ids(card, f"fold {k}: the {name} part", part, size)
+                   for name, part in zip(Split._fields, parts, strict=True)))  # fmt: skip
+
+
+def _ids(card: DataCard, name: str, part: Any, size: int) -> Tensor:
+    """One part as indices. Shapes: → (n,) int64."""
+    if isinstance(part, range | Sequence) and not isinstance(part, str) and not len(part):
+        part = torch.zeros(0, dtype=torch.long)
+    ids = _tensor(list(part) if isinstance(part, range | tuple) else part)
+    if not isinstance(ids, Tensor) or ids.dim() != 1 or ids.is_floating_point():
+        what = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else _kind(part)
+        _fault(card, f"{name} is {what}, not indices or a mask in one dimension")
+    if ids.dtype == torch.bool:
+        if ids.numel() != size:
+            _fault(card, f"{name} is a mask of {ids.numel()} for {size} items")
+        return ids.nonzero().view(-1)
+    return ids.long()
+
+
+def _unused(graphs: Sequence[Any]) -> list[str]:
+    """One line that lists what PyG's Data hold and gbench does not read."""
+    from torch_geometric.data import Data
+
+    names: dict[str, Any] = {}
+    for graph in graphs:
+        if isinstance(graph, Data):
+            for key, value in graph.to_dict().items():
+                if key not in (*Graph._fields, "num_nodes") and value is not None:
+                    names.setdefault(key, value)
+    shown = [
+        f"{key} {tuple(value.shape)}" if isinstance(value, Tensor) and value.dim() else key
+        for key, value in names.items()
+    ]
+    return [f"not used of the loader's graphs are {', '.join(shown)}"] if shown else []
+
+
+def _tensor(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic | bool | int | float | list):
+        try:
+            return torch.as_tensor(np.asarray(value))
+        except (TypeError, ValueError):  # words, or rows of several lengths
+            return value
+    return value
+
+
+def _rows(value: Any) -> int:
+    return value.size(0) if isinstance(value, Tensor) and value.dim() else 1
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _fault(card: DataCard, problem: str) -> NoReturn:
+    raise UserError(f"dataset '{card.name}': {problem} (its loader is {card._target_})")
