@@ -67,11 +67,13 @@ def get(
         dataset = load(card, data_dir, cache_dir, source)
         sizes = ", ".join(f"{value:,} {key[4:]}" for key, value in dataset.statistics.items())
         path = cache.path_of(card, cache_dir)
-        place = f"{_size(path.stat().st_size)} in {path.parent}"
-        facts = _aligned({f"  {key}": text for key, text in dataset.told.items()})
-        notes = [f"  note: {note}" for note in dataset.notes]
-        protocol = f"{card.name}  {card.task}, {card.metric}, split {card.split}"
-        yield "\n".join([protocol, *facts, *notes, f"{card.name} is ready: {sizes} ({place})"])
+        ready = f"{card.name} is ready: {sizes} ({_size(path.stat().st_size)} in {path.parent})"
+        is_own = not card._target_.startswith("gbench.") or _is_own_folder(card)
+        if is_own:  # of the others `info` tells as much
+            yield f"{card.name}  {card.task}, {card.metric}, split {card.split}"
+            yield from _aligned({f"  {key}": text for key, text in dataset.told.items()})
+            yield from (f"  note: {note}" for note in dataset.notes)
+        yield ready
 
 
 def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
@@ -98,7 +100,7 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         "cached": f"{_size(_cached(card.name, cache_dir))} in "
         f"{cache.folder_of(card.name, cache_dir)}",
     }
-    if any(not part["url"] for part in card.download):  # of one's own, which is soon prepared
+    if _is_own_folder(card):  # which is soon prepared
         from gbench.data.load import load
 
         load(card, data_dir, cache_dir)
@@ -110,6 +112,10 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
 def _aligned(rows: Mapping[str, str]) -> list[str]:
     width = max(map(len, rows), default=0)
     return [f"{key:{width}}  {value}" for key, value in rows.items()]
+
+
+def _is_own_folder(card: DataCard) -> bool:
+    return any(not part["url"] for part in card.download)
 
 
 def _is_ready(card: DataCard, cache_dir: Path) -> bool:

@@ -44,9 +44,11 @@ def test_get_info_list_and_clean(toy: Any, config_dir: Path) -> None:
     assert "raw files missing" in row_of(manage.listing([config_dir], *folders), "toy")
     toy.raw.write_bytes(content)
     assert "raw files there" in row_of(manage.listing([config_dir], *folders), "toy")
-    (text,) = manage.get([card], *folders)
-    assert "classes  2: 0 (3), 1 (3)" in text
-    assert text.splitlines()[-1].startswith("toy is ready: 6 graphs, 18 nodes, 24 edges")
+    *facts, line = manage.get([card], *folders)
+    assert facts == [
+        "toy  graph-classification, accuracy, split fixed", "  classes  2: 0 (3), 1 (3)",
+    ]  # fmt: skip
+    assert line.startswith("toy is ready: 6 graphs, 18 nodes, 24 edges")
     assert row_of(manage.listing([config_dir], *folders), "toy").split()[:5] == [
         "toy", "graph", "fixed", "accuracy", "ready",
     ]  # fmt: skip
