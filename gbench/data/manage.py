@@ -13,6 +13,7 @@ from gbench.choices import choices, description, read_yaml
 from gbench.data.files import cache, raw
 from gbench.data.files.places import with_own
 from gbench.data.spec import DataCard, with_name, with_split
+from gbench.data.split_names import meanings
 from gbench.errors import UserError, unknown
 
 
@@ -86,7 +87,7 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         card.name: about,
         "task": card.task,
         "split": card.split + folds,
-        **({"splits": ", ".join(card.splits)} if card.splits else {}),
+        **_splits(card),
         "metric": f"{card.metric} ({goal}{judge})",
         "features": features,
         **{key: f"{value:,}" for key, value in card.statistics.items()},
@@ -109,9 +110,15 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
     return "\n".join(_aligned({**rows, **said.get("told", {}), **notes}))
 
 
+def _splits(card: DataCard) -> dict[str, str]:
+    told = [f"{name}: {text}" if text else name for name, text in meanings(card).items()]
+    return {"splits": "\n".join(told)} if card.splits or told != [card.split] else {}
+
+
 def _aligned(rows: Mapping[str, str]) -> list[str]:
     width = max(map(len, rows), default=0)
-    return [f"{key:{width}}  {value}" for key, value in rows.items()]
+    below = f"\n{'':{width}}  "  # of a value of several lines
+    return [f"{key:{width}}  " + value.replace("\n", below) for key, value in rows.items()]
 
 
 def _is_own_folder(card: DataCard) -> bool:
