@@ -53,12 +53,14 @@ class RunRecord:
     item: Literal["graphs", "nodes", "links"]
     peak_memory_mib: float
     device: str
-    versions: dict[str, Any]  # package: version
-    git: dict[str, Any] | None  # commit, dirty; null outside a checkout
+    versions: dict[str, Any]  # package: version; gbench's, and of all that own code imports
+    git: dict[str, Any] | None  # of gbench: commit, dirty; null outside a checkout
     fingerprint: str  # hash of the dataset as it was read
     started: str  # ISO 8601, UTC
     finished: str
-    config: dict[str, Any]  # the resolved config, seed and folders included
+    # The resolved config, seed and folders included. Runs of code outside gbench have a key `code`:
+    # digests of that code and of the files that settings name, see gbench/own_code/stated.py.
+    config: dict[str, Any]
     curve: list[float] = field(default_factory=list)  # `valid` by epoch, of best-mean-epoch alone
     trials: int = 1  # of the search that found this setting; 1 without one
     schema: int = SCHEMA
