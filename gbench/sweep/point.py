@@ -27,7 +27,7 @@ from gbench.run import train
 from gbench.runfolder import Busy, failure_text
 from gbench.sweep.fork_server import Message, Send
 from gbench.train.interrupt import Interrupted, stoppable
-from gbench.train.progress import LINE_SECONDS, REFRESH_SECONDS, Display
+from gbench.train.progress import FIRST_SECONDS, REFRESH_SECONDS, Display
 
 
 def run_point(config: Config, folder: Path, send: Send) -> Message:
@@ -70,10 +70,13 @@ class Reporter(Display):
         """Training begins, in `first_epoch` of a resumed run."""
         self._send(first_epoch, None)
 
-    def batch(self, epoch: int, fraction: float) -> None:
+    def batch(self, epoch: int, done: int, batches: int, items: float) -> None:
         """Part of an epoch is done: of interest where an epoch takes long."""
-        if time.monotonic() - self.shown > LINE_SECONDS:
-            self._send(epoch + fraction, self.best)
+        if time.monotonic() - self.shown > FIRST_SECONDS:
+            self._send(epoch + done / batches, self.best)
+
+    def validation(self, epoch: int, fraction: float) -> None:
+        """The sweep's table has no room for it."""
 
     def epoch(self, row: Mapping[str, float], best: float | None, best_epoch: int) -> None:
         """An epoch is over."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from gbench.errors import UserError
+from gbench.train.curve_file import CurveFile
 from gbench.train.metrics import loss_of, score
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty
@@ -67,9 +69,8 @@ class Epochs(Callback):  # type: ignore[misc]
             if "cuda" in self.random_state and task.device.type == "cuda":
                 torch.cuda.set_rng_state(self.random_state["cuda"].cpu(), task.device)
         for logger in trainer.loggers:
-            if isinstance(logger, CSVLogger):  # it begins its file anew; wandb goes on
-                for row in self.curve:
-                    _log(logger, row)
+            if isinstance(logger, CurveFile):
+                logger.before = [{"step": row["epoch"], **row} for row in self.curve]
         self.display.start(first_epoch=task.epoch)
         trainer.should_stop = self._is_over()  # cut between its last epoch and its record
         self._begin_epoch(trainer, task)
@@ -87,8 +88,9 @@ class Epochs(Callback):  # type: ignore[misc]
         self.loss_sum += outputs["loss"].detach()
         task.position += 1
         assert task.batches is not None
-        if task.position < task.batches.batches_per_epoch:
-            self.display.batch(task.epoch, task.position / task.batches.batches_per_epoch)
+        number = task.batches.batches_per_epoch
+        if task.position < number:
+            self.display.batch(task.epoch, task.position, number, task.batches.items_per_epoch)
             return
         self._end_epoch(trainer, task)
         self._begin_epoch(trainer, task)
@@ -98,7 +100,7 @@ class Epochs(Callback):  # type: ignore[misc]
         trained = time.perf_counter()
         if not math.isfinite(train_loss):
             raise UserError(
-                f"the training loss became {train_loss} in epoch {task.epoch}: "
+                f"the training loss became {train_loss} in epoch {task.epoch + 1}: "
                 "try a smaller optim.lr, or trainer.gradient_clip_val=1"
             )
         row = {"epoch": task.epoch, "train_loss": train_loss, **self._validation(trainer, task)}
@@ -122,7 +124,8 @@ class Epochs(Callback):  # type: ignore[misc]
     def _validation(self, trainer: Trainer, task: Task) -> dict[str, float]:
         """The metric and, if anything reads it, the loss; both from one forward pass."""
         card, context = task.dataset.card, trainer.precision_plugin.val_step_context()
-        logits, y = task.answers("valid", context)
+        tick = partial(self.display.validation, task.epoch)
+        logits, y = task.answers("valid", context, tick)
         values = {"valid": score(card, logits, y)}
         if self.reads_loss:
             values["valid_loss"] = loss_of(card, logits, y).item()

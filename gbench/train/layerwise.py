@@ -69,9 +69,17 @@ def through_layers(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def predict(
-    model: nn.Module, store: GraphStore, pattern: Pattern, ids: Tensor, device: torch.device
+    model: nn.Module,
+    store: GraphStore,
+    pattern: Pattern,
+    ids: Tensor,
+    device: torch.device,
+    tick: Callable[[float], None] = lambda fraction: None,
 ) -> Tensor:
-    """The outputs for the nodes `ids`, on the store's device. Shapes: (T,) → (T, C)."""
+    """The outputs for the nodes `ids`, on the store's device. Shapes: (T,) → (T, C).
+
+    `tick` is told the fraction that is done.
+    """
     layers = cast("LayerWise", model)
     steps = layers.steps()
     everyone, ids = torch.arange(pattern.num_nodes), ids.cpu()
@@ -87,15 +95,18 @@ def predict(
     def checked_step(step: Step, batch: Batch, x: Tensor) -> Tensor:
         return _checked(step(batch, x), batch.graph.num_rows, model)
 
+    def part_done(layer: int) -> Callable[[float], None]:
+        return lambda fraction: tick((layer + fraction) / (len(steps) + 1))
+
     # the store of each layer holds what the layer before it made
-    rows = everyone if steps else ids
-    store = _with_rows(store, _computed(embed, store, _chunks(pattern, rows), alone, device))
-    for step in steps:
-        chunks = _chunks(pattern, ids if step is steps[-1] else everyone)
-        work = partial(checked_step, step)
-        made = _computed(work, store, chunks, partial(surroundings, pattern), device)
+    chunks = _chunks(pattern, everyone if steps else ids)
+    made = _computed(embed, store, chunks, alone, device, part_done(0))
+    for number, step in enumerate(steps, start=1):
         store = _with_rows(store, made)
-    return store.x
+        chunks = _chunks(pattern, ids if number == len(steps) else everyone)
+        work, cut = partial(checked_step, step), partial(surroundings, pattern)
+        made = _computed(work, store, chunks, cut, device, part_done(number))
+    return made
 
 
 def _computed(
@@ -104,16 +115,18 @@ def _computed(
     chunks: Sequence[Tensor],
     cut: Callable[[Tensor], Part],
     device: torch.device,
+    tick: Callable[[float], None],
 ) -> Tensor:
     """What a step answers for all rows of the chunks, one chunk after another."""
-    out, done = store.x, 0
+    out, done, total = store.x, 0, sum(map(len, chunks))
     batches = ahead(lambda rows: batch_of(store, cut(rows)).to(device), chunks, 1)
     for batch in batches:
         made = step(batch.layer(0), batch.x)
         if not done:
-            out = made.new_empty(sum(map(len, chunks)), made.size(1), device=store.device)
+            out = made.new_empty(total, made.size(1), device=store.device)
         out[done : done + made.size(0)] = made
         done += made.size(0)
+        tick(done / max(1, total))
     return out
 
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 
 from gbench.build import locate
 from gbench.config import flatten
@@ -19,6 +19,7 @@ from gbench.results.identity import identity
 from gbench.results.names import WANDB_NAME, shortened, wandb_id, wandb_tags
 from gbench.results.wandb_account import logged_in
 from gbench.runfolder import helps_another_process
+from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import Interrupted
 from gbench.train.mirror import Mirror
 
@@ -36,7 +37,7 @@ def none(config: Mapping[str, Any], folder: Path) -> list[Logger]:
 
 def csv(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     """`metrics.csv`: one row per epoch."""
-    return [CSVLogger(folder, name="", version="")]
+    return [CurveFile(folder / "metrics.csv")]
 
 
 def wandb(config: Mapping[str, Any], folder: Path) -> list[Logger]:

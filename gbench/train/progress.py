@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.2  # a terminal is redrawn at most so often
 LINE_SECONDS = 10.0  # a log file gets a line at least so often, and one per tenth of the run
+FIRST_SECONDS = (
+    3.0  # the first line of a log file tells of the inside of an epoch that takes longer
+)
 
 
 def percent(metric: str, value: float) -> str:
@@ -29,17 +33,17 @@ class Display:
     def __init__(self, console: Console, title: str, card: DataCard, max_epochs: int) -> None:
         self.console = console
         self.title = title
-        self.metric = card.metric
+        self.metric, self.item = card.metric, card.item
         self.max_epochs = max_epochs
         self.live: Live | None = None
-        self.started = self.shown = 0.0
+        self.started = self.shown = self.epoch_started = 0.0
         self.first_epoch = 0
         self.done = 0.0  # epochs, with the fraction of the current one
-        self.text = ""
+        self.text = self.inside = ""
 
     def start(self, first_epoch: int = 0) -> None:
         """Begin to show; `first_epoch` is where a resumed run goes on."""
-        self.started = self.shown = time.perf_counter()
+        self.started = self.shown = self.epoch_started = time.perf_counter()
         self.first_epoch, self.done = first_epoch, float(first_epoch)
         self.text = "starting"
         if self.console.is_terminal:
@@ -55,16 +59,39 @@ class Display:
             self.live.stop()
             self.live = None
 
-    def batch(self, epoch: int, fraction: float) -> None:
-        """Part of an epoch is done."""
-        if self.live is not None and time.perf_counter() - self.shown > REFRESH_SECONDS:
-            self.done = epoch + fraction
+    def batch(self, epoch: int, done: int, batches: int, items: float) -> None:
+        """Of the batches of an epoch, which has so many graphs, nodes or links, some are done."""
+        if not self._due():
+            return
+        seconds = time.perf_counter() - self.epoch_started
+        speed = items * done / batches / seconds
+        self._inside(epoch + done / batches, f"batch {done}/{batches}  {speed:,.0f} {self.item}/s")
+
+    def validation(self, epoch: int, fraction: float) -> None:
+        """An epoch is trained, and part of its validation is done."""
+        if self._due():
+            self._inside(epoch + 1, f"validation {fraction:.0%}")
+
+    def _due(self) -> bool:
+        """Whether it is time to say something in the middle of an epoch."""
+        waited = time.perf_counter() - self.shown
+        if self.live is not None:
+            return waited > REFRESH_SECONDS
+        return waited > (FIRST_SECONDS if self.shown == self.started else LINE_SECONDS)
+
+    def _inside(self, done: float, text: str) -> None:
+        self.done, epoch = done, math.ceil(done)
+        self.inside = f"epoch {epoch}/{self.max_epochs}  {text}"
+        if self.live is not None:
             self._draw()
+        else:
+            self._print(self.inside)
 
     def epoch(self, row: Mapping[str, float], best: float | None, best_epoch: int) -> None:
         """An epoch is over; `row` holds its loss, validation metric and seconds."""
         epoch = int(row["epoch"]) + 1
-        now = time.perf_counter()
+        now = self.epoch_started = time.perf_counter()
+        self.inside = ""
         tenth = self.live is None and epoch % max(self.max_epochs // 10, 1) == 0
         due = now - self.shown > (REFRESH_SECONDS if self.live else LINE_SECONDS)
         if not (tenth or due or epoch == self.max_epochs):
@@ -79,12 +106,11 @@ class Display:
         if self.live is not None:
             self._draw()
         else:
-            self.shown = now
-            self.console.print(
-                f"epoch {epoch}/{self.max_epochs}  {self.text}  left {self._left()}",
-                soft_wrap=True,
-                highlight=False,
-            )
+            self._print(f"epoch {epoch}/{self.max_epochs}  {self.text}")
+
+    def _print(self, text: str) -> None:
+        self.shown = time.perf_counter()
+        self.console.print(f"{text}  left {self._left()}", soft_wrap=True, highlight=False)
 
     def _draw(self) -> None:
         assert self.live is not None
@@ -98,6 +124,8 @@ class Display:
         block = Table.grid()
         block.add_row(line)
         block.add_row(self.text)
+        if self.inside:
+            block.add_row(f"[dim]{self.inside}[/]")
         self.live.update(block, refresh=True)
 
     def _left(self) -> str:

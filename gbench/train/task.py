@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -187,11 +187,15 @@ class Task(LightningModule):  # type: ignore[misc]
 
     @torch.no_grad()
     def answers(
-        self, split: str, context: AbstractContextManager[Any] | None = None
+        self,
+        split: str,
+        context: AbstractContextManager[Any] | None = None,
+        tick: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[Tensor, Tensor]:
         """The logits of a whole split in evaluation mode, and its labels.
 
-        Under several processes each does its share and all get the answers of all.
+        Under several processes each does its share and all get the answers of all. `tick` is told
+        the fraction that is done.
         Shapes: (T, C), y (T,) or (T, K).
         """
         ids: Tensor = getattr(self.dataset.split, split)
@@ -207,7 +211,7 @@ class Task(LightningModule):  # type: ignore[misc]
             if self.batching is not None:
                 ids = ids[: self.limit * EVALUATION_BATCH] if self.limit else ids
                 pattern, store = self.batching.cutter.pattern, self.dataset.store
-                answer = predict(self.model, store, pattern, ids, self.device)
+                answer = predict(self.model, store, pattern, ids, self.device, tick)
                 outputs.append(self._checked(answer, ids.numel()))
                 labels.append(store.y[ids.to(store.device)])
             else:
@@ -217,6 +221,7 @@ class Task(LightningModule):  # type: ignore[misc]
                     rows = slice(None) if batch.targets is None else batch.targets
                     outputs.append(logits[rows])
                     labels.append(batch.y[rows])
+                    tick(min(1.0, len(outputs) * EVALUATION_BATCH / max(1, ids.numel())))
         self.model.train(was_training)
         return _gather(torch.cat(outputs), torch.cat(labels), world_size)
 
