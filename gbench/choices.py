@@ -16,21 +16,35 @@ PACKAGED = Path(__file__).parent / "conf"
 
 
 def choices(group: str, config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
-    """The choices of a group, by name.
+    """The choices of a group, by name; one of the user's own takes the place of gbench's.
 
-    Raises UserError when two folders have one of the same name: a leaderboard row called gin is
-    always gbench's.
+    Raises UserError when two folders of the user's have one of the same name.
     """
     found: dict[str, Path] = {}
     for root in (PACKAGED, *config_dirs):
         for path in (root / group).glob("*.yaml"):
-            if path.stem in found:
+            if path.stem in found and not is_packaged(found[path.stem]):
                 raise UserError(
                     f"{path}: there is a {group} '{path.stem}' already, in {found[path.stem]}: "
                     "give yours another name"
                 )
             found[path.stem] = path
     return dict(sorted(found.items()))
+
+
+def is_packaged(path: Path) -> bool:
+    """Whether a choice is gbench's."""
+    return PACKAGED in path.parents
+
+
+def takes_place(group: str, path: Path) -> bool:
+    """Whether a choice of the user's own has the name of one of gbench's."""
+    return not is_packaged(path) and (PACKAGED / group / path.name).exists()
+
+
+def title(group: str, path: Path) -> str:
+    """The name that a choice's results stand under: gbench's alone stand under `gin`."""
+    return f"own-{path.stem}" if takes_place(group, path) else path.stem
 
 
 def description(path: Path) -> str:

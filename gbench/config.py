@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gbench import folders
 from gbench.arguments import check_arguments
-from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml, stated
+from gbench.choices import (
+    GROUPS,
+    PACKAGED,
+    choices,
+    read_yaml,
+    stated,
+    takes_place,
+    title,
+)
 from gbench.data.files.places import data_source, own_folder, with_own
 from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError, unknown
@@ -63,8 +72,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     words += split + member
     values = [word for word in overrides if word.split("=", 1)[0] not in (*GROUPS, "data.split")]
 
-    usual = {group: default_choice(group) for group in GROUPS if group != "experiment"}
-    files = own_files({**usual, **picks}, config_dirs)
+    files = own_files(picks, config_dirs)
     typed = [word.split("=", 1)[0].lstrip("+") for word in values]
     try:
         base = with_own(_hydra_compose(words, config_dirs), own_facts)
@@ -92,7 +100,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     if experiment != "null" and others:
         alone = _hydra_compose([f"experiment={experiment}", *member], config_dirs)
         base = with_own(alone, own_facts)
-    unchanged = experiment != "null" and same_setting(config, base)
+    is_ours = not any(takes_place(*file) for file in files if file.group != "logger")
+    unchanged = experiment != "null" and is_ours and same_setting(config, base)
     # a run may be resumed from another folder than it began in
     places = {"data_dir": folders.data_dir, "cache_dir": folders.cache_dir}
     absolute = {key: str(at(config[key])) for key, at in places.items() if config[key]}
@@ -185,16 +194,13 @@ def _picks(overrides: Sequence[str], config_dirs: Sequence[Path]) -> dict[str, s
 def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
     """Hydra's composition as plain values; its errors as one sentence for the user."""
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_module
     from hydra.errors import HydraException, OverrideParseException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    folders = ",".join(f"'file://{folder.absolute()}'" for folder in config_dirs)
-    search = [f"hydra.searchpath=[{folders}]"] if folders else []
     try:
-        with initialize_config_module("gbench.conf", version_base="1.3"):
+        with _searching(config_dirs) as search:
             composed = hydra_compose("train", [*overrides, *search], return_hydra_config=True)
         chosen = composed.hydra.runtime.choices
         config: Config = OmegaConf.to_container(
@@ -223,7 +229,9 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
             if key not in config[name]:
                 raise UserError(f"gbench needs {name}.{key}; it can be changed but not removed")
     for group in ("model", "data", "encoding", "batching"):
-        config[group] = {"name": chosen[group], **config[group]}
+        found = choices(group, config_dirs)
+        name = title(group, found[chosen[group]]) if chosen[group] in found else chosen[group]
+        config[group] = {"name": name, **config[group]}
     for group, nothing in NOTHING.items():
         if config[group]["name"] == nothing and "_target_" in config[group]:
             # named within another file: there is no choice whose name it could have
@@ -233,6 +241,19 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
         raise UserError(f"{stated['name']} has one split, its own: leave out data.split")
     config["data"] = with_split(stated)
     return config
+
+
+@contextmanager
+def _searching(config_dirs: Sequence[Path]) -> Iterator[list[str]]:
+    """Hydra with the user's folders before gbench's; and the word that makes it look there."""
+    from hydra import initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
+
+    places = [f"file://{folder.absolute()}" for folder in config_dirs]
+    with initialize_config_module("gbench.conf", version_base="1.3"):
+        for place in reversed(places):
+            GlobalHydra.instance().config_loader().get_search_path().prepend("own", place)
+        yield [f"hydra.searchpath=[{','.join(map(repr, places))}]"] if places else []
 
 
 def _first_sentence(error: BaseException) -> str:

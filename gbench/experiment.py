@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gbench.choices import choices, default_choice, stated
+from gbench.choices import choices, default_choice, is_packaged, stated, takes_place
 
 
 def experiment_of_pair(
@@ -20,6 +20,10 @@ def experiment_of_pair(
         return {}
     model, data = (picks.get(group, default_choice(group)) for group in ("model", "data"))
     experiments, name = choices("experiment", config_dirs), f"{model}-{data}"
+    for group, choice in (("model", model), ("data", data)):
+        path = choices(group, config_dirs).get(choice)
+        if path and takes_place(group, path):  # what is published is of gbench's
+            experiments = {key: p for key, p in experiments.items() if not is_packaged(p)}
     if split:
         chosen = split[-1].removeprefix("data.split=")
         own = stated("data.split", experiments, name) or stated(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gbench.choices import GROUPS, PACKAGED, choices, read_yaml
+from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml
 from gbench.data.spec import check_stated
 from gbench.errors import UserError, unknown
 
@@ -33,11 +33,18 @@ class OwnFile(NamedTuple):
 def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[OwnFile]:
     """The chosen files that are not gbench's, with those that they build on, each checked.
 
+    `picks` are the choices that were named; others are the experiment's, or the usual ones.
+
     Raises UserError for a file that is no YAML, that sets what nothing reads, or whose header does
     not fit what it says; the line is named.
     """
+    if not config_dirs:
+        return []
     found: dict[OwnFile, None] = {}
-    waiting = [(group, name) for group, name in picks.items()] if config_dirs else []
+    experiment = choices("experiment", config_dirs).get(picks.get("experiment", ""))
+    chosen = dict(_builds_on(OwnFile("experiment", experiment))) if experiment else {}
+    usual = {group: default_choice(group) for group in GROUPS if group != "experiment"}
+    waiting = [*{**usual, **chosen, **picks}.items()]
     while waiting:
         group, name = waiting.pop()
         path = choices(group, config_dirs).get(name) if group in GROUPS else None
@@ -47,6 +54,11 @@ def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[Own
         found[file] = None
         _check(file)
         for choice in _builds_on(file):
+            if choice == (group, name):
+                raise UserError(
+                    f"{path} builds on {name}, which is itself here: give it another name than "
+                    "gbench's, or say in it all that it sets"
+                )
             if choice[1] not in choices(choice[0], config_dirs) and "$" not in choice[1]:
                 asked = f"{choice[0]} in the defaults of {path}:"
                 raise unknown(asked, choice[1], choices(choice[0], config_dirs))

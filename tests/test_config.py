@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gbench.choices import GROUPS, choices, description
+from gbench.choices import GROUPS, PACKAGED, choices, description
 from gbench.config import compose, load
+from gbench.data.manage import card_of
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.experiment import experiment_of_pair
@@ -284,9 +285,39 @@ def test_a_user_folder_adds_choices(tmp_path: Path) -> None:
     assert config["model"] == expected
     with pytest.raises(UserError, match="did you mean 'mine'"):
         compose(["model=mien"], [tmp_path])
-    (tmp_path / "model" / "gin.yaml").write_text(text)
-    with pytest.raises(UserError, match="there is a model 'gin' already"):
-        compose([], [tmp_path])
+
+
+def test_a_name_of_ones_own_takes_the_place_of_gbenchs_and_says_so(tmp_path: Path) -> None:
+    mine, more = tmp_path / "mine", tmp_path / "more"
+    for folder in (mine, more):
+        (folder / "model").mkdir(parents=True)
+    text = "# @package _global_\n# mine\nmodel:\n  _target_: my.M\n  width: 3\n"
+    (mine / "model" / "gcn.yaml").write_text(text)
+    for folders in ([mine, more], [more, mine]):
+        config = compose(["model=gcn", "data=cora"], folders)
+        assert config["model"] == {"name": "own-gcn", "_target_": "my.M", "width": 3}
+        # nothing that a paper published is held against it
+        assert config["experiment"] is None
+        assert config["optim"] == compose(["model=gcn", "data=csbm"], folders)["optim"]
+    assert compose(["experiment=gcn-cora"], [mine])["experiment"] is None
+    assert compose(["model=gin", "data=cora"], [mine])["model"]["name"] == "gin"
+    assert compose(["experiment=sgc-cora"], [mine])["experiment"] == "sgc-cora"
+    (more / "model" / "gcn.yaml").write_text(text)
+    with pytest.raises(UserError, match="there is a model 'gcn' already"):
+        compose([], [mine, more])
+    (more / "model" / "gcn.yaml").write_text(text.replace("# mine", "defaults: [gcn]"))
+    with pytest.raises(UserError, match="builds on gcn, which is itself"):
+        compose(["model=gcn"], [more])
+
+
+def test_data_of_ones_own_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    text = (PACKAGED / "data" / "csbm.yaml").read_text()
+    (tmp_path / "data" / "csbm.yaml").write_text(text)
+    config = compose(["model=gcn", "data=csbm", "data.num_nodes=50"], [tmp_path])
+    assert config["data"]["name"] == "own-csbm"
+    assert DataCard.from_config(config["data"]).title == "own-csbm num_nodes=50"
+    assert card_of("csbm", [tmp_path]).name == "own-csbm"
 
 
 def test_a_missing_config_dir_is_told(tmp_path: Path) -> None:

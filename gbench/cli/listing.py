@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench.choices import choices, description
+    from gbench.choices import choices, description, takes_place
 
     if args.what is not None and args.what not in TITLES:
         raise unknown("list", args.what, TITLES)
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         width = max(map(len, found), default=0)
         print(f"{title} ({group}=NAME)")
         for name, path in found.items():
-            print(f"  {name:{width}}  {description(path)}")
+            ours = " (yours, in place of gbench's)" if takes_place(group, path) else ""
+            print(f"  {name:{width}}  {description(path)}{ours}")
         if args.what is None and title != "experiments":
             print()
     return 0

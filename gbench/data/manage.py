@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gbench.choices import choices, description, read_yaml
+from gbench.choices import choices, description, read_yaml, title
 from gbench.data.files import cache, raw
 from gbench.data.files.places import with_own
 from gbench.data.spec import DataCard, with_name, with_split
@@ -33,7 +33,9 @@ def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> Dat
 
 
 def _card(name: str, path: Path, stated: dict[str, Any], split: str = "") -> DataCard:
-    stated = with_name({**stated, "name": name if stated.get("names") else path.stem}, path.stem)
+    stated = with_name(
+        {**stated, "name": name if stated.get("names") else title("data", path)}, path.stem
+    )
     if split:
         if split not in stated.get("splits", {}):
             raise unknown(f"split of {name}", split, stated.get("splits") or [stated["split"]])
