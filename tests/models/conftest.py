@@ -9,15 +9,30 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from gbench.build import build_model
+from gbench.config import compose
 from gbench.data.batch import Batch
 from gbench.data.patches.grow import grown
 from gbench.data.patches.metis import Graphs
+from gbench.data.spec import DataSpec
+from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 
 ATOMS, BONDS = (5, 3, 4), (4, 3)
 PATCHES = 4
+
+
+def packaged(spec: DataSpec, *words: str) -> nn.Module:
+    """The model of conf/model that the words choose; the test is over if it refuses the level."""
+    data = {"node": "csbm", "graph": "csl"}[spec.level]
+    try:
+        config = compose([*words, f"data={data}", "experiment=null"])
+        return build_model(config["model"], spec)
+    except UserError as error:
+        assert "-level" in str(error), error
+        pytest.skip(f"{words[0]} does not do {spec.level}-level data")
 
 
 class Example(NamedTuple):

@@ -5,79 +5,38 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gbench.choices import choices
 from gbench.data.spec import DataSpec
-from gbench.models.dagnn import DAGNN
-from gbench.models.gat import GAT
-from gbench.models.gcn import GCN
-from gbench.models.gin import GIN
-from gbench.models.mlp import MLP
-from gbench.models.mp_gnn import MPGNN
-from gbench.models.sgc import SGC
-from gbench.models.sheaf import NSD
 
-GCN_SETTINGS = {
-    "hidden_dim": 12, "num_layers": 3, "bias": True, "norm": "batch", "input_dropout": 0.5,
-    "dropout": 0.5, "readout": "mean",
-}  # fmt: skip
-DAGNN_SETTINGS = {
-    "hidden_dim": 12, "hops": 3, "norm": "batch", "input_dropout": 0.5, "dropout": 0.5,
-}  # fmt: skip
-GAT_SETTINGS = {
-    "hidden_dim": 4, "num_heads": 3, "num_output_heads": 2, "num_layers": 2, "input_dropout": 0.5,
-    "dropout": 0.5, "attention_dropout": 0.5, "readout": "sum",
-}  # fmt: skip
-MLP_SETTINGS = {
-    "hidden_dim": 12, "num_layers": 3, "norm": "batch", "input_dropout": 0.5, "dropout": 0.5,
-    "readout": "sum",
-}  # fmt: skip
-GIN_SETTINGS = {
-    "hidden_dim": 12, "num_layers": 3, "mlp_ratio": 2, "learn_eps": True, "virtual_node": False,
-    "jk": "last", "readout": "sum", "dropout": 0.5,
-}  # fmt: skip
-MP_GNN_SETTINGS = {"hidden_dim": 16, "num_layers": 3, "dropout": 0.5, "readout": "sum"}
-NSD_SETTINGS = {
-    "maps": "diagonal", "orthogonal": "householder", "stalk_dim": 3, "add_lp": True,
-    "add_hp": True, "hidden_dim": 4, "num_layers": 3, "linear": False, "sparse_learner": False,
-    "edge_weights": True, "deg_normalised": False, "left_weights": True, "right_weights": True,
-    "use_act": True, "second_linear": True, "input_dropout": 0.5, "dropout": 0.5,
-    "readout": "sum",
-}  # fmt: skip
-MODELS = {
-    "gcn": (GCN, GCN_SETTINGS),
-    "gin": (GIN, GIN_SETTINGS),
-    "gin-vn": (GIN, {**GIN_SETTINGS, "virtual_node": True}),
-    "gin-layerwise": (GIN, {**GIN_SETTINGS, "jk": "layerwise"}),
-    "mp-gine": (MPGNN, {**MP_GNN_SETTINGS, "conv": "gine"}),
-    "mp-gcn": (MPGNN, {**MP_GNN_SETTINGS, "conv": "gcn"}),
-    "mp-gated-gcn": (MPGNN, {**MP_GNN_SETTINGS, "conv": "gated-gcn"}),
-    "mp-transformer": (MPGNN, {**MP_GNN_SETTINGS, "conv": "transformer"}),
-    "sgc": (SGC, {"hops": 2}),
-    "dagnn": (DAGNN, DAGNN_SETTINGS),
-    "gat": (GAT, GAT_SETTINGS),
-    "mlp": (MLP, MLP_SETTINGS),
-    "diag-nsd": (NSD, NSD_SETTINGS),
-    "od-nsd": (NSD, {**NSD_SETTINGS, "maps": "orthogonal"}),
-    "gen-nsd": (NSD, {**NSD_SETTINGS, "maps": "general"}),
+from .conftest import packaged
+
+NOT_HERE = {
+    "graph-mlp-mixer": "reads patches: test_mixer_properties.py",
+    "graph-vit": "reads patches: test_mixer_properties.py",
 }
+VARIANTS = [
+    ("gcn", "model.norm=batch", "model.bias=true"),
+    ("gin", "model.jk=layerwise"),
+    ("dagnn", "model.norm=batch"),
+    ("gat", "model.num_output_heads=2"),
+    *(("mp-gnn", f"model.conv={conv}") for conv in ("gcn", "gated-gcn", "transformer")),
+    ("diag-nsd", "model.add_lp=true", "model.add_hp=true", "model.second_linear=true"),
+]
+MODELS = [*((name,) for name in choices("model") if name not in NOT_HERE), *VARIANTS]
 DATA = {
     "nodes": DataSpec("node", 2, 4),
     "graphs": DataSpec("graph", 2, 4),
     "molecules": DataSpec("graph", 2, 3, (5, 3, 4), (4, 3)),
 }
-PAIRS = [
-    (model, data)
-    for model in MODELS
-    for data in DATA
-    if (model in ("sgc", "dagnn")) <= (data == "nodes") and (model == "gin-vn") <= (data != "nodes")
-]
+PAIRS = [(model, data) for model in MODELS for data in DATA]
+NAMES = ["-".join((*model, data)) for model, data in PAIRS]
 
 
 @pytest.fixture
 def case(request, random_graph):
     """A model with running statistics of its own, in evaluation mode, and three graphs for it."""
-    model_name, data = request.param
-    make, settings = MODELS[model_name]
-    model = make(DATA[data], **settings).double().eval()
+    (name, *changes), data = request.param
+    model = packaged(DATA[data], f"model={name}", *changes).double().eval()
     for name, buffer in model.named_buffers():
         if "running_var" in name:
             buffer.uniform_(0.5, 1.5)
@@ -88,7 +47,7 @@ def case(request, random_graph):
     return model, data == "nodes", examples
 
 
-@pytest.mark.parametrize("case", PAIRS, indirect=True, ids="-".join)
+@pytest.mark.parametrize("case", PAIRS, indirect=True, ids=NAMES)
 def test_node_and_edge_order_do_not_matter(case, make_batch):
     model, is_node_level, examples = case
     permuted, old_places, start = [], [], 0
@@ -106,10 +65,11 @@ def test_node_and_edge_order_do_not_matter(case, make_batch):
     torch.testing.assert_close(after, before[torch.cat(old_places)] if is_node_level else before)
 
 
-@pytest.mark.parametrize("case", PAIRS, indirect=True, ids="-".join)
+@pytest.mark.parametrize("case", PAIRS, indirect=True, ids=NAMES)
 def test_a_batch_is_its_graphs_one_by_one(case, make_batch):
     model, _, examples = case
     together = model(make_batch(examples))
     alone = torch.cat([model(make_batch([example])) for example in examples])
     torch.testing.assert_close(together, alone)
-    assert together.unique(dim=0).size(0) == together.size(0)  # the outputs do depend on the graph
+    # the outputs do depend on the graph; a ReLU may leave two nodes the same nothing
+    assert together.unique(dim=0).size(0) > 0.9 * together.size(0)

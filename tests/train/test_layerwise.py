@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gbench.build import build_task
+from gbench.choices import choices
 from gbench.config import compose
 from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.data.source import Graph
@@ -18,7 +19,22 @@ from gbench.train import layerwise
 from gbench.train.layerwise import layer_wise, predict, through_layers
 from gbench.train.task import Task
 
+# Models that are evaluated on whole graphs alone; any other has `embed` and `steps`.
+WHOLE = {
+    "graph-mlp-mixer": "for graphs",
+    "graph-vit": "for graphs",
+    "gcn-vn": "for graphs",
+    "gin-vn": "for graphs",
+    "mp-gnn": "for graphs of patches, whose nodes are few",
+    "cont-nsd": "its solver looks over all nodes at each step",
+    "diag-nsd": "its maps are of pairs of nodes and change with each layer",
+    "od-nsd": "as diag-nsd",
+    "gen-nsd": "as diag-nsd",
+    "sheaf-network": "its graph is made undirected as a whole",
+}
+NAMES = [name for name in choices("model") if name not in WHOLE]
 MODELS = {
+    **{name: [f"model={name}"] for name in NAMES},
     "gcn": ["model=gcn", "model.num_layers=3", "model.norm=batch", "model.bias=true"],
     "gcn-1": ["model=gcn", "model.num_layers=1"],
     "gin": ["model=gin", "model.hidden_dim=8", "model.num_layers=3"],
@@ -57,7 +73,7 @@ def test_chunks_give_what_the_whole_graph_gives(name, entries_at_once, monkeypat
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["gcn", "gin", "sgc", "dagnn", "gat", "mlp"])
+@pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_directions_and_encodings_are_followed(name, monkeypatch):
     monkeypatch.setattr(layerwise, "ENTRIES_AT_ONCE", 50)
@@ -127,6 +143,17 @@ def test_a_limit_of_batches_holds_for_the_evaluation_of_a_run_in_parts(monkeypat
     assert len(y) == 30 < len(all_y)
     assert torch.equal(y, all_y[:30])
     torch.testing.assert_close(logits, all_logits[:30])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_others_have_no_steps(name):
+    """So that none is left out here that could be in."""
+    try:
+        model = task_of(f"model={name}").model
+    except UserError as error:
+        assert "-level" in str(error)
+    else:
+        assert not hasattr(model, "steps")
 
 
 def test_a_model_without_the_two_methods_is_refused():

@@ -36,6 +36,7 @@ def device() -> str:
 def _interpret() -> None:
     """Let operations on CPU tensors find the Triton kernels where they look for numba's."""
     import numpy
+    import triton
     from triton import language
     from triton.runtime import interpreter
 
@@ -53,6 +54,14 @@ def _interpret() -> None:
 
     def dot(builder, a, b, *rest):
         return multiply(builder, wide(a), wide(b), *rest)
+
+    def scalars(tensor, scope):
+        patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+    patch = interpreter._patch_lang_tensor
+    if triton.__version__.startswith("3.6."):  # takes int(array), which NumPy 2.4 refuses
+        interpreter._patch_lang_tensor = scalars
 
     # The interpreter multiplies the bits of two bfloat16 matrices as if they were integers.
     multiply = interpreter.InterpreterBuilder.create_dot
