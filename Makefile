@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo check test test-oldest test-gpu table bench findings clean
+.PHONY: help setup demo check test test-oldest test-matrix test-gpu table bench findings clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-oldest:  ## the same for the oldest packages allowed (PYTHON=python3.11; ab
 	$(VENV)-oldest/bin/gbench doctor
 	$(VENV)-oldest/bin/python -m pytest -q -n auto tests/cli tests/search tests/sweep tests/train tests/test_config.py
 
+test-matrix:  ## the whole suite on Python 3.11 and 3.13, newest packages, CUDA builds, Tritons; about 15 GB
+	scripts/test_matrix.sh
+
 test-gpu: setup  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
@@ -57,4 +60,4 @@ findings:  ## surprises in other people's software, each run again (not part of 
 	@failed=0; for finding in findings/*.sh; do echo "== $$finding"; PYTHON=$(PYTHON) $$finding || failed=1; done; exit $$failed
 
 clean:  ## remove the virtual environment and what tools left behind (runs/ stays)
-	rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
