@@ -23,6 +23,7 @@ OWN = frozenset(
         "patience",
         "limit_batches",
         "accumulate_grad_batches",
+        "check_val_every_n_epoch",
     }
 )
 
@@ -44,7 +45,7 @@ PASSED = frozenset(
 _EPOCHS = (
     "count epochs with trainer.max_epochs, and optim.steps_per_epoch says how many steps each has"
 )
-_EACH_EPOCH = "gbench validates once after each epoch"
+_EACH_EPOCH = "gbench validates after each epoch, or with check_val_every_n_epoch=N each Nth"
 _LIMIT = "trainer.limit_batches=N takes N batches of each part"
 _OWN_WAY = "gbench brings its own"
 
@@ -62,7 +63,6 @@ REFUSED = {
     "max_time": "results shall not depend on a machine's speed: set trainer.max_epochs. A run "
     "that is stopped goes on with gbench resume",
     "val_check_interval": _EACH_EPOCH,
-    "check_val_every_n_epoch": _EACH_EPOCH,
     "num_sanity_val_steps": _EACH_EPOCH,
     "num_nodes": "a run trains on the devices of one machine, trainer.devices=N; a sweep's runs go "
     "to several machines with executor=slurm",
@@ -101,11 +101,10 @@ def _check_values(trainer: Mapping[str, Any]) -> None:
     for name in ("detect_anomaly", "benchmark"):
         if not isinstance(trainer.get(name, False), bool):
             raise UserError(f"trainer.{name}={trainer[name]}: expected true or false")
-    count = trainer.get("accumulate_grad_batches", 1)
-    if type(count) is not int or count < 1:
-        raise UserError(
-            f"trainer.accumulate_grad_batches={count}: expected a whole number, 1 or more"
-        )
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        count = trainer.get(name, 1)
+        if type(count) is not int or count < 1:
+            raise UserError(f"trainer.{name}={count}: expected a whole number, 1 or more")
     if "gradient_clip_algorithm" in trainer and not trainer["gradient_clip_val"]:
         raise UserError(
             "trainer.gradient_clip_algorithm has no effect with trainer.gradient_clip_val=0: set "

@@ -64,11 +64,28 @@ def check_protocol(flat: Mapping[str, Any]) -> None:
             f"trainer.accumulate_grad_batches has no effect: {name} is one graph, and an epoch of "
             "it is one batch. Leave it out, or take batching=neighbours"
         )
+    if flat.get("trainer.check_val_every_n_epoch", 1) != 1:
+        _check_validated_now_and_then(flat)
     if flat["optim.steps_per_epoch"] and level == "node":
         raise UserError(
             "optim.steps_per_epoch counts batches drawn from many graphs or links, and "
             f"{name} is node-level: leave it at 0"
         )
+
+
+def _check_validated_now_and_then(flat: Mapping[str, Any]) -> None:
+    windows = flat["trainer.stop"] != "patience" and flat["trainer.patience"]
+    readers = {
+        f"trainer.stop={flat['trainer.stop']}": windows,
+        "optim.schedule=plateau": flat["optim.schedule"] == "plateau",
+        "trainer.select=best-mean-epoch": flat["trainer.select"] == "best-mean-epoch",
+    }
+    for reader, is_there in readers.items():
+        if is_there:
+            raise UserError(
+                f"{reader} reads the validation of every epoch: leave out "
+                "trainer.check_val_every_n_epoch"
+            )
 
 
 def _check_best_mean_epoch(flat: Mapping[str, Any]) -> None:

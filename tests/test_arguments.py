@@ -69,6 +69,8 @@ def test_what_nobody_decided_on_is_unknown_whatever_lightning_has(settings: Conf
         ("accumulate_grad_batches", 2.5, "expected a whole number, 1 or more"),
         ("accumulate_grad_batches", {0: 2}, "expected a whole number, 1 or more"),
         ("accumulate_grad_batches", None, "expected a whole number, 1 or more"),
+        ("check_val_every_n_epoch", 0, "expected a whole number, 1 or more"),
+        ("check_val_every_n_epoch", "5", "expected a whole number, 1 or more"),
         ("detect_anomaly", 3, "expected true or false"),
         ("benchmark", "maybe", "expected true or false"),
         ("gradient_clip_algorithm", "norm", r"no effect with trainer\.gradient_clip_val=0"),

@@ -15,14 +15,17 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
 
 def read(folder: Path) -> list[float]:
-    """The validation metric of each epoch; nothing where no curve was kept (`logger=none`)."""
+    """The validation metric of each epoch, NaN where there was none.
+
+    Nothing where no curve was kept (`logger=none`).
+    """
     path = folder / FILE_NAME
     if not path.exists():
         return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = [line for line in lines if line.endswith("\n")]  # the last may be half written
-        rows = {int(row["step"]): float(row["valid"]) for row in csv.DictReader(whole)}
+        rows = {int(row["step"]): float(row["valid"] or "nan") for row in csv.DictReader(whole)}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no learning curve ({type(error).__name__}: {error})") from error
     return [value for _, value in sorted(rows.items())]

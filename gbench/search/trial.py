@@ -51,5 +51,5 @@ class _Progress(Reporter):
         """An epoch is over."""
         super().epoch(row, best, best_epoch)
         epoch = int(row["epoch"]) + 1
-        if epoch % max(1, self.max_epochs // REPORTS) == 0:
+        if "valid" in row and epoch % max(1, self.max_epochs // REPORTS) == 0:
             self.send({"kind": "progress", "epoch": epoch, "valid": row["valid"]})

@@ -53,9 +53,11 @@ class Epochs(Callback):  # type: ignore[misc]
             self.monitor.of != "metric" or self.stopping.reads_loss or self.schedule.reads_loss
         )
         self.keeps_weights = trainer["select"] == "best"
+        self.validates_every = trainer.get("check_val_every_n_epoch", 1)
         self.last_checkpoint = last_checkpoint
         self.display = display
-        # epoch, train_loss, valid, seconds, train_seconds; valid_loss if anything reads it
+        # epoch, train_loss, seconds, train_seconds; of epochs that are validated valid, and
+        # valid_loss if anything reads it
         self.curve: list[dict[str, float]] = []
         self.best: float | None = None  # what is monitored, in the best epoch
         self.best_epoch = 0
@@ -103,13 +105,10 @@ class Epochs(Callback):  # type: ignore[misc]
                 f"the training loss became {train_loss} in epoch {task.epoch + 1}: "
                 "try a smaller optim.lr, or trainer.gradient_clip_val=1"
             )
-        row = {"epoch": task.epoch, "train_loss": train_loss, **self._validation(trainer, task)}
-        monitored = self.monitor.value(row)
-        if self.monitor.is_better(monitored, self.best):
-            self.best, self.best_epoch = monitored, task.epoch
-            if self.keeps_weights:
-                state = task.model.state_dict()
-                self.best_weights = {name: value.detach().clone() for name, value in state.items()}
+        row = {"epoch": task.epoch, "train_loss": train_loss}
+        if (task.epoch + 1) % self.validates_every == 0 or task.epoch + 1 == task.max_epochs:
+            row |= self._validation(trainer, task)
+            self._keep_best(task, self.monitor.value(row))
         row["seconds"] = time.perf_counter() - self.epoch_started
         row["train_seconds"] = trained - self.epoch_started
         self.curve.append(row)
@@ -120,6 +119,13 @@ class Epochs(Callback):  # type: ignore[misc]
         self.display.epoch(row, best, self.best_epoch)
         if self._is_over():
             trainer.should_stop = True
+
+    def _keep_best(self, task: Task, monitored: float) -> None:
+        if self.monitor.is_better(monitored, self.best):
+            self.best, self.best_epoch = monitored, task.epoch
+            if self.keeps_weights:
+                state = task.model.state_dict()
+                self.best_weights = {name: value.detach().clone() for name, value in state.items()}
 
     def _validation(self, trainer: Trainer, task: Task) -> dict[str, float]:
         """The metric and, if anything reads it, the loss; both from one forward pass."""
@@ -134,6 +140,8 @@ class Epochs(Callback):  # type: ignore[misc]
         return values
 
     def _is_over(self) -> bool:
+        if self.curve and "valid" not in self.curve[-1]:  # what is tested last has been validated
+            return False
         return self.stopping.is_due(self.curve, self.best_epoch) or self.schedule.is_over(
             self.curve
         )

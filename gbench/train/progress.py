@@ -98,9 +98,11 @@ class Display:
             return
         self.done = float(epoch)
         best_text = "-" if best is None else percent(self.metric, best)
+        valid = ""
+        if "valid" in row:
+            valid = f"  valid {self.metric} {percent(self.metric, row['valid'])}"
         self.text = (
-            f"loss {row['train_loss']:.4f}"
-            f"  valid {self.metric} {percent(self.metric, row['valid'])}"
+            f"loss {row['train_loss']:.4f}{valid}"
             f"  best {best_text} @{best_epoch + 1}  {_duration(row['seconds'])}/epoch"
         )
         if self.live is not None:

@@ -36,7 +36,11 @@ def curve(folder: Path) -> list[tuple[int, float, float]]:
     """Epoch, training loss and validation metric from metrics.csv: what a run computed, untimed."""
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return [(int(row["step"]), float(row["train_loss"]), float(row["valid"])) for row in rows]
+    valid = [float(row["valid"] or -1) for row in rows]  # -1: this epoch was not validated
+    return [
+        (int(row["step"]), float(row["train_loss"]), at)
+        for row, at in zip(rows, valid, strict=True)
+    ]
 
 
 # csbm's validation loss rises at once with this rate, so that both rules have something to do
@@ -56,6 +60,7 @@ PROTOCOLS = {
         *GRAPH, "optim.batch_size=16", "+trainer.accumulate_grad_batches=4",
         "trainer.gradient_clip_val=0.1", "+trainer.gradient_clip_algorithm=value",
     ),
+    "every-third": (*NODE, "+trainer.check_val_every_n_epoch=3", "trainer.patience=4"),
     "asam": (*GRAPH, "optim.optimizer=asam", "optim.lr=0.05", "trainer.gradient_clip_val=1.0"),
 }  # fmt: skip
 
