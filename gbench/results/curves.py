@@ -25,7 +25,8 @@ def read(folder: Path) -> list[float]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = [line for line in lines if line.endswith("\n")]  # the last may be half written
-        rows = {int(row["step"]): float(row["valid"] or "nan") for row in csv.DictReader(whole)}
+        cells = {int(row["step"]): row["valid"] for row in csv.DictReader(whole)}
+        rows = {step: float("nan" if cell == "" else cell) for step, cell in cells.items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no learning curve ({type(error).__name__}: {error})") from error
     return [value for _, value in sorted(rows.items())]
