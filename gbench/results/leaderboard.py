@@ -264,7 +264,7 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     have it and some do not; that another model lacks it says nothing. Settings that tell rows of
     one model apart come first: without them two rows would look the same.
     """
-    flat = [_flatten(decisive(config)) for _, config in configs]
+    flat = [flatten(decisive(config)) for _, config in configs]
     for settings in flat:
         for group, nothing in NOTHING.items():
             if settings.get(f"{group}.name") != nothing:
@@ -290,11 +290,12 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     return [{key: settings[key] for key in keys if key in settings} for settings in flat]
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every setting under its dotted name."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

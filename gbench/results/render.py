@@ -99,7 +99,13 @@ def columns(table: Table) -> list[Column]:
             ),
             right=False,
         ),
-        column("settings", 0, lambda row: settings[row.identity], right=False),
+        # what tells rows apart has to stand there; of one alone it gives way to figures
+        column(
+            "settings",
+            0 if len(table.rows) > 1 else 6,
+            lambda row: settings[row.identity],
+            right=False,
+        ),
         column(
             f"test{unit}",
             0,

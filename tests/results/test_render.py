@@ -115,7 +115,7 @@ texas: mae (lower is better), geom-gcn split, 10 folds, best validation epoch
 ─  ─────  ───────────────  ────────  ───────────────  ─────────────  ──────────
 1  gcn    0.4108 ± 0.0101  ± 0.0251  0.4108 ± 0.0101  3 of 10 folds      23,063
 measured on 2 CPU cores
-not shown at this width: epoch, nodes/s, memory, when
+not shown at this width: settings, epoch, nodes/s, memory, when
 """
 
 GOLDEN_200 = """\
@@ -141,6 +141,19 @@ rows with a number in brackets are published results:
 
 def test_golden_table_at_80_columns(records, utc):
     assert drawn(records, 80) == GOLDEN_80
+
+
+def test_a_row_that_stands_alone_tells_its_settings(make_record, utc):
+    config = {
+        "model": {"name": "gcn", "_target_": "gbench.models.gcn.GCN", "hidden_dim": 64},
+        "data": {"name": "cora", "fold": 0},
+        "optim": {"lr": 0.01, "weight_decay": 0.0, "schedule": "constant"},
+        "trainer": {"max_epochs": 7, "patience": 0},
+    }
+    (table,) = rows([make_record(config=config)], [])
+    assert settings_texts(table) == ["hidden_dim=64 lr=0.01 weight_decay=0 max_epochs=7"]
+    (table,) = rows([make_record(config={**config, "experiment": "gcn-cora"})], [])
+    assert settings_texts(table) == ["experiment=gcn-cora"]
 
 
 def test_golden_table_at_200_columns(records, papers, utc):
