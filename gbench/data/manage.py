@@ -65,7 +65,9 @@ def get(
     from gbench.data.files.download import download
     from gbench.data.load import load
 
-    download([c for c in cards if not cache.path_of(c, cache_dir).exists()], data_dir, source)
+    new = [c for c in cards if not cache.path_of(c, cache_dir).exists()]
+    if any(raw.missing(card, data_dir) for card in new):
+        download(new, data_dir, source)
     for card in cards:
         dataset = load(card, data_dir, cache_dir, source)
         sizes = ", ".join(f"{value:,} {key[4:]}" for key, value in dataset.statistics.items())
