@@ -3,10 +3,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo check test test-oldest test-matrix test-gpu table bench findings clean
+.PHONY: help setup demo check test test-oldest test-matrix test-companions test-gpu table bench findings clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed  ## make the virtual environment (once; again when its files change)
 
@@ -41,6 +41,12 @@ test-oldest:  ## the same for the oldest packages allowed (PYTHON=python3.11; ab
 
 test-matrix:  ## the whole suite on Python 3.11 and 3.13, newest packages, CUDA builds, Tritons; about 15 GB
 	scripts/test_matrix.sh
+
+test-companions: setup  ## with a real Slurm (apt-get install slurm-wlm munge), Ray and MLflow: minutes
+	test -x $(VENV)-mlflow/bin/mlflow || $(PYTHON) -m venv $(VENV)-mlflow
+	$(VENV)-mlflow/bin/python -m pip install --quiet mlflow
+	GBENCH_COMPANIONS=1 GBENCH_MLFLOW=$(abspath $(VENV)-mlflow/bin/mlflow) \
+		$(BIN)/python -m pytest -q -m companions
 
 test-gpu: setup  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

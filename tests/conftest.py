@@ -52,6 +52,13 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def companions() -> None:
+    """Real Slurm and MLflow servers: they take minutes, and Slurm needs root."""
+    if not os.environ.get("GBENCH_COMPANIONS"):
+        pytest.skip("starts a real server: make test-companions")
+
+
+@pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Derived files of this session, so that each dataset is prepared once."""
     return Path(os.environ["GBENCH_CACHE"])

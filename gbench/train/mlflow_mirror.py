@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 SEND_SECONDS = 2.0  # between two batches
 MOST_METRICS, MOST_PARAMS, MOST_SIGNS = 1000, 100, 500  # of a request, and of a param's value
-FIRST_ANSWER_SECONDS = 5  # for which a server is waited for before the training
-ANSWER_SECONDS = 10  # and for each request while it runs, and for all that is left at its end
+KNOCK_SECONDS = 5  # for which somebody is waited for who listens at an address
+ANSWER_SECONDS = 30  # and then for an answer: a new server makes its tables at first
+LAST_SECONDS = 10  # for which what is left at the end of a run is sent again and again
 
 
 class MlflowMirror(Mirror):
@@ -44,10 +45,10 @@ class MlflowMirror(Mirror):
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         # a request that failed is sent again by the thread below
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self.uri, self.experiment, self.run_name, self.tags = uri, experiment, run_name, dict(tags)
-        with _patience(FIRST_ANSWER_SECONDS):
-            self.client, self.experiment_id = _opened(uri, experiment)
+        self.client, self.experiment_id = _opened(uri, experiment)
         self.run_id = ""
         self.waiting: list[Metric] = []
         self.sending = threading.Lock()
@@ -100,10 +101,9 @@ class MlflowMirror(Mirror):
         """Send what is left and how it ended, if the server is still there."""
         self.log_metrics(figures, step)
         self.over.set()
-        until = time.monotonic() + ANSWER_SECONDS
-        with _patience(ANSWER_SECONDS):
-            while self.waiting and not self._send() and time.monotonic() < until:
-                time.sleep(0.5)
+        until = time.monotonic() + LAST_SECONDS
+        while self.waiting and not self._send() and time.monotonic() < until:
+            time.sleep(0.5)
         if self.waiting:
             steps = {metric.step for metric in self.waiting}
             print(
@@ -170,6 +170,8 @@ def _opened(uri: str, name: str) -> tuple[MlflowClient, str]:
 
 def _refusal(uri: str, error: Exception) -> UserError:
     sentence = next(iter(str(error).splitlines()), "") or type(error).__name__
+    if "timed out" in str(error):
+        sentence = "it takes too long"
     return UserError(
         f"MLflow does not answer at {uri}: {sentence[:200]}. Start it (mlflow server), name "
         "another with logger.tracking_uri=URI, or take logger=csv"
@@ -182,20 +184,7 @@ def _knock(uri: str) -> None:
     if place.scheme in ("http", "https") and place.hostname:
         port = place.port or (443 if place.scheme == "https" else 80)
         if not any(name.lower() == f"{place.scheme}_proxy" for name in os.environ):
-            socket.create_connection((place.hostname, port), timeout=FIRST_ANSWER_SECONDS).close()
-
-
-@contextmanager
-def _patience(seconds: int) -> Iterator[None]:
-    """How long one request may take, unless the user has said so."""
-    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-    given = os.environ.get(name)
-    os.environ[name] = given or str(seconds)
-    try:
-        yield
-    finally:
-        if given is None:
-            os.environ[name] = str(ANSWER_SECONDS)
+            socket.create_connection((place.hostname, port), timeout=KNOCK_SECONDS).close()
 
 
 def _only_one(uri: str) -> Any:

@@ -23,6 +23,8 @@ from .conftest import record_of
 
 Configs = Callable[[int], list[Config]]
 
+pytestmark = pytest.mark.companions
+
 # What a task runs in place of a training: first attempts say where they are and wait to be let on.
 WORK = """
 import os, time
