@@ -31,6 +31,7 @@ class CurveFile(Logger):  # type: ignore[misc]
         super().__init__()
         self.path = path
         self.before: Sequence[Row] = ()  # of the checkpoint that the run goes on from
+        self.later: Sequence[str] = ()  # columns that the first row may not have yet
         self._columns: list[str] = []
         self._file: IO[bytes] | None = None
 
@@ -50,7 +51,7 @@ class CurveFile(Logger):  # type: ignore[misc]
         """Write the row of epoch `step`, counted from 0."""
         row = {"step": step, **metrics}
         if self._file is None:
-            self._columns = [*row]
+            self._columns = [*dict.fromkeys((*row, *self.later))]
             with written_whole(self.path) as file:
                 file.write(f"{','.join(self._columns)}\n".encode())
                 for earlier in self.before:

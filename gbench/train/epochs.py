@@ -73,6 +73,7 @@ class Epochs(Callback):  # type: ignore[misc]
         for logger in trainer.loggers:
             if isinstance(logger, CurveFile):
                 logger.before = [{"step": row["epoch"], **row} for row in self.curve]
+                logger.later = ("valid", "valid_loss") if self.reads_loss else ("valid",)
         self.display.start(first_epoch=task.epoch)
         trainer.should_stop = self._is_over()  # cut between its last epoch and its record
         self._begin_epoch(trainer, task)
