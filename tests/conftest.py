@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -98,6 +99,8 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["GBENCH_CACHE"] = str(root / "derived")
     os.environ["XDG_CACHE_HOME"] = str(root / "cache")
     os.environ.pop("GBENCH_DATA", None)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it in the background:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # no child would hear Ctrl-C
 
 
 REAL_DATA = Path(os.environ["GBENCH_DATA"]).resolve() if os.environ.get("GBENCH_DATA") else None

@@ -18,9 +18,13 @@ def clocks(source: str) -> Iterator[str]:
             for part in ast.iter_child_nodes(node):
                 if isinstance(part, ast.Call) and ast.unparse(part.func) in CLOCKS:
                     yield f"{node.lineno}: {ast.unparse(node)}"
-        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+        if not isinstance(node, ast.Call):
+            continue
+        for keyword in node.keywords:
             if keyword.arg in LIMITS and ast.unparse(keyword.value) != "None":
                 yield f"{node.lineno}: {ast.unparse(keyword)}"
+        if ast.unparse(node.func) == "process.wait" and node.args:
+            yield f"{node.lineno}: {ast.unparse(node)}"
 
 
 def test_no_test_reckons_with_a_clock() -> None:
@@ -33,4 +37,5 @@ def test_no_test_reckons_with_a_clock() -> None:
 
 def test_clocks_are_seen() -> None:
     source = "start = time.time()\nassert time.time() - start < 9\nrun(x, timeout=3, deadline=None)"
-    assert sorted(clocks(source)) == ["2: time.time() - start", "3: timeout=3"]
+    found = ["2: time.time() - start", "3: timeout=3", "4: process.wait(20)"]
+    assert sorted(clocks(f"{source}\nprocess.wait(20)")) == found
