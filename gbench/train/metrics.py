@@ -54,8 +54,9 @@ def score(card: DataCard, logits: Tensor, y: Tensor) -> float:
         return _hits(int(card.metric.removeprefix("hits@")), logits, y)
     if card.evaluator:
         return _ogb_score(card.evaluator, logits, y)
-    if card.metric not in METRICS:  # the loader's module, which the cache did without, may add it
-        importlib.import_module(card._target_.rpartition(".")[0])
+    module = card._target_.rpartition(".")[0]
+    if card.metric not in METRICS and module:  # the cache did without the loader, which may add it
+        importlib.import_module(module)
     if card.metric not in METRICS:
         raise unknown("metric", card.metric, METRICS, f"The YAML of {card.name} asks for it")
     return METRICS[card.metric](logits, y)
