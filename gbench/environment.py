@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import resource
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,25 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, str | bool] | None:
-    """Commit of the checkout that gbench runs from, and whether it was changed; None elsewhere."""
+    """Commit of the checkout that gbench runs from, and whether it was changed.
+
+    Installed from a repository's address it is the commit that pip noted; None elsewhere.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
-        return None
+        return _installed_commit()
     try:
         commit = _git(root, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _installed_commit() -> dict[str, str | bool] | None:
+    try:  # PEP 610
+        noted = json.loads(distribution("gbench").read_text("direct_url.json") or "{}")
+        return {"commit": str(noted["vcs_info"]["commit_id"]), "dirty": False}
+    except (PackageNotFoundError, ValueError, KeyError, TypeError, OSError):
         return None
 
 

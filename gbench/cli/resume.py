@@ -29,9 +29,11 @@ def run(args: argparse.Namespace) -> int:
         return finished_before(folder, args.json)
     settings = config.load(folder / runfolder.CONFIG)
     if changed := changed_since(settings):
+        kept = f"It goes on with the code that it began with, which {folder / CODE} has; "
+        text = kept if "code" in settings else "It goes on with the code as it is now; "
         print(
-            f"Since this run began {changed}. It goes on with the code that it began with, which "
-            f"{folder / CODE} has; gbench train trains the new code, as a run of its own.",
+            f"Since this run began {changed}. {text}"
+            "gbench train trains the new code, as a run of its own.",
             file=sys.stderr,
         )
     return carry_out(settings, folder, args)

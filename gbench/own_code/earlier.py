@@ -10,6 +10,7 @@ from typing import Any
 from gbench.choices import read_yaml
 from gbench.errors import UserError
 from gbench.own_code.kept import CODE, changes, differences
+from gbench.own_code.stated import has_own_code
 from gbench.results.identity import decisive, identity, run_name
 from gbench.runfolder import CONFIG, RECORD
 
@@ -43,6 +44,8 @@ def runs_of_other_code(config: Config, runs_dir: Path) -> Iterator[str]:
 
 def changed_since(config: Config) -> str:
     """`mine/nodes.py has changed, mine/table.pt (model.table) has changed`, or nothing."""
+    if "code" not in config and has_own_code(config):
+        return "code of your own may have changed (this gbench did not keep it yet)"
     return ", ".join(map(str, changes(config)))
 
 

@@ -6,6 +6,7 @@ composed is the code that runs, is tested, and is found again by `gbench eval`.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import importlib.util
 import json
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from gbench.errors import UserError
 from gbench.folders import written_whole
 from gbench.own_code import importing
-from gbench.own_code.stated import digest, located, versions
+from gbench.own_code.stated import digest, has_own_code, located, versions
 
 CODE, FILES = "code", "files"  # in a run's folder
 Config = Mapping[str, Any]
@@ -37,8 +38,9 @@ class Change(NamedTuple):
 def keep(config: Config, folder: Path, like: Path | None = None) -> None:
     """Copy the code that the config states into the run's folder, where it is not there already.
 
-    `like` is another run's folder: big files that it has too are linked from there. Raises
-    UserError for what was edited since the config was composed, and where nothing can be written.
+    A file that another run keeps too is linked from there: from `like`, or from one beside this.
+    Raises UserError for what was edited since the config was composed, and where nothing can be
+    written.
     """
     code = config.get("code", {})
     folders = _folders(config)
@@ -50,8 +52,10 @@ def keep(config: Config, folder: Path, like: Path | None = None) -> None:
         value = setting(config, key)
         kept = kept_file(folder, value, wanted)
         if not _is(kept, wanted):
-            twin = kept_file(like, value, wanted) if like is not None else kept
-            if _is(twin, wanted):
+            others = [like] if like is not None else _beside(folder, value, wanted)
+            twins = (kept_file(other, value, wanted) for other in others)
+            twin = next((path for path in twins if _is(path, wanted)), None)
+            if twin is not None:
                 _link(twin, kept)
             else:
                 _copy(located(value, folders), kept, wanted, f"{key}={value}")
@@ -63,7 +67,8 @@ def keep_all(runs: Iterable[tuple[Config, Path]]) -> None:
     for config, folder in runs:
         if "code" in config:
             code = json.dumps(config["code"], sort_keys=True)
-            keep(config, folder, like.setdefault(code, folder))
+            keep(config, folder, like.get(code))
+            like.setdefault(code, folder)
 
 
 def at_hand(config: Config, folder: Path) -> dict[str, Any]:
@@ -73,6 +78,9 @@ def at_hand(config: Config, folder: Path) -> dict[str, Any]:
     more. Raises UserError as `keep` does.
     """
     if "code" not in config:  # gbench's own alone, or of a run from before code was kept
+        gone = [place for place in config["config_dirs"] if not Path(place).is_dir()]
+        if gone and has_own_code(config):
+            raise UserError(f"{gone[0]}, where the run's own code lies, is not there: put it back")
         importing.use(config["config_dirs"])
         return dict(config)
     keep(config, folder)
@@ -136,6 +144,13 @@ def setting(config: Config, key: str) -> str:
 def kept_file(folder: Path, value: str, wanted: str) -> Path:
     """Where a run's folder keeps a file that a setting names."""
     return folder / FILES / wanted[:8] / Path(value).name
+
+
+def _beside(folder: Path, value: str, wanted: str) -> list[Path]:
+    """The runs beside this one that keep a file."""
+    name = kept_file(Path(), value, wanted)
+    found = folder.parent.glob(f"*/{name.parent}/{glob.escape(name.name)}")
+    return [path.parents[len(name.parts) - 1] for path in found]
 
 
 def _folders(config: Config) -> list[Path]:

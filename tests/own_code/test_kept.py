@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from gbench import __version__
 from gbench.cli.main import main
 from gbench.config import Config
 from gbench.errors import UserError
+from gbench.own_code.earlier import changed_since
 from gbench.own_code.kept import at_hand, keep_all
 from gbench.results.identity import identity, run_name
 from gbench.results.leaderboard import rows
@@ -49,6 +51,7 @@ def evaluated(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> 
 
 def test_the_record_and_the_folder_have_all_of_it(table: Path, trained: Trained) -> None:
     record, folder = trained(*ALL)
+    assert record.versions["gbench"] == __version__
     code = record.config["code"]
     assert record.identity == identity(record.config)
     assert set(code["files"]) == {"model.table"}
@@ -180,6 +183,11 @@ def test_points_of_a_sweep_execute_what_was_composed(
     for path in mine.rglob("*.py"):
         path.write_text("raise SystemExit('the edited code ran')")
     table.write_text("-9")
+    folders.append(Path("runs/started-later"))
+    (folders[2] / "code").parent.mkdir()
+    shutil.copytree(folders[0] / "code", folders[2] / "code")
+    keep_all([(second, folders[2])])
+    assert next((folders[2] / "files").rglob("table.txt")).samefile(copies[0])
     record = train(second, folders[1], Console(quiet=True))
     assert record is not None
     assert record.identity == identity(first)
@@ -205,12 +213,19 @@ def test_two_versions_in_one_process_are_two_rows(
     assert "own_lazy.py" in capsys.readouterr().out
 
 
-def test_records_from_before_code_was_kept_are_rows_of_their_own(trained: Trained) -> None:
+def test_records_from_before_code_was_kept_are_rows_of_their_own(
+    mine: Path, trained: Trained
+) -> None:
     record, _ = trained()
     config = {key: value for key, value in record.config.items() if key != "code"}
     before = record.__dict__ | {"config": config, "identity": identity(config), "seed": 1}
     (table,) = rows([record, RunRecord(**before)], [])
     assert [len(row.runs) for row in table.rows] == [1, 1]
+    said = changed_since(config)
+    assert "may have changed (this gbench did not keep it yet)" in said
+    shutil.rmtree(mine)
+    with pytest.raises(UserError, match=r"mine, where the run's own code lies, is not there"):
+        at_hand(config, Path("runs/run"))
 
 
 def test_what_is_computed_is_computed_again_when_its_helpers_change(

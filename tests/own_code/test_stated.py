@@ -33,12 +33,17 @@ ALL = ("data=owndata", "encoding=degree", "batching=cut", "logger=own")
     ],
 )
 def test_edited_code_is_another_run(name: str, mine: Path, composed: Compose) -> None:
-    before = identity(composed(*ALL))
+    config = composed(*ALL)
     path = mine / name
     stat = path.stat()
     path.write_text(path.read_text() + "# a comment\n")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as git checkout or rsync may leave it
-    assert identity(composed(*ALL)) != before
+    assert identity(restated(config, mine)) != identity(config)
+
+
+def restated(config: Config, mine: Path) -> Config:
+    """As composing it again would state it."""
+    return {**config, "code": stated(config, [mine])}
 
 
 def test_code_that_a_run_does_not_execute_is_not_its(mine: Path, composed: Compose) -> None:
@@ -75,11 +80,12 @@ def test_a_file_that_a_setting_names_counts_by_its_content(
     group, key = setting.lstrip("+").split(".")[:2]
     value = "['{}']" if setting.endswith(".0") else "'{}'"
 
+    config = composed(*ALL)
+
     def of(path: Path) -> str:
-        config = composed(*ALL)
         text = value.format(path)
         config[group][key] = [str(path)] if text.startswith("[") else str(path)
-        return identity({**config, "code": stated(config, [mine])})
+        return identity(restated(config, mine))
 
     for folder in ("a", "b"):
         Path(folder).mkdir()
