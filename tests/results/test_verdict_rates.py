@@ -1,4 +1,7 @@
-"""How often a verdict is wrong, and how often it finds a difference, by simulation."""
+"""How often a verdict is wrong, and how often it finds a difference, by simulation.
+
+`pytest -s` prints the tables.
+"""
 
 import math
 
@@ -10,7 +13,7 @@ from gbench.results.statistics import verdict
 
 DRAWS = 40_000
 SIZES = [(ours, paper) for ours in (3, 5, 10) for paper in (10, 100)]
-RATIOS = (0.5, 0.7, 1.0, 1.4, 2.0)  # our deviation over the paper's
+RATIOS = (0.5, 0.7, 1.0, 1.4, 1.7, 2.0)  # our deviation over the paper's
 
 
 def draw(n, paper_n, ratio, difference=0.0):
@@ -70,3 +73,29 @@ def test_a_difference_of_one_deviation_is_found_more_often_than_by_welch():
     print(f"\na difference of one deviation, 3 runs against 100: found in {100 * ours:.1f} %")
     print(f"by Welch in {100 * theirs:.1f} %")
     assert ours > 1.1 * theirs
+
+
+def test_no_test_within_these_bounds_finds_half_as_much_again_as_welch():
+    """By weak duality, over all tests that treat both directions alike.
+
+    With f_ρ the density of what is seen under equal means and g that under a difference of one
+    deviation, any test that tells at most b_ρ of equal means apart finds at most
+    Σ λ_ρ b_ρ + ∫ max(g - Σ λ_ρ f_ρ, 0), whatever the weights λ ≥ 0.
+    """
+    d, step = np.linspace(-14, 14, 561, retstep=True)
+    s, log_step = np.linspace(math.log(1e-3), math.log(9), 300, retstep=True)
+    variance = np.exp(2 * s)
+
+    def density(ratio, difference):
+        """Of the difference of means and the deviation of 3 runs; the paper's σ may be known."""
+        of_d = stats.norm.pdf(d, difference, math.sqrt(ratio**2 / 3 + 1 / 100)) * step
+        q = 2 * variance / ratio**2
+        return np.outer(stats.chi2.pdf(q, 2) * 2 * q * log_step, of_d)
+
+    found = (density(1, 1) + density(1, -1)) / 2
+    assert found.sum() == pytest.approx(1, abs=1e-4)
+    excess = found - 0.4 * density(1, 0) - 2.3 * density(1.6, 0)
+    bound = 0.4 * 0.05 + 2.3 * 0.08 + excess.clip(min=0).sum()
+    theirs = welch(*draw(3, 100, 1.0, difference=1.0), 3, 100).mean()
+    print(f"\nno test finds more than {100 * bound:.1f} %, {bound / theirs:.2f} times Welch's")
+    assert 0.25 < bound < 0.3 < 1.5 * theirs
