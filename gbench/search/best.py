@@ -34,7 +34,9 @@ def tell(study: Study, base: Config, console: Console) -> optuna.trial.FrozenTri
     best, metric = study.best(), base["data"]["metric"]
     if best is None:
         reasons = "; ".join(dict.fromkeys(study.errors())) or "all were pruned"
-        raise UserError(f"no trial came to its end: {reasons}")
+        raise UserError(
+            f"no trial came to its end: {reasons}. --force searches anew, once that is mended"
+        )
     console.print(f"{study.tally()}. The best by validation, none of them tested:", soft_wrap=True)
     for trial in study.ranked()[:SHOWN]:
         value = metric_text(metric, study.value(trial))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from gbench.config import Config
 from gbench.errors import UserError, unknown
@@ -35,6 +37,10 @@ class Ray:
             if key not in SETTINGS:
                 raise unknown("setting of executor=ray", f"ray.{key}", SETTINGS)
         self.ray = ray
+        # whatever log_to_driver says, Ray prints what happens to its own processes: the sweep tells
+        # what became of the points
+        self.silent = ExitStack()
+        self.silent.enter_context(redirect_stdout(self.silent.enter_context(_nowhere())))
         address = settings.get("address", "auto")
         try:
             _knock(address)
@@ -46,6 +52,7 @@ class Ray:
                 runtime_env={"env_vars": _own_variables()},
             )
         except (OSError, ValueError) as error:
+            self.silent.close()
             raise UserError(
                 f"ray.address={address}: no Ray cluster answers there. Start one with "
                 "`ray start --head`, or take ray.address=local"
@@ -86,9 +93,14 @@ class Ray:
     def close(self) -> None:
         """Leave the cluster."""
         self.ray.shutdown()
+        self.silent.close()
 
     def _has(self, resource: str) -> float:
         return float(self.ray.cluster_resources().get(resource, 0))
+
+
+def _nowhere() -> IO[str]:
+    return Path(os.devnull).open("w")
 
 
 def _carry_out(work: Posted) -> Message:

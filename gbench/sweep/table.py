@@ -95,6 +95,8 @@ class View:
             for state in ("running", "pending", "elsewhere", "failed", "waiting")
             if counts[state]
         ]
+        reasons = sorted({point.reason for point in self.points if _pending(point)})
+        states = [f"{s} ({', '.join(reasons)})" if s.endswith(" pending") else s for s in states]
         first = f"{counts['finished']} of {len(self.points)} finished"
         return " · ".join([first, *states, f"left {self._left()}"])
 

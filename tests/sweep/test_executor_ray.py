@@ -61,7 +61,11 @@ def cluster() -> Iterator[Any]:
 
 
 def test_a_node_that_dies_costs_no_point(
-    cluster: Any, configs: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any,
+    configs: Configs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     nodes = [cluster.add_node(num_cpus=2, object_store_memory=10**8) for _ in range(2)]
     cluster.wait_for_nodes()
@@ -104,7 +108,8 @@ def test_a_node_that_dies_costs_no_point(
     assert text.count("✓") == 6
     places = [(outcome.folder / "node").read_text() for outcome in outcomes]
     assert {*places} == {nodes[0].node_id}
-    assert not [*runs_dir.glob("*/.letters-*")]
+    assert [*(runs_dir / ".letters").glob("*")] == []
+    assert "raylet" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

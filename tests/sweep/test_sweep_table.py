@@ -151,5 +151,5 @@ def test_what_waits_on_a_cluster_is_shown_as_pending(points: list[Point]) -> Non
     point = next(point for point in points if point.state == "running")
     point.started, point.reason = 0.0, "Resources"
     view = table.View(points, 4, terminal(40))
-    assert "1 pending" in view._status()
+    assert "1 pending (Resources)" in view._status()
     assert view._result(point) == "pending: Resources"
