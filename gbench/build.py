@@ -24,6 +24,7 @@ from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
 from gbench.train.parts import Batching
 from gbench.train.task import Task
+from gbench.train.undefined import check_metric
 
 NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
 
@@ -35,6 +36,7 @@ def build_task(config: Config) -> Task:
     data_dir, source = folders.data_dir(config["data_dir"]), config.get("data_source", "")
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
+    check_metric(card)
     seed_everything(config["seed"], verbose=False)
     if card.level == "link":
         predictor = config["predictor"]

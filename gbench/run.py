@@ -49,7 +49,7 @@ def train(
     with advised(folder):
         task = build_task(at_hand(config, folder))
     card, limit = task.dataset.card, settings["limit_batches"]
-    for note in task.dataset.notes:
+    for note in (*task.dataset.notes, *task.undefined(settings["monitor"])):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"

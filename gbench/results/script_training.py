@@ -168,7 +168,7 @@ def loop(optim: Settings, trainer: Settings, data: Settings) -> list[str]:
         ]
     patience, epochs = trainer["patience"], trainer["max_epochs"]
     if stop(trainer) == "patience":
-        body += [f"if epoch - best_epoch >= {patience}:", "    break"]
+        body += [f"if best is not None and epoch - best_epoch >= {patience}:", "    break"]
     elif stop(trainer):
         first = patience + 1 if stop(trainer) == "window" else epochs // 2
         body += [

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from gbench.build import build_task
 from gbench.config import Config
+from gbench.errors import UserError
 from gbench.own_code.kept import at_hand
 from gbench.runfolder import LAST, claimed
 from gbench.sweep.fork_server import Message, Send
@@ -16,6 +17,7 @@ from gbench.sweep.point import Reporter, told
 from gbench.train.epochs import Epochs
 from gbench.train.shortage import advised
 from gbench.train.trainer import make_trainer
+from gbench.train.undefined import undefined
 
 REPORTS = 100  # of a trial's validation metric, by which it may be pruned
 
@@ -34,9 +36,16 @@ def run_trial(config: Config, folder: Path, send: Send) -> Message:
 def validated(config: Config, folder: Path, send: Send) -> float:
     """Train, or go on from the folder's checkpoint; the validation metric of the chosen epoch."""
     task = build_task(at_hand(config, folder))
+    card = task.dataset.card
+    reason = undefined(card, task.labels("valid"))
+    if reason:
+        raise UserError(
+            f"a search compares trials by the validation {card.metric}, which {card.name} does not "
+            f"have: {reason}"
+        )
     last = folder / LAST
     display = _Progress(Console(quiet=True), config, send)
-    epochs = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)
+    epochs = Epochs(config, card, last_checkpoint=last, display=display)
     trainer = make_trainer(config["trainer"], [epochs], [])
     with claimed(folder), advised(folder):
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)

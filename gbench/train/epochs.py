@@ -143,9 +143,8 @@ class Epochs(Callback):  # type: ignore[misc]
     def _is_over(self) -> bool:
         if self.curve and "valid" not in self.curve[-1]:  # what is tested last has been validated
             return False
-        return self.stopping.is_due(self.curve, self.best_epoch) or self.schedule.is_over(
-            self.curve
-        )
+        best_epoch = None if self.best is None else self.best_epoch
+        return self.stopping.is_due(self.curve, best_epoch) or self.schedule.is_over(self.curve)
 
     def on_train_epoch_end(self, trainer: Trainer, task: Task) -> None:
         """A round is over: leave a checkpoint to resume from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gbench.errors import unknown
+from gbench.train.undefined import undefined
 
 if TYPE_CHECKING:
     from gbench.data.spec import DataCard
@@ -46,8 +48,11 @@ def _mean(terms: Tensor, chosen: Tensor) -> Tensor:
 def score(card: DataCard, logits: Tensor, y: Tensor) -> float:
     """The dataset's metric over a whole split: OGB's own evaluator where the card names one.
 
-    Logits of a lower precision are float32 here: numpy and sums over a split know nothing less.
+    NaN where the metric is undefined (see gbench/train/undefined.py). Logits of a lower precision
+    are float32 here: numpy and sums over a split know nothing less.
     """
+    if undefined(card, y):
+        return math.nan
     if logits.dtype.itemsize < 4:
         logits = logits.float()
     if card.metric.startswith("hits@"):

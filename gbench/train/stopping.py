@@ -30,15 +30,15 @@ class Stopping:
         """Whether rows need a `valid_loss`."""
         return self.patience > 0 and self.rule != "patience"
 
-    def is_due(self, curve: Sequence[Mapping[str, float]], best_epoch: int) -> bool:
-        """Whether the run is over after the epochs of the curve."""
+    def is_due(self, curve: Sequence[Mapping[str, float]], best_epoch: int | None) -> bool:
+        """Whether the run is over after the epochs of the curve; none may be the best of them."""
         if len(curve) >= self.max_epochs:
             return True
         t = len(curve) - 1
         if self.patience == 0 or t < 0:
             return False
         if self.rule == "patience":
-            return t - best_epoch >= self.patience
+            return best_epoch is not None and t - best_epoch >= self.patience
         first = self.patience + 1 if self.rule == "window" else self.max_epochs // 2
         before = [row["valid_loss"] for row in curve[max(t - self.patience, 0) : t]]
         return t >= first and bool(before) and curve[t]["valid_loss"] > fmean(before)

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from gbench.errors import UserError
-from gbench.models.answers import check_gradient, checked, first_loss, normalised
+from gbench.models.answers import called, check_gradient, checked, first_loss, normalised
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
@@ -20,6 +20,7 @@ from gbench.train.loader import TrainingBatches, split_batches
 from gbench.train.metrics import loss_of, score
 from gbench.train.optimizer import make_optimizer
 from gbench.train.parts import Batching
+from gbench.train.undefined import told, undefined
 
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
@@ -181,6 +182,21 @@ class Task(LightningModule):  # type: ignore[misc]
         for part in self.model.parts():
             nn.utils.clip_grad_norm_(part, gradient_clip_val)
 
+    def undefined(self, monitor: str) -> list[str]:
+        """A sentence for each part on which the metric has no value."""
+        parts = {
+            part: undefined(self.dataset.card, self.labels(part)) for part in ("valid", "test")
+        }
+        card = self.dataset.card
+        return [told(card, part, reason, monitor) for part, reason in parts.items() if reason]
+
+    def labels(self, split: str) -> Tensor:
+        """The labels that a split is evaluated by. Shapes: (T,) or (T, K)."""
+        ids: Tensor = getattr(self.dataset.split, split)
+        if self.limit and (self.batching is not None or self.dataset.spec.level == "graph"):
+            ids = ids[: self.limit * EVALUATION_BATCH]
+        return self.dataset.store.y[ids.to(self.dataset.store.device)]
+
     def evaluate(self, split: str, context: AbstractContextManager[Any] | None = None) -> float:
         """The dataset's metric on "train", "valid" or "test"."""
         return score(self.dataset.card, *self.answers(split, context))
@@ -223,7 +239,13 @@ class Task(LightningModule):  # type: ignore[misc]
                     labels.append(batch.y[rows])
                     tick(min(1.0, len(outputs) * EVALUATION_BATCH / max(1, ids.numel())))
         self.model.train(was_training)
-        return _gather(torch.cat(outputs), torch.cat(labels), world_size)
+        logits, y = _gather(torch.cat(outputs), torch.cat(labels), world_size)
+        if bool(logits.isnan().any()):
+            raise UserError(
+                f"{called(self.model)} answers nan in evaluation, on the {split} part: try a "
+                "smaller optim.lr, or trainer.gradient_clip_val=1"
+            )
+        return logits, y
 
 
 def fits(num_bytes: int, device: torch.device) -> bool:
