@@ -97,14 +97,12 @@ class Display:
         if not (tenth or due or epoch == self.max_epochs):
             return
         self.done = float(epoch)
-        best_text = "-" if best is None else percent(self.metric, best)
-        valid = ""
+        parts = [f"loss {row['train_loss']:.4f}"]
         if "valid" in row:
-            valid = f"  valid {self.metric} {percent(self.metric, row['valid'])}"
-        self.text = (
-            f"loss {row['train_loss']:.4f}{valid}"
-            f"  best {best_text} @{best_epoch + 1}  {_duration(row['seconds'])}/epoch"
-        )
+            parts.append(f"valid {self.metric} {percent(self.metric, row['valid'])}")
+        if best is not None:
+            parts.append(f"best {percent(self.metric, best)} @{best_epoch + 1}")
+        self.text = "  ".join([*parts, f"{_duration(row['seconds'])}/epoch"])
         if self.live is not None:
             self._draw()
         else:
