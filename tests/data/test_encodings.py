@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -15,7 +18,7 @@ from torch_geometric.transforms import AddRandomWalkPE
 
 from gbench.build import build_task
 from gbench.config import compose
-from gbench.data.encodings import laplacian, random_walk
+from gbench.data.encodings import krylov, laplacian, random_walk
 from gbench.data.encodings.encode import encoded
 from gbench.data.encodings.laplacian import eigenvectors
 from gbench.data.encodings.random_walk import return_probabilities
@@ -92,7 +95,7 @@ def dense_laplacian(graph: Graph) -> np.ndarray:
 
 
 @pytest.mark.parametrize("undirected", [True, False])
-@pytest.mark.parametrize("dense_nodes", [1000, 12], ids=["lapack", "arpack"])
+@pytest.mark.parametrize("dense_nodes", [1000, 12], ids=["lapack", "krylov"])
 def test_eigenvectors_are_those_of_networkx_laplacian(
     undirected: bool, dense_nodes: int, monkeypatch: pytest.MonkeyPatch
 ):
@@ -128,16 +131,82 @@ def test_of_a_path_they_are_cosines():
         assert (got[:, k - 1] @ wave).abs() == pytest.approx(1, abs=1e-5)
 
 
+def many(*parts: tuple[int, nx.Graph]) -> nx.Graph:
+    return nx.disjoint_union_all(graph for count, graph in parts for _ in range(count))
+
+
+AWKWARD = {
+    "random": lambda: nx.gnm_random_graph(150, 300, seed=0),
+    "star": lambda: nx.star_graph(120),
+    "bipartite": lambda: nx.complete_bipartite_graph(20, 70),
+    "complete": lambda: nx.complete_graph(70),
+    "path": lambda: nx.path_graph(300),
+    "cycle": lambda: nx.cycle_graph(200),
+    "barbell": lambda: nx.barbell_graph(20, 90),
+    "twins": lambda: nx.full_rary_tree(9, 150),
+    "hypercube": lambda: nx.hypercube_graph(8),
+    "equal-parts": lambda: many((20, nx.gnm_random_graph(30, 45, seed=2))),
+    "equal-large-parts": lambda: many((12, nx.random_regular_graph(3, 60, seed=2))),
+    "stars": lambda: many((30, nx.star_graph(9)), (3, nx.empty_graph(1))),
+    "paths-of-3": lambda: many((50, nx.path_graph(3))),
+    "two-large": lambda: many((2, nx.star_graph(90)), (1, nx.path_graph(40))),
+    "no-edges": lambda: nx.empty_graph(100),
+}
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_of_large_graphs_too_they_are_the_smallest_each_as_often_as_it_occurs(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(laplacian, "DENSE_NODES", 50)
+    drawn, dim = nx.convert_node_labels_to_integers(AWKWARD[name]()), 8
+    size = drawn.number_of_nodes()
+    shuffled = np.random.RandomState(0).permutation(size)  # parts are not runs of nodes
+    edges = torch.from_numpy(shuffled[np.array(drawn.edges(), int).reshape(-1, 2).T])
+    graph = Graph(torch.ones(size, 1), edges, torch.tensor([0]))
+    matrix = dense_laplacian(graph)
+    values = np.linalg.eigvalsh(matrix)
+    wanted = values[nx.number_connected_components(drawn) :][:dim]
+    first = eigenvectors(*pack([graph]).union(), dim=dim)
+    vectors = first.double().numpy()
+    np.testing.assert_allclose(
+        matrix @ vectors[:, : wanted.size], vectors[:, : wanted.size] * wanted, atol=1e-6
+    )
+    is_found = np.arange(dim) < wanted.size
+    np.testing.assert_allclose(vectors.T @ vectors, np.diag(is_found.astype(float)), atol=1e-6)
+    assert torch.equal(eigenvectors(*pack([graph]).union(), dim=dim), first)
+
+
+LARGE = """
+import networkx as nx, torch
+from gbench.data.encodings.laplacian import eigenvectors
+from gbench.kernels.csr import CSR
+drawn = nx.disjoint_union(nx.star_graph(1200), nx.gnm_random_graph(1500, 4000, 0))
+edges = torch.tensor(list(drawn.edges())).T
+pe = eigenvectors(CSR.from_edge_index(edges, 2701)[0], torch.tensor([0, 2701]), dim=8)
+"""
+
+
+def test_eigenvectors_of_a_large_graph_are_the_same_in_another_process(tmp_path: Path):
+    """Whatever ran before, and however many threads BLAS has."""
+    here: dict[str, Any] = {}
+    exec(LARGE, here)
+    subprocess.run(
+        [sys.executable, "-c", f"{LARGE}torch.save(pe, {str(tmp_path / 'pe')!r})"],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    assert torch.equal(torch.load(tmp_path / "pe"), here["pe"])
+
+
 def test_eigenvectors_that_do_not_converge_are_an_error(monkeypatch: pytest.MonkeyPatch):
-    from scipy.sparse.linalg import ArpackNoConvergence
-
-    def stuck(*args: object, **options: object):
-        raise ArpackNoConvergence("no convergence", [], [])
-
-    monkeypatch.setattr("scipy.sparse.linalg.eigsh", stuck)
-    monkeypatch.setattr(laplacian, "DENSE_NODES", 1)
+    monkeypatch.setattr(krylov, "TOLERANCE", 0.0)
+    monkeypatch.setattr(krylov, "MAX_CYCLES", 2)
+    monkeypatch.setattr(laplacian, "DENSE_NODES", 9)
+    ring = torch.stack([torch.arange(30), (torch.arange(30) + 1) % 30])
+    graph = Graph(torch.ones(30, 1), ring, torch.tensor([0]))
     with pytest.raises(UserError, match=r"30 nodes did not converge.*encoding\.dim="):
-        eigenvectors(*pack(draw([30], undirected=True)).union(), dim=2)
+        eigenvectors(*pack([graph]).union(), dim=2)
 
 
 @pytest.mark.parametrize("undirected", [True, False])

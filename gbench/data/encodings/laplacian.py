@@ -10,11 +10,12 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from gbench.data.encodings.krylov import NoConvergenceError, largest
 from gbench.data.files.parallel import in_threads
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 
-DENSE_NODES = 1000  # LAPACK takes 0.1 s for so many; of larger graphs ARPACK finds the few needed
+DENSE_NODES = 1000  # LAPACK takes 0.1 s for so many; of larger parts krylov.py finds the few needed
 DENSE_ENTRIES = 1 << 21  # of the matrices decomposed in one call: 16 MiB
 
 
@@ -49,7 +50,7 @@ def eigenvectors(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
 
     def large(graphs: np.ndarray) -> None:
         nodes = slice(ptr[graphs[0]], ptr[graphs[0] + 1])
-        vectors = _sparse_eigenvectors(normalized[nodes, nodes], degree[nodes], part[nodes], dim)
+        vectors = _by_part(normalized[nodes, nodes], degree[nodes], part[nodes], dim)
         out[nodes, : vectors.shape[1]] = _signed(vectors[None])[0]
 
     pieces = []
@@ -94,43 +95,59 @@ def _dense_laplacians(
     return laplacians
 
 
-def _sparse_eigenvectors(
+def _by_part(
     normalized: sp.csr_matrix, degree: np.ndarray, part: np.ndarray, dim: int
 ) -> np.ndarray:
-    """The same of one large graph, by Lanczos iterations. Shapes: (n, at most K) float64.
+    """The same of one large graph, each connected part by itself. Shapes: (n, at most K) float64.
 
-    I - L has the same eigenvectors, wanted with the largest eigenvalues. Those of eigenvalue 1 are
-    known, √degree on each connected part, and are moved out of the way to -2, below all others:
-    however many parts a graph has, they cost nothing and cannot be taken for what is wanted.
+    Parts that are equal have equal eigenvalues; those of the part with the lowest node come first.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    order = np.argsort(part, kind="stable")  # the nodes of a part side by side
+    normalized, degree, part = normalized[order][:, order], degree[order], part[order]
+    begins = np.flatnonzero(np.diff(part, prepend=-1))
+    sizes = np.diff(begins, append=part.size)
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # of each part: values, vectors
+    for size in np.unique(sizes[sizes > 1]):
+        of_size, columns = np.flatnonzero(sizes == size), slice(1, dim + 1)
+        if size > DENSE_NODES:
+            for large in of_size.tolist():
+                found[large] = _slowest(normalized, degree, begins[large], int(size), dim)
+            continue
+        at_once = max(1, DENSE_ENTRIES // size**2)
+        for some in np.split(of_size, range(at_once, of_size.size, at_once)):
+            nodes = begins[some, None] + np.arange(size)
+            values, vectors = np.linalg.eigh(_dense_laplacians(normalized, degree, nodes))
+            pairs = zip(some, values[:, columns], vectors[:, :, columns], strict=True)
+            found |= {int(p): (value, vector) for p, value, vector in pairs}
+    chosen = sorted(
+        (round(float(value), 9), order[begins[p]], column, p)
+        for p, (values, _) in found.items()
+        for column, value in enumerate(values)
+    )[:dim]
+    out = np.zeros((order.size, len(chosen)))
+    for k, (_, _, column, p) in enumerate(chosen):
+        out[order[begins[p] : begins[p] + sizes[p]], k] = found[p][1][:, column]
+    return out
 
-    size = degree.size
-    part = np.unique(part, return_inverse=True)[1]
-    isolated = (degree == 0).astype(np.float64)
-    trivial = np.sqrt(degree) + isolated
-    trivial /= np.sqrt(np.bincount(part, trivial**2))[part]
-    matrix = normalized + sp.diags(isolated)
 
-    def times(x: np.ndarray) -> np.ndarray:
-        x = x.reshape(-1)
-        known = trivial * np.bincount(part, trivial * x)[part]
-        product: np.ndarray = matrix @ x - 3 * known
-        return product
+def _slowest(
+    normalized: sp.csr_matrix, degree: np.ndarray, begin: int, size: int, dim: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors of the connected part of `size` nodes from `begin` on: (K,), (n, K).
 
-    wanted = min(dim, size - int(part.max()) - 1)
-    if wanted <= 0:
-        return np.zeros((size, 0))
-    operator = LinearOperator((size, size), matvec=times, dtype=np.float64)
-    start = np.random.RandomState(0).randn(size)
+    I - L has the same eigenvectors, wanted with the largest eigenvalues below 1; that of 1 is
+    √degree.
+    """
+    nodes, count = slice(begin, begin + size), min(dim, size - 1)
+    known = np.sqrt(degree[nodes])
     try:
-        _, vectors = eigsh(operator, wanted, which="LA", v0=start, ncv=max(4 * wanted, 40))
-    except ArpackNoConvergence as error:
+        values, vectors = largest(normalized[nodes, nodes], known / np.linalg.norm(known), count)
+    except NoConvergenceError as error:
         raise UserError(
             f"the Laplacian eigenvectors of a graph of {size:,} nodes did not converge: "
             f"ask for fewer with encoding.dim=, or take encoding=rwse ({error})"
         ) from error
-    return np.asarray(vectors[:, ::-1])
+    return 1 - values, vectors
 
 
 def _signed(vectors: np.ndarray) -> np.ndarray:
