@@ -214,6 +214,12 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
         )
         raise UserError(f"{error.override}: not a value that {word} can take; {reason}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if "requires --multirun" in str(error):
+            word = next((w for w in overrides if w in str(error)), "that")
+            raise UserError(
+                f"{word}: give the values themselves, {word.partition('=')[0]}=A,B,C, or a range "
+                "of whole numbers, A..C"
+            ) from error
         key = getattr(error, "full_key", "") or ""
         raise UserError(f"{key}: {_first_sentence(error)}".removeprefix(": ")) from error
     except YAMLError as error:

@@ -16,7 +16,7 @@ def unknown(kind: str, given: str, available: Iterable[str], hint: str = "") -> 
     `unknown("model", "ginn", ["gcn", "gin"])` reads
     "unknown model 'ginn': did you mean 'gin'? available: gcn, gin".
     """
-    names = sorted(available)
+    names = sorted({*available})
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     said = [f"unknown {kind} '{given}'" + (f": did you mean '{near[0]}'?" if near else ".")]
     if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ def _folder(configured: str | None, variable: str, name: str) -> Path:
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that appears at `path` complete or not at all, whatever interrupts it."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -76,8 +76,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"not measured: {name} ({reason})")
     if args.json:
         document = {"rows": [dataclasses.asdict(row) for row in rows], "not_measured": missing}
-        with written_whole(args.json) as file:
-            file.write(json.dumps(document, indent=1).encode())
+        try:
+            with written_whole(args.json) as file:
+                file.write(json.dumps(document, indent=1).encode())
+        except OSError as error:
+            raise UserError(f"cannot write {args.json}: {error.strerror}") from error
     failed = [row for row in rows if not row.checked]
     if failed:
         print(f"{len(failed)} rows did not pass their check", file=sys.stderr)

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action not in ACTIONS:
         raise unknown("action", args.action, ACTIONS)
+    _check_used(args)
     data_dir, cache_dir = folders.data_dir(args.data_dir), folders.cache_dir(args.cache_dir)
     if args.action == "list":
         print(manage.listing(args.config_dir, data_dir, cache_dir))
@@ -71,6 +72,19 @@ def run(args: argparse.Namespace) -> int:
     for name, card in zip(args.names, cards, strict=True):
         print(manage.info(card, manage.about(name, args.config_dir), data_dir, cache_dir))
     return 0
+
+
+def _check_used(args: argparse.Namespace) -> None:
+    """Raise UserError for what was typed and the action does not read."""
+    if args.action == "list" and args.names:
+        raise UserError(f"gbench data list takes no name: gbench data info {args.names[0]}")
+    for option, actions in {
+        "split": ("get", "info"),
+        "source": ("get",),
+        "yes": ("clean",),
+    }.items():
+        if getattr(args, option) and args.action not in actions:
+            raise UserError(f"--{option} is for gbench data {' and '.join(actions)}")
 
 
 def _agreed(question: str) -> bool:

@@ -81,7 +81,13 @@ class Parser(argparse.ArgumentParser):
         """Exit with code 2 and one line."""
         extra = message.partition("unrecognized arguments: ")[2].split(" ")[0]
         if extra:
-            message = f"unknown option '{extra}': {self.prog} --help lists what there is"
+            what = (
+                f"unknown option '{extra}'" if extra[0] == "-" else f"'{extra}' means nothing here"
+            )
+            message = f"{what}: {self.prog} --help lists what there is"
+        elif "arguments are required" in message:  # of which argparse names too many
+            names = [str(a.metavar) for a in self._actions if a.nargs in (None, "+") and a.required]
+            message = f"{self.prog} {' '.join(names)}: which? {self.prog} --help tells more"
         self.exit(2, f"gbench: {message}\n")
 
 

@@ -197,6 +197,10 @@ def write_report(target: str, settings: Sequence[str]) -> int:
     path = Path(target)
     if path.suffix not in (".md", ".html"):
         raise UserError(f"--report {target}: a report is written as .md or .html")
-    with written_whole(path) as file:
-        file.write((reproduction_table.html(found) if path.suffix == ".html" else text).encode())
+    try:
+        with written_whole(path) as file:
+            page = reproduction_table.html(found) if path.suffix == ".html" else text
+            file.write(page.encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
     return 0
