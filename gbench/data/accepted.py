@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gbench.data.labels import classes_of
+from gbench.data.labels import classes_of, numbers_of
 from gbench.data.source import Graph, Source, Split
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
@@ -131,7 +131,7 @@ def _labels(
 def _marks(card: DataCard) -> list[float]:
     """The numbers that the card states for unlabelled."""
     stated = card.unlabelled if isinstance(card.unlabelled, list) else [card.unlabelled]
-    return [float(mark) for mark in stated if isinstance(mark, int | float)]
+    return numbers_of(stated)
 
 
 def _split(card: DataCard, k: int, split: Any, size: int) -> Split:

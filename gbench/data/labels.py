@@ -43,6 +43,22 @@ def read_words(words: Series, markers: Sequence[Any] | None) -> Read:
     Codes that begin with 0, as in 007, are words and stay as they are written. The words True and
     False are 1 and 0 where there are no others beside them.
     """
+    codes, different = _different(words)
+    values, is_known = _read(different, markers)
+    marks = sorted({*different[~is_known]} - {""})
+    return Read(None if values is None else values[codes], is_known[codes], marks)
+
+
+def _different(words: Series) -> tuple[np.ndarray, Series]:
+    """Each word once, so that Python sees few, and which of them each row has."""
+    import pandas
+
+    codes, different = pandas.factorize(words)
+    return codes, pandas.Series(different, dtype=words.dtype)
+
+
+def _read(words: Series, markers: Sequence[Any] | None) -> tuple[np.ndarray | None, np.ndarray]:
+    """The numbers, if all words that are labels are numbers; and which words are labels."""
     import pandas
 
     spellings = MISSING if markers is None else tuple(map(str, markers))
@@ -53,16 +69,19 @@ def read_words(words: Series, markers: Sequence[Any] | None) -> Read:
         if beside.any() and _numbers(others[~beside]) is not None:
             is_known[is_known] = ~beside
     else:
-        stated = [float(marker) for marker in markers if isinstance(marker, int | float)]
         as_numbers = pandas.to_numeric(words, errors="coerce").to_numpy(dtype=np.float64)
-        is_known &= ~np.isin(as_numbers, stated)
-    marks = sorted({*words[~is_known]} - {""})
+        is_known &= ~np.isin(as_numbers, numbers_of(markers))
     numbers = _numbers(words[is_known])
     if numbers is None:
-        return Read(None, is_known, marks)
+        return None, is_known
     values = np.full(len(words), np.nan)
     values[is_known] = numbers
-    return Read(values, is_known, marks)
+    return values, is_known
+
+
+def numbers_of(markers: Sequence[Any]) -> list[float]:
+    """The markers that are numbers: -1 and "-1.0" mean one thing."""
+    return [float(mark) for mark in markers if type(mark) in (int, float)]
 
 
 def _numbers(words: Series) -> np.ndarray | None:
@@ -87,13 +106,18 @@ def classes_of(given: np.ndarray, is_known: np.ndarray) -> Classes:
 
 def classes_of_words(words: Series, read: Read) -> Classes:
     """The classes of a column: numbers in their order, 9 before 10, or words in theirs."""
-    known = words[read.is_known]
-    if read.values is None or known.isin(("True", "TRUE", "true", "False", "FALSE", "false")).any():
-        return classes_of(words.to_numpy(dtype=object), read.is_known)
-    if known.str.fullmatch(r"[+-]?\d+").all():  # of any length, where floats would run together
-        exact = np.array([int(word) if word.strip("+-").isdigit() else 0 for word in words], object)
-        return classes_of(exact, read.is_known)
-    return classes_of(read.values, read.is_known)
+    codes, known = _different(words[read.is_known])
+    bits = ("True", "TRUE", "true", "False", "FALSE", "false")
+    if read.values is None or known.isin(bits).any():
+        keys = known.to_numpy(dtype=object)
+    elif known.str.fullmatch(r"[+-]?\d+").all():  # of any length, where floats run together
+        keys = np.array([int(word) for word in known], dtype=object)
+    else:
+        keys = read.values[read.is_known][np.unique(codes, return_index=True)[1]]
+    y, _, names = classes_of(keys, np.ones(len(keys), dtype=bool))
+    numbers = np.zeros(len(words), dtype=np.int64)
+    numbers[read.is_known] = y[codes]
+    return Classes(numbers, read.is_known, names)
 
 
 def is_whole(values: np.ndarray) -> bool:
@@ -108,6 +132,8 @@ def doubts(names: Sequence[str], counts: Sequence[int], where: str) -> list[str]
     if len(names) == 1:
         told.append(f"all labels are {names[0]}: there is one class, and nothing to tell apart")
     is_number = [re.fullmatch(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", name) is not None for name in names]
+    if len(names) > 2 and sum(counts) < 2 * len(names):
+        told.append(f"there are {len(names):,} classes for {sum(counts):,} items with a label")
     if "-1" in names and len(names) > 2:
         told.append(_doubt("-1", counts[names.index("-1")], where))
     if any(is_number):

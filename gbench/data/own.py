@@ -207,6 +207,11 @@ def _said(folder: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {unknown('key', str(key), SAID)}")
     if said.get("task", "regression") not in TASKS:
         raise UserError(f"{path}: {unknown('task', str(said['task']), TASKS)}")
+    marks = said.get("unlabelled", "")
+    if any(
+        isinstance(mark, dict | list) for mark in (marks if isinstance(marks, list) else [marks])
+    ):
+        raise UserError(f"{path}: unlabelled is {marks}, allowed are a label and a list of labels")
     if not isinstance(said.get("directed", False), bool):
         raise UserError(f"{path}: directed is {said['directed']}, allowed are true and false")
     return said

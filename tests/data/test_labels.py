@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from gbench.data import manage
 from gbench.errors import UserError
 from gbench.train.metrics import loss_of, score
 from tests.data.own_data import labelled, nodes, read, ring, saved, told
@@ -224,3 +225,27 @@ def test_a_graph_without_y_is_unlabelled(tmp_path: Path) -> None:
 
 def test_a_single_class_is_told(tmp_path: Path) -> None:
     assert "all labels are 4: there is one class" in told(nodes(tmp_path / "mine", ["4"] * 30))
+
+
+def test_a_stated_mark_that_no_label_is_gets_told(tmp_path: Path) -> None:
+    folder = nodes(tmp_path / "mine", ["0", "1"] * 15)
+    (folder / "dataset.yaml").write_text("unlabelled: -9\n")
+    assert "no label is -9, which dataset.yaml says is unlabelled" in told(folder)
+    (folder / "dataset.yaml").write_text("unlabelled: {a: 1}\n")
+    with pytest.raises(UserError, match="allowed are a label and a list of labels"):
+        read(folder)
+
+
+def test_classes_of_one_member_are_told(tmp_path: Path) -> None:
+    folder = nodes(tmp_path / "mine", [f"name {i}" for i in range(30)])
+    assert "there are 30 classes for 30 items with a label" in told(folder)
+
+
+def test_the_question_what_a_folder_is_has_the_same_answer(tmp_path: Path) -> None:
+    folder = nodes(tmp_path / "mine", ["0", "1", "NA"] * 10)
+    card = manage.card_of(str(folder))
+    about = manage.about(str(folder))
+    text = " ".join(manage.info(card, about, Path("/nowhere"), tmp_path / "cache").split())
+    assert "classes 2: 0 (10), 1 (10)" in text and "10 of 30 nodes, as NA" in text
+    assert "nodes.csv id; 1 feature (f); classification of label" in text
+    assert "no cross-validation" in text

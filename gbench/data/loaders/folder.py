@@ -15,7 +15,16 @@ from gbench.data.labels import classes_of_words, read_words
 from gbench.data.loaders.own_splits import drawn, read_splits
 from gbench.data.loaders.saved import read_saved
 from gbench.data.loaders.table import Table
-from gbench.data.own import WORDS, Description, Items, described, labels_of, of_columns, table_of
+from gbench.data.own import (
+    ABOUT,
+    WORDS,
+    Description,
+    Items,
+    described,
+    labels_of,
+    of_columns,
+    table_of,
+)
 from gbench.data.source import Graph, Source
 from gbench.errors import UserError
 
@@ -36,7 +45,7 @@ def load(raw: Path, saved: str = "") -> Source:
         classes=items.classes,
         labelled=torch.from_numpy(items.is_known),
         told={**source.told, **_unlabelled(about, items)},
-        notes=[*source.notes, *items.notes],
+        notes=[*source.notes, *items.notes, *_unseen(about, items)],
     )
     if (raw / "splits.csv").is_file():
         splits, notes = read_splits(raw, about, items)
@@ -92,6 +101,12 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
         notes=[note for table in tables for note in _notes(table, names)],
     )
     return read, items
+
+
+def _unseen(about: Description, items: Items) -> list[str]:
+    if not about.markers or items.marks:
+        return []
+    return [f"no label is {about.said['unlabelled']}, which {ABOUT} says is unlabelled"]
 
 
 def _unlabelled(about: Description, items: Items) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gbench.data.labels import numbers_of
 from gbench.data.loaders.saved_graphs import Found, as_tensor
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
         if np.isinf(values.astype(np.float32)).any():
             row = int(np.flatnonzero(np.isinf(values.astype(np.float32)).any(axis=1))[0])
             found.fault(f"y of {level} {row} is {values[row].tolist()}: labels are finite numbers")
-        numbers = [float(mark) for mark in markers if isinstance(mark, int | float)]
-        is_marked = np.isin(values, numbers)
+        is_marked = np.isin(values, numbers_of(markers))
         if values.shape[1] > 1 and is_marked.any():
             values = np.where(is_marked, np.nan, values)
         is_nan = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)

@@ -185,7 +185,8 @@ class Table:
         """Take the columns without a name out of the frame; say which had anything in them."""
         nameless = [name for name in self.frame.columns if name not in self.columns]
         told = [name for name in nameless if self.frame[name].astype(str).str.strip().any()]
-        self.frame = self.frame[self.columns]
+        if nameless:
+            self.frame = self.frame[self.columns]
         return told
 
 
