@@ -17,6 +17,7 @@ Several values make a sweep, each point a process: model=gin,gcn data=cora,cites
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,7 +117,9 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from gbench.runfolder import LAST, helps_another_process
+    from gbench.train.mlflow_address import check_servers
 
+    check_servers([config])
     console = Console(stderr=True, highlight=False, quiet=helps_another_process())
     going_on = " (continuing after an interruption)" if (folder / LAST).exists() else ""
     console.print(f"[bold]{folder.name}[/]{going_on}")
@@ -125,6 +128,12 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
 
     if not args.debug:
         silence()
+    if "SLURM_JOB_ID" in os.environ and not os.environ.get("OMP_NUM_THREADS"):
+        import torch
+
+        from gbench.data.files.parallel import num_cores
+
+        torch.set_num_threads(num_cores())  # where Slurm binds no job to its cores
     from gbench.run import train
     from gbench.train.interrupt import Interrupted
 

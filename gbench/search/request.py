@@ -17,6 +17,7 @@ from gbench.search.space import Space, Value, check_objective, read_space, setti
 from gbench.search.study import PRUNERS, Study, import_optuna
 from gbench.sweep.points import compose_all
 from gbench.sweep.words import REPETITIONS, Options, alternatives, count, take_options
+from gbench.train.mlflow_address import check_servers
 
 FOLDER = "search"  # below the runs folder
 
@@ -91,4 +92,5 @@ def read_request(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Reque
     space = read_space(settings, base, own.get("sweep"), config_dirs)
     trials = count("trials", own["trials"], least=1) if "trials" in own else space.trials
     compose_all([*settings, *repetitions], config_dirs)  # what comes last is checked first, too
+    check_servers([base])
     return Request(settings, repetitions, config_dirs, base, space, trials, own["pruner"], options)

@@ -45,6 +45,7 @@ from gbench.sweep.points import run_folder
 from gbench.sweep.signals import signals_kept
 from gbench.sweep.table import View
 from gbench.sweep.words import Options
+from gbench.train.mlflow_address import check_servers
 
 TICK_SECONDS = 0.1  # how long a signal may go unnoticed
 LOOK_SECONDS = 1.0  # how often to look whether another process has left a folder
@@ -154,6 +155,8 @@ class Sweep:
         self.queue.extend(n for n, point in enumerate(self.points) if point.state == "waiting")
         waiting = [self.points[number].config for number in self.queue]
         keep_all((self.points[number].config, self.points[number].folder) for number in self.queue)
+        if self.options.executor == "local":  # another machine may reach what this one does not
+            check_servers(waiting)
         self.executor = make_executor(waiting, self.options)
         answered = 0
         with (

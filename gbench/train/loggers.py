@@ -22,6 +22,7 @@ from gbench.runfolder import helps_another_process
 from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import Interrupted
 from gbench.train.mirror import Mirror
+from gbench.train.mlflow_address import tracking_uri
 
 
 def make_loggers(config: Mapping[str, Any], folder: Path) -> list[Logger]:
@@ -88,11 +89,9 @@ def mlflow(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     from gbench.train.mlflow_mirror import MlflowMirror
 
-    options = config["logger"]
-    local = (folder.parent / "mlruns").absolute().as_uri()
-    uri = options["tracking_uri"] or os.environ.get("MLFLOW_TRACKING_URI") or local
+    uri, experiment = tracking_uri(config, folder.parent), config["logger"]["experiment"]
     tags = {"model": config["model"]["name"], "data": config["data"]["name"]}
-    return [*csv(config, folder), MlflowMirror(uri, options["experiment"], folder.name, tags)]
+    return [*csv(config, folder), MlflowMirror(uri, experiment, folder.name, tags)]
 
 
 def _need(module: str, package: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import socket
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gbench.errors import UserError
 from gbench.train.mirror import Mirror
+from gbench.train.mlflow_address import knock, refusal
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 SEND_SECONDS = 2.0  # between two batches
 MOST_METRICS, MOST_PARAMS, MOST_SIGNS = 1000, 100, 500  # of a request, and of a param's value
-KNOCK_SECONDS = 5  # for which somebody is waited for who listens at an address
-ANSWER_SECONDS = 30  # and then for an answer: a new server makes its tables at first
+ANSWER_SECONDS = 30  # of a request: a new server makes its tables at first
 LAST_SECONDS = 10  # for which what is left at the end of a run is sent again and again
 
 
@@ -69,7 +68,7 @@ class MlflowMirror(Mirror):
         try:
             self.run_id = self._run().info.run_id
         except Exception as error:
-            raise _refusal(self.uri, error) from error
+            raise refusal(self.uri, error) from error
         params = [Param(key, str(value)[:MOST_SIGNS]) for key, value in settings.items()]
         for part in _parts(params, MOST_PARAMS):
             self._tell(partial(self.client.log_batch, self.run_id, params=part))
@@ -143,8 +142,8 @@ class MlflowMirror(Mirror):
 
 def _opened(uri: str, name: str) -> tuple[MlflowClient, str]:
     """A client, and the experiment's id; it is made if it is not there."""
+    knock(uri)
     try:
-        _knock(uri)
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
@@ -159,32 +158,13 @@ def _opened(uri: str, name: str) -> tuple[MlflowClient, str]:
                     if found is None:
                         raise
     except Exception as error:
-        raise _refusal(uri, error) from error
+        raise refusal(uri, error) from error
     if found.lifecycle_stage == "deleted":
         raise UserError(
             f"the experiment '{name}' was deleted in MLflow at {uri}: restore it there, or take "
             "another, logger.experiment=NAME"
         )
     return client, found.experiment_id
-
-
-def _refusal(uri: str, error: Exception) -> UserError:
-    sentence = next(iter(str(error).splitlines()), "") or type(error).__name__
-    if "timed out" in str(error):
-        sentence = "it takes too long"
-    return UserError(
-        f"MLflow does not answer at {uri}: {sentence[:200]}. Start it (mlflow server), name "
-        "another with logger.tracking_uri=URI, or take logger=csv"
-    )
-
-
-def _knock(uri: str) -> None:
-    """Raise OSError if nobody listens there: MLflow itself would try for minutes."""
-    place = urlsplit(uri)
-    if place.scheme in ("http", "https") and place.hostname:
-        port = place.port or (443 if place.scheme == "https" else 80)
-        if not any(name.lower() == f"{place.scheme}_proxy" for name in os.environ):
-            socket.create_connection((place.hostname, port), timeout=KNOCK_SECONDS).close()
 
 
 def _only_one(uri: str) -> Any:

@@ -144,6 +144,22 @@ def test_no_server_is_told_before_the_training(run: Any, tmp_path: Path) -> None
     assert not (tmp_path / "runs").exists()
 
 
+def test_no_server_is_told_before_any_point_of_a_sweep(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from gbench.config import compose
+    from gbench.sweep.engine import run_all
+    from gbench.sweep.words import Options
+
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        words = (*SHORT, "logger=mlflow", f"logger.tracking_uri={uri}", f"runs_dir={tmp_path}/r")
+        with pytest.raises(UserError, match="MLflow does not answer at"):
+            run_all([compose(words)], options=Options(), console=Console(quiet=True))
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_server_that_does_not_answer_is_told(
     mirror: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
