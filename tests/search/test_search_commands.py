@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gbench.cli.main import main
 from gbench.config import compose
 from gbench.results import record as records
 from gbench.results.identity import identity
@@ -89,11 +90,16 @@ def test_it_is_the_setting_that_anyone_may_type(searched: Path) -> None:
     assert compose([*WORDS, "trials=6"])["trials"] == 6
 
 
-def test_more_trials_go_on_and_are_told_by_what_had_finished(searched: Path) -> None:
+def test_more_trials_go_on_and_are_told_by_what_had_finished(
+    searched: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {record.run: record for record in found(searched)}
-    more = begin(searched, "trials=7", "seeds=2", "jobs=1")
-    told = more.communicate()[1]
-    assert more.returncode == 0, told
+    monkeypatch.chdir(searched)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ["search", "--config-dir", "mine", *WORDS, "sweep=small"]
+    code = main([*words, "trials=7", "seeds=2", "jobs=1"])
+    told = capsys.readouterr().err
+    assert code == 0, told
     assert "7 trials, 1 at a time; 6 of them are known" in told
     best = [record for record in found(searched) if record.trials == 7]
     assert len(best) == 2

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gbench.build import build_task
+from gbench.cli.main import main
 from gbench.config import compose
 
 GBENCH = Path(sys.executable).parent / "gbench"
@@ -35,7 +36,9 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_processes_make_one_record_that_one_process_confirms(tmp_path: Path) -> None:
+def test_two_processes_make_one_record_that_one_process_confirms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["train", *SETTINGS, "trainer=ddp", "trainer.accelerator=cpu", "--json"]
     answer = run(tmp_path, *words)
     assert answer.returncode == 0, answer.stderr
@@ -45,8 +48,9 @@ def test_two_processes_make_one_record_that_one_process_confirms(tmp_path: Path)
     assert answer.stderr.count("gbench leaderboard") == 1  # one summary, not one per process
 
     # The validation metric came from both processes' shares; one process finds the same.
-    again = run(tmp_path, "eval", record["run"], "--json")
-    assert json.loads(again.stdout)["valid"] == pytest.approx(record["valid"])
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", record["run"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["valid"] == pytest.approx(record["valid"])
 
 
 # Each of two processes answers its share of the validation graphs, and both hear all.
@@ -54,6 +58,7 @@ ANSWERS = """
 import sys
 import torch
 from gbench.build import build_task
+from gbench.cli.main import main
 from gbench.config import compose
 
 rank, store, out, *words = sys.argv[1:]

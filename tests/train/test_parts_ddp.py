@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-GBENCH = Path(sys.executable).parent / "gbench"
+from gbench.cli.main import main
+
 SETTINGS = (
     "model=gcn",
     "data=csbm",
@@ -63,7 +64,10 @@ def run(folder: Path, *command: object) -> subprocess.CompletedProcess[str]:
     ids=["neighbours", "partitions"],
 )
 def test_two_processes_share_every_epoch_and_evaluate_every_node_once(
-    tmp_path: Path, batching: tuple[str, ...]
+    tmp_path: Path,
+    batching: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     script = tmp_path / "noted.py"
     script.write_text(NOTED)
@@ -86,5 +90,6 @@ def test_two_processes_share_every_epoch_and_evaluate_every_node_once(
     if batching[0] == "batching=partitions":
         return
     # The metric came from both processes' shares of the nodes; one process finds the same.
-    again = run(tmp_path, GBENCH, "eval", record["run"], "--json")
-    assert json.loads(again.stdout)["valid"] == pytest.approx(record["valid"])
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", record["run"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["valid"] == pytest.approx(record["valid"])
