@@ -134,8 +134,9 @@ def doubts(names: Sequence[str], counts: Sequence[int], where: str) -> list[str]
     is_number = [re.fullmatch(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", name) is not None for name in names]
     if len(names) > 2 and sum(counts) < 2 * len(names):
         told.append(f"there are {len(names):,} classes for {sum(counts):,} items with a label")
-    if "-1" in names and len(names) > 2:
-        told.append(_doubt("-1", counts[names.index("-1")], where))
+    negative = [i for i, name in enumerate(names) if re.fullmatch(r"-\d+", name)]
+    if len(negative) == 1 and len(names) > 2:
+        told.append(_doubt(names[negative[0]], counts[negative[0]], where))
     if any(is_number):
         odd = [i for i, number in enumerate(is_number) if not number]
         told += [_doubt(names[i], counts[i], where) for i in odd if len(odd) * 2 < len(names)]
@@ -151,7 +152,7 @@ def doubts(names: Sequence[str], counts: Sequence[int], where: str) -> list[str]
 def _doubt(name: str, count: int, where: str) -> str:
     return (
         f"label {name} ({count:,} times) is a class; if it means unlabelled, "
-        f"write `unlabelled: {name!r}` in {where}".replace("'-1'", "-1")
+        f"write `unlabelled: {name if name.startswith('-') else repr(name)}` in {where}"
     )
 
 

@@ -183,6 +183,11 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "widths": (lambda: [*many(), labelled(Y[:1], n=3)], "x has shape"),
     "complex": (lambda: labelled(Y * 1j), "y holds torch.complex64"),
+    "ragged labels": (lambda: labelled([[1], [1, 2]]), "graph 0: y is a list, not"),
+    "deep attributes": (
+        lambda: labelled(Y, edge_attr=torch.ones(60, 1, 1)),
+        r"edge_attr has shape \(60, 1, 1\), not \(edges, columns\)",
+    ),
     "part": (lambda: Mine(many())[2:5], "holds a part of a dataset: save a list"),
 }  # fmt: skip
 

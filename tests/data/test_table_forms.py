@@ -133,6 +133,18 @@ def test_a_column_that_counts_the_lines_is_told(tmp_path: Path) -> None:
     assert "nodes.csv: column 'index' counts the lines, and is taken as it stands" in text
 
 
+@pytest.mark.parametrize("gap", ["", "NA"])
+def test_weights_stay_weights_where_some_are_missing(tmp_path: Path, gap: str) -> None:
+    nodes = FRAME.to_csv(index=False)
+    edges = f"source,target,weight\nn0,n1,{gap}\nn1,n2,0.5\n"
+    with pytest.raises(UserError, match=r"edges.csv:3: column 'weight' has 0.5: edges have categ"):
+        read(tables(tmp_path / "mine", nodes=nodes, edges=edges))
+    edges = f"source,target,weight\nn0,n1,{gap}\nn1,n2,3\n"
+    text = told(tables(tmp_path / "whole", nodes=nodes, edges=edges))
+    assert "column 'weight' is taken for categories, not for weights" in text
+    assert "column 'weight': 1 gaps are categories as others are" in text
+
+
 def test_drawn_splits_are_no_cross_validation(tmp_path: Path) -> None:
     text = told(tables(tmp_path / "mine", nodes=FRAME.to_csv(), edges=EDGES.to_csv()))
     assert "10 random splits" in text and "no cross-validation" in text

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gbench.data.labels import classes_of_words, read_words
+from gbench.data.labels import MISSING, classes_of_words, is_whole, read_words
 from gbench.data.loaders.own_splits import drawn, read_splits
 from gbench.data.loaders.saved import read_saved
 from gbench.data.loaders.table import Table
@@ -29,6 +29,7 @@ from gbench.data.source import Graph, Source
 from gbench.errors import UserError
 
 MOST_CATEGORIES = 1000  # of a column of edges.csv: more are numbers that mean something else
+WEIGHTS = ("weight", "weights", "edge_weight", "w")
 MOST_NAMED = 8  # columns of features that are told by name
 
 
@@ -52,7 +53,7 @@ def load(raw: Path, saved: str = "") -> Source:
     elif source.splits:
         return source
     else:
-        splits, notes = drawn(about, items)
+        splits, notes = drawn(raw, about, items)
     return source._replace(splits=splits, notes=[*source.notes, *notes])
 
 
@@ -143,7 +144,16 @@ def _notes(table: Table, labels: Sequence[str]) -> list[str]:
     told = [f"{name}: {column} is left out: it has no name" for column in table.left_out]
     for column in table.columns:
         values = table.frame[column].to_numpy()
-        if column in WORDS or column in labels or values.dtype.kind not in "iu":
+        if column in WORDS or column in labels:
+            continue
+        if name == "edges.csv" and column in WEIGHTS:
+            told.append(f"{name}: column '{column}' is taken for categories, not for weights")
+        if values.dtype.kind not in "iu":
+            gaps = int(table.frame[column].isin(["", *MISSING]).sum())
+            if name == "edges.csv" and gaps:
+                told.append(
+                    f"{name}: column '{column}': {gaps:,} gaps are categories as others are"
+                )
             continue
         steps = np.arange(len(values))
         if len(values) > 1 and any(np.array_equal(values, steps + start) for start in (0, 1)):
@@ -212,15 +222,20 @@ def _features(nodes: Table, about: Description) -> np.ndarray:
 
 def _categories(edges: Table) -> tuple[np.ndarray, tuple[int, ...]]:
     """Columns of edges.csv as numbers 0, 1, ... in increasing order. Shapes: (E, K), K sizes."""
+    import pandas
+
     columns = [name for name in edges.columns if name not in ("source", "target")]
     codes, sizes = np.zeros((len(edges), len(columns)), dtype=np.int64), []
     for k, name in enumerate(columns):
         given = edges.frame[name]
         if given.dtype.kind not in "iufb":
             given = edges.words(name)
+            values = read_words(given, None).values  # a weight stays one where some are missing
+            if values is not None and not is_whole(values):
+                given = pandas.Series(values)
         if given.dtype.kind == "f":
             edges.refuse(
-                given % 1 != 0,
+                (given % 1 != 0) & given.notna(),
                 lambda row: (
                     f"column '{name}' has {given[row]}: "  # noqa: B023
                     "edges have categories, words or whole numbers, and no weights"

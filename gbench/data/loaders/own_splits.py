@@ -68,7 +68,7 @@ def strata(about: Description, items: Items) -> np.ndarray:
     return items.y.numpy() if is_class else np.zeros(len(items.is_known), dtype=np.int64)
 
 
-def drawn(about: Description, items: Items) -> tuple[list[Split], list[str]]:
+def drawn(folder: Path, about: Description, items: Items) -> tuple[list[Split], list[str]]:
     """Ten random splits of what has a label, of each class alike where there are classes.
 
     Raises UserError for fewer than three items.
@@ -76,8 +76,8 @@ def drawn(about: Description, items: Items) -> tuple[list[Split], list[str]]:
     known = np.flatnonzero(items.is_known)
     if known.size < 3:
         raise UserError(
-            f"{known.size} {about.level}{'s'[: known.size != 1]} with a label cannot be split into "
-            "three parts: label more, or write splits.csv"
+            f"{folder}: {known.size} {about.level}{'s'[: known.size != 1]} with a label cannot be "
+            "split into three parts: label more, or write splits.csv"
         )
     labels, splits = strata(about, items)[known], []
     notes = [

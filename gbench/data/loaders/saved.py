@@ -144,6 +144,9 @@ def _edge_categories(found: Found) -> tuple[list[Tensor | None], tuple[int, ...]
     if not found.has("edge_attr"):
         return [None] * len(found.sizes), None
     attrs = [attr.unsqueeze(1) if attr.dim() == 1 else attr for attr in found.column("edge_attr")]
+    for i, attr in enumerate(attrs):
+        if attr.dim() != 2 or attr.is_complex():
+            found.fault(f"graph {i}: edge_attr has shape {tuple(attr.shape)}, not (edges, columns)")
     width = max(attr.size(1) for attr in attrs)
     attrs = [attr if attr.numel() else attr.new_zeros(0, width) for attr in attrs]
     every = torch.cat(attrs)

@@ -78,7 +78,10 @@ def _array(found: Found, i: int, y: Any) -> np.ndarray | None:
             found.fault(f"graph {i}: y holds {y.dtype}, not numbers or words")
         array: np.ndarray = (y.double() if y.is_floating_point() else y).detach().numpy()
         return array
-    array = np.asarray(y)
+    try:
+        array = np.asarray(y)
+    except ValueError:  # rows of several lengths
+        array = np.empty(0)
     if array.dtype.kind not in "OUS" or not all(isinstance(v, str) for v in array.ravel().tolist()):
         found.fault(f"graph {i}: y is a {type(y).__name__}, not numbers or words")
     return array.astype(object)
