@@ -58,7 +58,7 @@ def keep(config: Config, folder: Path, like: Path | None = None) -> None:
             if twin is not None:
                 _link(twin, kept)
             else:
-                _copy(located(value, folders), kept, wanted, f"{key}={value}")
+                _copy(_place(config, key), kept, wanted, f"{key}={value}")
 
 
 def keep_all(runs: Iterable[tuple[Config, Path]]) -> None:
@@ -89,9 +89,11 @@ def at_hand(config: Config, folder: Path) -> dict[str, Any]:
     moved = {}
     for key, wanted in config["code"].get("files", {}).items():
         value = setting(config, key)
-        path = located(value, folders)
+        path, here = _place(config, key), located(value, folders)
         if path is None or digest(path) != wanted:
             moved[key] = str(kept_file(folder, value, wanted).absolute())
+        elif here is None or not here.samefile(path):  # the current folder is another one
+            moved[key] = str(path)
     return with_settings(config, moved)
 
 
@@ -107,7 +109,7 @@ def changes(config: Config) -> list[Change]:
         if path is not None and digest(path) != wanted:
             found.append(Change(_near(path), "has changed"))
     for key, wanted in code.get("files", {}).items():
-        path = located(setting(config, key), folders)
+        path = _place(config, key)
         if path is not None and digest(path) != wanted:
             found.append(Change(f"{_near(path)} ({key})", "has changed"))
     for package, wanted in code.get("packages", {}).items():
@@ -155,6 +157,12 @@ def _beside(folder: Path, value: str, wanted: str) -> list[Path]:
 
 def _folders(config: Config) -> list[Path]:
     return [Path(folder) for folder in config["config_dirs"]]
+
+
+def _place(config: Config, key: str) -> Path | None:
+    """The user's own file that a setting named, if it is still there."""
+    path = Path(config["code"]["places"][key])
+    return path if path.is_file() else None
 
 
 def _original(place: str, folders: Sequence[Path]) -> Path | None:

@@ -5,8 +5,9 @@
       files: {model.teacher: SHA-256}     that settings name, by the setting
       packages: {torch-geometric: 2.8.1}  that a `_target_` outside gbench lies in
       beside: {mylogger.py: SHA-256}      that only the logger executes
+      places: {model.teacher: /home/me/logits.pt}   where the files lay
 
-All but the last count in the run's identity. The digests are of the bytes: an edited comment is
+All but the last two count in the run's identity. The digests are of the bytes: an edited comment is
 another version too. A run of packaged classes alone has no such key.
 """
 
@@ -34,15 +35,17 @@ def stated(config: Mapping[str, Any], folders: Sequence[Path]) -> Code:
     sections = [config[name] for name in _COUNTED if name in config]
     counted = closure([*_targets(sections), *_named_modules(sections, folders)], folders)
     logger = closure(_targets([config["logger"]]), folders)
+    files = named_files(config, folders)
     code = {
         "sources": {place: digest(path) for place, path in sorted(counted.sources.items())},
-        "files": {key: digest(path) for key, path in named_files(config, folders).items()},
+        "files": {key: digest(path) for key, path in files.items()},
         "packages": versions(counted.targets),
         "beside": {
             place: digest(path)
             for place, path in sorted(logger.sources.items())
             if place not in counted.sources
         },
+        "places": {key: str(path.absolute()) for key, path in files.items()},
     }
     return {name: part for name, part in code.items() if part}
 

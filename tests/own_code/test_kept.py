@@ -101,6 +101,18 @@ def test_eval_refuses_weights_of_other_code_and_says_how_to_run_it(
     assert evaluated(folder, capsys, "--code=now") != record.test
 
 
+def test_a_file_of_that_name_in_another_folder_is_another_file(
+    table: Path, trained: Trained, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    record, folder = trained("model.table=mine/table.txt")
+    elsewhere = table.parent.with_name("elsewhere") / "mine"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "table.txt").write_text("-1.0")
+    monkeypatch.chdir(elsewhere.parent)
+    assert evaluated(Path("..") / folder, capsys) == record.test
+
+
 def test_an_exported_script_brings_the_code_with_it(
     table: Path, mine: Path, trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
