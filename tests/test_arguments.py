@@ -114,3 +114,8 @@ def test_what_is_passed_on_is_what_lightning_gets(settings: Config) -> None:
     assert trainer.gradient_clip_algorithm == "value"
     assert trainer._detect_anomaly
     assert trainer.num_devices == 1
+
+
+def test_half_precision_is_not_exchanged_for_another_on_the_cpu(settings: Config) -> None:
+    with pytest.raises(UserError, match=r"16-mixed needs a GPU.*precision=bf16-mixed"):
+        make_trainer(checked(settings, precision="16-mixed")["trainer"], [], [])

@@ -194,8 +194,8 @@ KEYS = st.sampled_from(
      "trainer.max_epochs", "trainer.patience", "trainer.gradient_clip_val", "trainer.precision",
      "trainer.devices", "trainer.accelerator", "trainer.deterministic", "trainer.monitor",
      "trainer.stop", "data.fold", "data.num_nodes", "data.homophily", "data.avg_degree",
-     "data.num_classes", "data.signal", "data.seed", "encoding.dim", "seed", "+trainer.max_time",
-     "+trainer.overfit_batches", "+model.nothing")
+     "data.num_classes", "data.signal", "data.seed", "encoding.dim", "seed",
+     "+trainer.detect_anomaly", "+trainer.accumulate_grad_batches", "+model.nothing")
 )  # fmt: skip
 
 

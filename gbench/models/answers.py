@@ -6,10 +6,12 @@ The loss of answers (B,) and labels (B, 1) is torch's of (B, B): a number like a
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from gbench.errors import UserError
@@ -84,6 +86,32 @@ def normalised(model: nn.Module, change: Callable[[], str]) -> Iterator[None]:
             f"{called(model)} has a norm that got a single row, which has no variance ({error}): "
             f"{change()}, or take another norm"
         ) from error
+
+
+@contextmanager
+def anomalies_told(model: nn.Module) -> Iterator[None]:
+    """Raise a UserError for what trainer.detect_anomaly finds in a backward pass in the block.
+
+    torch warns of the call in `forward` first, with its stack: the innermost line is told.
+    """
+    if not torch.is_anomaly_enabled():
+        yield
+        return
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except RuntimeError as error:
+            if "returned nan values" not in str(error):
+                raise
+            lines = "\n".join(str(warning.message) for warning in warned).splitlines()
+            calls = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+            place = (
+                " ".join(line.strip() for line in lines[calls[-1] : calls[-1] + 2]) if calls else ""
+            )
+            raise UserError(
+                f"trainer.detect_anomaly: in {called(model)}, {str(error).splitlines()[0]} {place}"
+            ) from error
 
 
 def called(model: nn.Module) -> str:

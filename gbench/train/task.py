@@ -12,7 +12,14 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from gbench.errors import UserError
-from gbench.models.answers import called, check_gradient, checked, first_loss, normalised
+from gbench.models.answers import (
+    anomalies_told,
+    called,
+    check_gradient,
+    checked,
+    first_loss,
+    normalised,
+)
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
@@ -144,7 +151,8 @@ class Task(LightningModule):  # type: ignore[misc]
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a batch's share of its window. The loss that is shown is whole."""
         length = self.windows.length(self.position)
-        (loss if length == 1 else loss / length).backward()
+        with anomalies_told(self.model):
+            (loss if length == 1 else loss / length).backward()
 
     def optimizer_zero_grad(self, epoch: int, batch: int, optimizer: torch.optim.Optimizer) -> None:
         """Where a window begins."""
@@ -162,8 +170,10 @@ class Task(LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """What the config's `optim` describes."""
-        # Lightning clips under a float16 scaler only if the optimizer does not unscale by itself.
-        fused = not str(self.trainer.precision).startswith("16")
+        # Lightning clips in mixed precision only if the optimizer does not unscale by itself.
+        mixed = str(self.trainer.precision).endswith("mixed")
+        is_half = str(self.trainer.precision).startswith("16")
+        fused = not is_half and not (mixed and self.trainer.gradient_clip_val)
         return make_optimizer(self.model, self.optim, fused=fused)
 
     def configure_gradient_clipping(
@@ -243,7 +253,7 @@ class Task(LightningModule):  # type: ignore[misc]
         if bool(logits.isnan().any()):
             raise UserError(
                 f"{called(self.model)} answers nan in evaluation, on the {split} part: try a "
-                "smaller optim.lr, or trainer.gradient_clip_val=1"
+                "smaller optim.lr; +trainer.detect_anomaly=true tells where it begins"
             )
         return logits, y
 

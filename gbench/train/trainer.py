@@ -24,7 +24,7 @@ def make_trainer(
     check_arguments(settings)
     arguments = {key: value for key, value in settings.items() if key in PASSED}
     try:
-        return Trainer(
+        trainer = Trainer(
             **arguments,
             max_epochs=-1,
             callbacks=list(callbacks),
@@ -42,3 +42,9 @@ def make_trainer(
         raise UserError(
             f"Lightning cannot train with these trainer settings: {sentence}"
         ) from error
+    if settings.get("precision") == "16-mixed" and str(trainer.precision) != "16-mixed":
+        raise UserError(
+            "trainer.precision=16-mixed needs a GPU, and on the CPU Lightning would compute in "
+            "bfloat16 instead: say so with trainer.precision=bf16-mixed"
+        )
+    return trainer

@@ -102,7 +102,7 @@ def test_it_says_only_what_its_run_did(tmp_path: Path) -> None:
         (["batching=neighbours", "batching.fan_outs=[3,3]"], "batching=neighbours"),
         (["optim.optimizer=asam"], r"optim\.optimizer=asam"),
         (["trainer.limit_batches=1"], r"trainer\.limit_batches=1"),
-        (["+trainer.accumulate_grad_batches=2"], "accumulate_grad_batches=2"),
+        (["data=csl", "+trainer.accumulate_grad_batches=2"], "accumulate_grad_batches=2"),
     ],
 )
 def test_what_it_has_no_words_for_is_refused(words: list[str], names: str) -> None:

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from gbench.build import build_task
 from gbench.config import compose
-from gbench.data.big.part import batch_of
+from gbench.data.big.part import Pattern, batch_of
 from gbench.errors import UserError
+from gbench.kernels import spmm
 from gbench.models.link_predictor import LinkPredictor
+from gbench.train.layerwise import predict
 from gbench.train.loader import TrainingBatches, split_batches
 from gbench.train.task import Task
 
@@ -173,3 +175,54 @@ def test_a_last_batch_that_leaves_a_device_one_graph_is_left_out(world_size: int
 
     assert [count(rest) for rest in range(2 * world_size)] == [1] * 2 * world_size
     assert count(2 * world_size) == 2
+
+
+class Rooted(Mistaken):
+    """Finite answers, with a gradient that is not."""
+
+    def forward(self, batch: Any) -> object:
+        x = self.linear(batch.x.float())
+        return x + (x * 0).sqrt()  # the line that is told
+
+
+def test_an_anomaly_is_told_with_the_line_that_it_comes_from() -> None:
+    task = build_task(compose(["model=gcn", "data=csbm", "data.num_nodes=60"]))
+    task.model = Rooted(2, task.dataset.store.x.size(1), lambda out: out)
+    with torch.autograd.set_detect_anomaly(True):
+        loss = task.training_step(first_batch(task), 0)
+        message = (
+            r"Rooted in test_answers.py, .*Sqrt.* nan .*test_answers.py.*the line that is told"
+        )
+        with pytest.raises(UserError, match=message):
+            task.backward(loss)
+
+
+class Twice(nn.Module):
+    """One layer of shared weights, two times."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def embed(self, batch: Any) -> Tensor:
+        return batch.x.float()
+
+    def steps(self) -> list[Any]:
+        step = self.step
+        return [step, step]
+
+    def step(self, batch: Any, x: Tensor) -> Tensor:
+        return self.linear(spmm(batch.graph, x)) / 10
+
+    def forward(self, batch: Any) -> Tensor:
+        return self.step(batch, self.step(batch, self.embed(batch)))
+
+
+def test_a_layer_that_comes_twice_is_computed_for_all_nodes_first() -> None:
+    task = build_task(compose(["model=gcn", "data=csbm", "data.num_nodes=60"]))
+    store, ids = task.dataset.store, torch.arange(5, 20)
+    model = Twice(store.x.size(1)).eval()
+    pattern = Pattern(store)
+    with torch.no_grad():
+        parts = predict(model, store, pattern, ids, torch.device("cpu"))
+        torch.testing.assert_close(parts, model(store.whole())[ids])

@@ -246,6 +246,29 @@ def test_a_rate_below_the_least_ends_the_run(run: Any) -> None:
     assert record.epochs == worse[-1] + 1
 
 
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+@pytest.mark.parametrize("optimizer", ["adam", "asam"])
+def test_gradients_are_clipped_in_mixed_precision_too(
+    algorithm: str, optimizer: str, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradients that a step sees, which no bound of the loss would keep this small."""
+    largest = []
+
+    def seen(self: torch.optim.Optimizer, closure: Any = None) -> Any:
+        loss = None if closure is None else closure()
+        gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"]]
+        joint = torch.cat(gradients)
+        largest.append((joint.norm() if algorithm == "norm" else joint.abs().max()).item())
+        return loss
+
+    owner = torch.optim.Adam if optimizer == "adam" else torch.optim.SGD
+    monkeypatch.setattr(owner, "step", seen)
+    words = (f"+trainer.gradient_clip_algorithm={algorithm}", f"optim.optimizer={optimizer}")
+    clip = ("trainer.gradient_clip_val=1e-4", "trainer.precision=bf16-mixed")
+    run(*NODE, *words, *clip, "trainer.max_epochs=2")
+    assert largest == pytest.approx([1e-4] * 2, rel=1e-2)
+
+
 def test_without_a_test_set_the_record_carries_the_curve(run: Any, tmp_path: Path) -> None:
     settings = (*GRAPH, "data.split=mixer-5-fold-selects-on-test")
     record, folder = run(*settings, "trainer.select=best-mean-epoch")
@@ -287,7 +310,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
 
 
 def test_a_diverging_run_ends_with_advice(run: Any) -> None:
-    with pytest.raises(UserError, match=r"loss became nan.*smaller optim\.lr"):
+    with pytest.raises(UserError, match=r"nan.*try a smaller optim\.lr"):
         run(*NODE, "optim.lr=1e30", "trainer.max_epochs=50")
 
 
