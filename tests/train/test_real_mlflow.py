@@ -48,7 +48,7 @@ def server(tmp_path: Path, companions: None) -> Iterator[tuple[str, subprocess.P
         if process.poll() is not None:
             pytest.skip(NEEDED)
         try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=60) as answer:
+            with urlopen(f"http://127.0.0.1:{port}/health") as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
