@@ -28,13 +28,23 @@ def accepted(card: DataCard, source: Any) -> Source:
     """
     if not isinstance(source, Source):
         _fault(card, f"its loader returned a {_kind(source)}, not a gbench.data.source.Source")
-    if isinstance(source.graphs, Graph) or hasattr(source.graphs, "edge_index"):
+    from torch_geometric.data import Data
+
+    if isinstance(source.graphs, Graph | Data):
         _fault(card, "graphs should be a list: [graph], where there is one")
+    if not isinstance(source.num_outputs, int | np.integer):
+        _fault(card, f"num_outputs is {source.num_outputs!r}, not a whole number")
+    if not isinstance(source.splits, Iterable):
+        _fault(card, f"splits is {source.splits!r}, not a list of a Split for each fold")
     given = list(source.graphs)
     for i, graph in enumerate(given):
         if not hasattr(graph, "edge_index") or not hasattr(graph, "x"):
             _fault(card, f"graph {i} is a {_kind(graph)}, not a Graph or a PyG Data")
     ys = [_tensor(graph.y) for graph in given]
+    known = [y for y in ys if isinstance(y, Tensor)]
+    if known and card.level == "graph":  # a graph without a label has none
+        nothing = torch.full(known[0].shape, float("nan"))
+        ys = [nothing if y is None else y for y in ys]
     ys, labelled, classes = _labels(card, source, ys)
     notes = [*source.notes, *_unused(given)]
     graphs = []
@@ -63,7 +73,12 @@ def accepted(card: DataCard, source: Any) -> Source:
                     row = int(inside[~labelled[inside]][0])
                     _fault(card, f"fold {k}: item {row} is in the {part} part without a label")
     return source._replace(
-        graphs=graphs, splits=splits, classes=classes, labelled=labelled, notes=notes
+        graphs=graphs,
+        splits=splits,
+        num_outputs=int(source.num_outputs),
+        classes=classes,
+        labelled=labelled,
+        notes=notes,
     )
 
 
@@ -100,6 +115,8 @@ def _labels(
         for i, y in enumerate(shaped):
             if y.is_floating_point() and bool(y.isinf().any()):
                 _fault(card, f"graph {i}: y is infinite")
+            if card.loss == "bce" and not bool(((y == 0) | (y == 1) | y.isnan()).all()):
+                _fault(card, f"graph {i}: y is other than 0, 1 and NaN, which a loss of bce wants")
         return shaped, None, source.classes
     if any(y.numel() != count for y, count in zip(ys, rows, strict=True)):
         return ys, None, source.classes

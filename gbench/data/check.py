@@ -53,7 +53,10 @@ def check_statistics(card: DataCard, measured: Mapping[str, int]) -> None:
 
 def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     for name in ("x", "edge_index", "y"):
-        if not isinstance(getattr(graph, name, None), Tensor):
+        value = getattr(graph, name, None)
+        if value is not None and not isinstance(value, Tensor):
+            return f"{name} is a {type(value).__name__}, not a tensor of numbers"
+        if value is None:
             return f"{name} is missing"
     x, edge_index, y, edge_attr = graph.x, graph.edge_index, graph.y, graph.edge_attr
     nodes, edges = x.size(0), edge_index.size(-1)

@@ -143,12 +143,31 @@ def test_what_is_not_used_is_named(toy: Any) -> None:
         (None, "its loader returned a NoneType, not a gbench.data.source.Source"),
         (graphs([0, 1]), "returned a list, not"),
         (Source(graphs([0])[0], [SPLIT], 2), r"graphs should be a list"),  # type: ignore[arg-type]
+        (Source(graphs([0]), None, 2), "splits is None, not a list"),  # type: ignore[arg-type]
+        (source([0, 1], outputs=2.0), "num_outputs is 2.0, not a whole"),  # type: ignore[arg-type]
         (Source([HeteroData()], [SPLIT], 2), "graph 0 is a HeteroData, not a Graph or a PyG Data"),
     ],
 )
 def test_what_is_no_source(toy: Any, given: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         accepted(card(toy), given)
+
+
+def test_a_graph_without_y_is_unlabelled(toy: Any) -> None:
+    labels = [None if i == 3 else i % 2 for i in range(10)]
+    split = SPLIT._replace(train=torch.tensor([0, 1, 2, 4, 5]))
+    made = accepted(card(toy), source(labels, splits=[split]))
+    check_source(card(toy), made)
+    assert made.labelled is not None and made.labelled.tolist() == [y is not None for y in labels]
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [("bce", 2.0, "other than 0, 1 and NaN"), ("cross-entropy", "a", "y is a str, not a tensor")],
+)
+def test_labels_that_the_loss_does_not_take(toy: Any, loss: str, y: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_source(card(toy), accepted(card(toy, loss=loss), source([y] * 10, outputs=1)))
 
 
 def test_no_column_of_features_is_a_one(toy: Any) -> None:
