@@ -22,6 +22,8 @@ from gbench.own_code.imports import Imports, imports_of
 # a run's folder or a study's: what is kept there is of other runs
 _RUN = re.compile(r".+-[0-9a-f]{10}(-s\d+(-f\d+)?)?")
 
+LONGEST = 200  # bytes of a name that a file can have beside its suffix
+
 
 @dataclass
 class Closure:
@@ -56,6 +58,8 @@ def find(name: str, folders: Iterable[Path]) -> tuple[Path | None, list[Path]]:
     As Python finds it: a package, a module, or else all folders of that name.
     """
     portions = []
+    if not name.isidentifier() or len(name.encode(errors="replace")) > LONGEST:
+        return None, []
     for folder in folders:
         for suffix in all_suffixes():
             package, module = folder / name / f"__init__{suffix}", folder / f"{name}{suffix}"
@@ -84,6 +88,8 @@ class _Walk:
     def visit(self, dotted: str) -> None:
         """A module and the packages that it lies in; of `module.Class` the module."""
         parts = dotted.split(".")
+        if not all(part.isidentifier() or part == "*" for part in parts):
+            return
         file, inside = self._top(parts[0])
         for depth, part in enumerate(parts):
             if part == "*":  # from package import *
@@ -123,7 +129,9 @@ class _Walk:
         """Sources in other languages, which the module names by their path from its own folder."""
         for name in said.sources:
             path = file.parent / name
-            if path.is_file() and not Path(name).is_absolute() and ".." not in Path(name).parts:
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                continue
+            if os.path.isfile(path):  # noqa: PTH113  False too for what is no name of a file
                 self._add((Path(place).parent / name).as_posix(), path)
 
     def _top(self, name: str) -> tuple[Path | None, list[Path]]:

@@ -93,10 +93,10 @@ def located(text: str, folders: Sequence[Path]) -> Path | None:
     """The file that a setting names: from the current folder, else from one of the user's."""
     if not text or len(text) > 4096 or "\0" in text:
         return None
-    path = Path(text).expanduser()
     try:
+        path = Path(text).expanduser()
         return next((base / path for base in (Path(), *folders) if (base / path).is_file()), None)
-    except OSError:  # a name that is too long
+    except (OSError, RuntimeError, ValueError):  # no name that a file can have, or ~nobody
         return None
 
 

@@ -35,6 +35,7 @@ def places(folder: Path, files: dict[str, str], target: str = "a.Model") -> set[
         ("import torch, numpy, os.path, gbench.build", set()),
         ("import not_installed_anywhere", set()),
         ("this is no Python", set()),
+        (f"names = ['{'x' * 300}.y', '.b', 'b.', '{'ä' * 150}.cpp', '/etc/x.c', '..p.q']", set()),
     ],
 )
 def test_what_an_import_reaches(text: str, reached: set[str], tmp_path: Path) -> None:
