@@ -46,7 +46,7 @@ run() {
     python=$(place constraints)/bin/python tests=(tests/kernels/cuda)
     export PYTHONPATH=$(place "$1")
   fi
-  PATH=$(dirname "$python"):$PATH "$python" -m pytest -q -n "${JOBS:-auto}" \
+  PATH=$(dirname "$python"):$PATH "$python" -m pytest -q -n "${JOBS:-auto}" --dist loadscope \
     -p no:cacheprovider "${tests[@]}" >"$log" 2>&1
 }
 
