@@ -23,6 +23,7 @@ SETTINGS = (
     "trainer.max_epochs=2",
     "trainer.limit_batches=20",
     "optim.batch_size=16",
+    "+trainer.accumulate_grad_batches=3",
 )
 
 
