@@ -216,9 +216,12 @@ def _hydra_compose(overrides: list[str], config_dirs: Sequence[Path]) -> Config:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if "requires --multirun" in str(error):
             word = next((w for w in overrides if w in str(error)), "that")
+            key, _, value = word.partition("=")
+            listed = re.fullmatch(r"choice\((.+)\)", value)
+            values = listed[1].replace(" ", "") if listed else "A,B,C"
             raise UserError(
-                f"{word}: give the values themselves, {word.partition('=')[0]}=A,B,C, or a range "
-                "of whole numbers, A..C"
+                f"{word}: give the values themselves, {key}={values}, or a range of whole numbers, "
+                "A..C"
             ) from error
         key = getattr(error, "full_key", "") or ""
         raise UserError(f"{key}: {_first_sentence(error)}".removeprefix(": ")) from error

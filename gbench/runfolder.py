@@ -15,6 +15,7 @@ from typing import IO
 
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, own_line, report_text
+from gbench.search.storage import without_password
 
 CONFIG = "config.yaml"  # the resolved config
 RECORD = "record.json"  # written last: its presence means finished
@@ -76,7 +77,7 @@ def failure_text(error: BaseException) -> str:
     fault = fault_of(error)
     if fault.is_own:
         return f"{fault.sentence}\n\n{fault.details}"
-    return report_text(fault, shlex.join(["gbench", *sys.argv[1:]]))
+    return report_text(fault, without_password(shlex.join(["gbench", *sys.argv[1:]])))
 
 
 def in_training(folder: Path) -> bool:

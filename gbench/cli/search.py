@@ -10,6 +10,8 @@ best setting is trained and tested, and its records tell the number of trials.
   sweep=NAME   the search space, else the model's own; `gbench list sweeps` shows them
   trials=N     settings to try, those of earlier commands included; otherwise the space says it
   pruner=NAME  gives up hopeless trials: median, hyperband or none (median)
+  study.storage=URL  a database in place of the runs folder's journal, for machines that share
+               none: sqlite:///studies.db, postgresql://USER:PASSWORD@HOST/NAME
   seeds=10     repeat the best setting; also folds=, jobs=, retries= as of `gbench train`
 
 A setting that is typed is not searched. A space of your own is sweep/NAME.yaml in --config-dir:
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if args.force:
         put_aside(request.folder)
     console = Console(stderr=True, highlight=False)
-    with request.study() as study:
+    with request.study(anew=args.force) as study:
         search = Search(study, request.composed, request.trials, request.options, console)
         stopped_by = search.run(request.base)
         if stopped_by:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,14 @@ from gbench.errors import UserError, unknown
 from gbench.results.identity import identity
 from gbench.results.names import FOLDER_BYTES, num_bytes, shortened
 from gbench.search.space import Space, Value, check_objective, read_space, setting_words
+from gbench.search.storage import database_errors
 from gbench.search.study import PRUNERS, Study, import_optuna
 from gbench.sweep.points import compose_all
 from gbench.sweep.words import REPETITIONS, Options, alternatives, count, take_options
 from gbench.train.mlflow_address import check_servers
 
 FOLDER = "search"  # below the runs folder
+STORAGE = "study.storage"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Request:
     trials: int
     pruner: str
     options: Options
+    storage: str | None = None  # the URL of a database
 
     @property
     def folder(self) -> Path:
@@ -46,20 +49,26 @@ class Request:
         return Path(base["runs_dir"]) / FOLDER / name
 
     @contextmanager
-    def study(self) -> Iterator[Study]:
-        """The study, begun now or before."""
-        study = Study(
-            self.folder,
-            self.space.dimensions,
-            maximise=self.base["data"]["direction"] == "max",
-            seed=self.base["seed"],
-            pruner=self.pruner,
-            max_epochs=self.base["trainer"]["max_epochs"],
-        )
-        try:
-            yield study
-        finally:
-            study.close()
+    def study(self, anew: bool = False) -> Iterator[Study]:
+        """The study, begun now or before.
+
+        Raises UserError where its database fails, whenever that is.
+        """
+        with database_errors(self.storage) if self.storage else nullcontext():
+            study = Study(
+                self.folder,
+                self.space.dimensions,
+                maximise=self.base["data"]["direction"] == "max",
+                seed=self.base["seed"],
+                pruner=self.pruner,
+                max_epochs=self.base["trainer"]["max_epochs"],
+                storage=self.storage,
+                anew=anew,
+            )
+            try:
+                yield study
+            finally:
+                study.close()
 
     def composed(self, values: dict[str, Value]) -> Config:
         """The config of a trial."""
@@ -76,7 +85,7 @@ def read_request(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Reque
     own, repetitions, settings = {"pruner": "median"}, [], []
     for word in words:
         key, _, value = word.partition("=")
-        if key in ("sweep", "trials", "pruner"):
+        if key in ("sweep", "trials", "pruner", STORAGE):
             own[key] = value
         elif key in REPETITIONS:
             repetitions.append(word)
@@ -93,4 +102,5 @@ def read_request(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Reque
     trials = count("trials", own["trials"], least=1) if "trials" in own else space.trials
     compose_all([*settings, *repetitions], config_dirs)  # what comes last is checked first, too
     check_servers([base])
-    return Request(settings, repetitions, config_dirs, base, space, trials, own["pruner"], options)
+    searched = (base, space, trials, own["pruner"], options, own.get(STORAGE))
+    return Request(settings, repetitions, config_dirs, *searched)

@@ -78,6 +78,7 @@ class Search:
                     if answered < len(self.signals):
                         answered = len(self.signals)
                         self._stop(at_once=answered > 1)
+                    self.study.beat()
                     view.draw()
             finally:
                 self.executor.close()

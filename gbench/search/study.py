@@ -6,6 +6,9 @@
 
 A trial belongs to the command whose worker file is locked. The kernel frees the lock when that
 process ends, however it ends; its trials are then anyone's, who goes on from their checkpoints.
+
+In a database (storage.py) the trials may be those of machines that share no folder. Their commands
+sign them each BEAT seconds; a trial that is not signed any more is anyone's, from its beginning.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import fcntl
 import math
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +27,22 @@ from typing import TYPE_CHECKING, Any
 
 from gbench.errors import UserError
 from gbench.search.space import Dimension, Value
+from gbench.search.storage import open_database
 
 if TYPE_CHECKING:
     import optuna
 
-WORKER, ERROR = "worker", "error"  # a trial's attributes
+WORKER, ERROR, SEEN = "worker", "error", "seen"  # a trial's attributes
+BEAT, SILENCE = 30.0, 150.0  # seconds: between two signs, and after which nobody is there
+# What of the sampler a version of Optuna changes. Trials that run tell it nothing: its "constant
+# liar" would count those of a command that died as bad ones.
+SAMPLER = {
+    "n_startup_trials": 10,
+    "n_ei_candidates": 24,
+    "multivariate": False,
+    "group": False,
+    "constant_liar": False,
+}
 WARM_UP = 10  # no trial is pruned in the first tenth of its epochs
 ENOUGH_FOR_IMPORTANCES = 10  # trials
 PRUNERS = ("median", "hyperband", "none")
@@ -64,9 +79,12 @@ class Study:
         seed: int,
         pruner: str,
         max_epochs: int,
+        storage: str | None = None,
+        anew: bool = False,
     ) -> None:
         self.optuna = import_optuna()
         self.folder, self.dimensions, self.seed = folder, dimensions, seed
+        self.is_shared, self.beat_at = storage is not None, 0.0
         self.worker = secrets.token_hex(6)
         self.mine: set[int] = set()
         try:
@@ -77,16 +95,28 @@ class Study:
                 f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
             ) from error
         fcntl.flock(self.lock, fcntl.LOCK_EX)
-        journal = self.optuna.storages.journal
-        backend = journal.JournalFileBackend(str(folder / "study.journal"), _JournalLock(folder))
+        where = open_database(self.optuna, storage) if storage else self._journal()
         with _locked(folder / ".claim"):
             self.study = self.optuna.create_study(
-                storage=self.optuna.storages.JournalStorage(backend),
-                study_name=folder.name,
+                storage=where,
+                study_name=self._name(where, anew) if storage else folder.name,
                 direction="maximize" if maximise else "minimize",
                 pruner=_pruner(self.optuna, pruner, max_epochs),
                 load_if_exists=True,
             )
+
+    def _journal(self) -> Any:
+        journal = self.optuna.storages.journal
+        lock = _JournalLock(self.folder)
+        backend = journal.JournalFileBackend(str(self.folder / "study.journal"), lock)
+        return self.optuna.storages.JournalStorage(backend)
+
+    def _name(self, where: Any, anew: bool) -> str:
+        """In a database each search anew is another study; the last of them is gone on with."""
+        known, name = {*self.optuna.get_all_study_names(where)}, self.folder.name
+        names = [name, *(f"{name}-{number}" for number in range(2, len(known) + 2))]
+        last = sum(name in known for name in names)
+        return names[last if anew else max(0, last - 1)]
 
     def close(self) -> None:
         """Leave the study; what is still running of it is then anyone's."""
@@ -104,14 +134,27 @@ class Study:
             left = [t for t in self._running(trials) if not self._is_alive(t)]
             if not left and len(trials) >= limit:
                 return None
-            number = left[0].number if left else len(trials)
-            seed = (self.seed * 1_000_003 + number) % 2**32
-            self.study.sampler = self.optuna.samplers.TPESampler(seed=seed)
+            self.study.sampler = self._sampler(len(trials))
             trial = self.optuna.Trial(self.study, left[0]._trial_id) if left else self.study.ask()
+            self.study.sampler = self._sampler(trial.number)  # another machine may have asked, too
             trial.set_user_attr(WORKER, self.worker)
+            if self.is_shared:
+                trial.set_user_attr(SEEN, time.time())
             values = {dimension.key: _suggested(trial, dimension) for dimension in self.dimensions}
         self.mine.add(trial.number)
         return trial, values
+
+    def _sampler(self, number: int) -> Any:
+        seed = (self.seed * 1_000_003 + number) % 2**32
+        return self.optuna.samplers.TPESampler(seed=seed, **SAMPLER)
+
+    def beat(self) -> None:
+        """Sign the trials of this command, where machines look that see no lock of it."""
+        if self.is_shared and self.mine and time.monotonic() >= self.beat_at:
+            self.beat_at = time.monotonic() + BEAT
+            for trial in self.study.get_trials(deepcopy=False):
+                if trial.number in self.mine and not trial.state.is_finished():
+                    self.optuna.Trial(self.study, trial._trial_id).set_user_attr(SEEN, time.time())
 
     def others_run(self) -> bool:
         """Whether trials are left that another command works on, or that nobody does any more."""
@@ -193,7 +236,8 @@ class Study:
         except BlockingIOError:
             return True
         except FileNotFoundError:
-            return False
+            seen: float = trial.user_attrs.get(SEEN, 0.0)  # by a machine with another folder
+            return self.is_shared and time.time() - seen < SILENCE
         return False
 
 

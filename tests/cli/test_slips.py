@@ -26,7 +26,7 @@ from gbench.cli.main import main
         ("data info cora --yes", "--yes is for gbench data clean"),
         ("leaderboard data=cora --output .", "cannot write .: Is a directory"),
         ("leaderboard data=cora --output folder", "cannot write folder: Is a directory"),
-        ("train 'model.hidden_dim=choice(8,16)'", "model.hidden_dim=A,B,C, or a range"),
+        ("train 'model.hidden_dim=choice(8,16)'", "model.hidden_dim=8,16, or a range"),
         ("train -m model.hidden_dim=range(1,3)", "model.hidden_dim=A,B,C, or a range"),
     ],
 )

@@ -7,20 +7,32 @@ import math
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from gbench.errors import UserError
 from gbench.search.space import Dimension, Value
-from gbench.search.study import Study
+from gbench.search.storage import database_errors, without_password
+from gbench.search.study import SAMPLER, SILENCE, Study
 
 X = Dimension("optim.lr", low=0.001, high=1.0, log=True)
 N = Dimension("model.hidden_dim", low=2, high=8, step=2, whole=True)
 C = Dimension("model.norm", choices=("none", "batch"))
 
 
-def opened(folder: Path, *, maximise: bool = False, pruner: str = "median", seed: int = 0) -> Study:
-    return Study(folder, (X, N, C), maximise=maximise, seed=seed, pruner=pruner, max_epochs=20)
+def opened(
+    folder: Path,
+    *,
+    maximise: bool = False,
+    pruner: str = "median",
+    seed: int = 0,
+    storage: str | None = None,
+    anew: bool = False,
+) -> Study:
+    options = {"pruner": pruner, "max_epochs": 20, "storage": storage, "anew": anew}
+    return Study(folder, (X, N, C), maximise=maximise, seed=seed, **options)
 
 
 def error_of(values: dict[str, Value]) -> float:
@@ -184,3 +196,97 @@ def test_failed_trials_are_spent_and_their_errors_kept(tmp_path: Path) -> None:
     assert study.best() is None
     assert study.tally().spent == 2
     assert study.errors() == ["it diverged"] * 2
+
+
+def test_a_trial_that_runs_tells_the_sampler_nothing(tmp_path: Path) -> None:
+    """Neither another command's nor a dead one's, whatever Optuna's sampler would make of it."""
+    beside = opened(tmp_path / "beside")
+    for _ in range(12):
+        found = beside.next(99)
+        assert found
+        beside.finish(found[0], error_of(found[1]))
+    hanging = beside.next(99)
+    assert hanging  # trial 12, which never ends
+    found = beside.next(99)
+    assert found
+    expected = opened(tmp_path / "failed")
+    for number in range(13):
+        other = expected.next(99)
+        assert other
+        if number < 12:
+            expected.finish(other[0], error_of(other[1]))
+        else:
+            expected.fail(other[0], "it was killed")
+    last = expected.next(99)
+    assert last
+    assert found[1] == last[1]
+
+
+def test_every_option_that_the_sampler_has_is_a_known_one(tmp_path: Path) -> None:
+    sampler = opened(tmp_path)._sampler(3)
+    assert {key: getattr(sampler, f"_{key}") for key in SAMPLER} == SAMPLER
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'studies.db'}"
+
+
+def test_a_study_in_a_database_is_that_of_the_journal(tmp_path: Path, database: str) -> None:
+    expected = work(opened(tmp_path / "a" / "study"), 14)
+    found = work(opened(tmp_path / "b" / "study", storage=database), 8)
+    found += work(opened(tmp_path / "c" / "study", storage=database), 14)  # another machine
+    assert found == expected
+
+
+def test_in_a_database_a_trial_is_another_machines_until_it_is_silent(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = opened(tmp_path / "here" / "study", storage=database)
+    there = opened(tmp_path / "there" / "study", storage=database)
+    first = here.next(1)
+    assert first
+    assert there.next(1) is None
+    assert there.others_run()
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + SILENCE - 1)
+    here.beat()
+    monkeypatch.setattr("time.time", lambda: now + 2 * SILENCE - 2)
+    assert there.next(1) is None  # it was signed since
+    monkeypatch.setattr("time.time", lambda: now + 2 * SILENCE)
+    taken = there.next(1)
+    assert taken
+    assert (taken[0].number, taken[1]) == (0, first[1])
+
+
+def test_a_search_anew_is_another_study_of_the_database(tmp_path: Path, database: str) -> None:
+    folder = tmp_path / "study"
+    work(opened(folder, storage=database), 3)
+    assert opened(folder, storage=database, anew=True).tally().spent == 0
+    work(opened(folder, storage=database), 2)
+    assert opened(folder, storage=database).tally().spent == 2
+    assert opened(folder, storage=database, anew=True).tally().spent == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("studies.db", "is no URL of a database: type sqlite:///"),
+        ("oracel://me:geheim@host/x", r"oracel://me:\*\*\*@host/x: SQLAlchemy knows no such"),
+        ("postgresql+pg8000://me:geheim@host/x", "needs a driver: pip install pg8000"),
+        ("sqlite:////nowhere/at/all.db", "does not answer as it should: unable to open database"),
+    ],
+)
+def test_a_database_out_of_reach_is_told_without_its_password(
+    tmp_path: Path, url: str, says: str
+) -> None:
+    with pytest.raises(UserError, match=says) as raised, database_errors(url):
+        opened(tmp_path, storage=url)
+    assert "geheim" not in str(raised.value)
+
+
+def test_a_password_of_any_signs_is_hidden() -> None:
+    for password in ("a", "p@ss", "x:y@z", "%2F"):
+        assert without_password(f"gbench study.storage=mysql://me:{password}@host:3/db seed=1") == (
+            "gbench study.storage=mysql://me:***@host:3/db seed=1"
+        )
