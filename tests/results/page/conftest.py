@@ -87,17 +87,18 @@ def pages_runs(make_record, save, hostile_name, tmp_path_factory):
             )
     keep("mine", "sgc", 9, 0, test=0.6, seconds_per_epoch=0.0005, num_parameters=500)
     for row, hidden_dim in enumerate([16, 32, 64], start=20):
-        keep(
-            "yours",
-            "gin",
-            row,
-            0,
-            hidden_dim=hidden_dim,
-            metric="mae",
-            direction="min",
-            test=[0.3, 0.2, 0.25][row - 20],
-            num_parameters=hidden_dim,
-        )
+        for seed, off in enumerate((-0.01, 0.01) if hidden_dim != 64 else (0.04, -0.04)):
+            keep(
+                "yours",
+                "gin",
+                row,
+                seed,
+                hidden_dim=hidden_dim,
+                metric="mae",
+                direction="min",
+                test=[0.3, 0.2, 0.25][row - 20] + off,  # so far apart that the last is a tie
+                num_parameters=hidden_dim,
+            )
     keep("zoo", hostile_name.replace("/", "|"), 30, 0)
     hostile = make_record(
         run="hostile", identity="h", data="zoo", model=hostile_name, device=hostile_name
