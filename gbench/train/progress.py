@@ -74,10 +74,12 @@ class Display:
 
     def _due(self) -> bool:
         """Whether it is time to say something in the middle of an epoch."""
-        waited = time.perf_counter() - self.shown
+        now = time.perf_counter()
         if self.live is not None:
-            return waited > REFRESH_SECONDS
-        return waited > (FIRST_SECONDS if self.shown == self.started else LINE_SECONDS)
+            return now - self.shown > REFRESH_SECONDS
+        if now - self.epoch_started <= FIRST_SECONDS:  # its own line comes soon
+            return False
+        return self.shown == self.started or now - self.shown > LINE_SECONDS
 
     def _inside(self, done: float, text: str) -> None:
         self.done, epoch = done, math.ceil(done)

@@ -91,10 +91,11 @@ def test_short_epochs_show_nothing_of_their_inside(config: Any, turn: Turn) -> N
         display.start()
         for epoch in range(4):
             for done in range(1, 10):
-                turn(0.05)
+                turn(0.3)
                 display.batch(epoch, done, 10, 90)
+            display.validation(epoch, 1.0)
             display.epoch({"epoch": epoch, **ROW}, 0.75, 0)
-    assert "batch" not in shown(display)
+    assert "batch" not in shown(display) and "validation" not in shown(display)
     assert len(shown(display).splitlines()) == 4
 
 
