@@ -163,7 +163,8 @@ def _write(about: Made, name: str, frame: pandas.DataFrame, random: RandomState)
     way = random.randint(6)
     if way == 0:
         text = frame.to_csv()
-        about.named.append(f"{name}.csv: column 1")
+        if len(frame):
+            about.named.append(f"{name}.csv: column 1")
     elif way in (1, 2):  # write.csv, and write.table(sep=",") which leaves a corner out
         out = io.StringIO()
         writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")

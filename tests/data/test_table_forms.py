@@ -133,6 +133,13 @@ def test_a_column_that_counts_the_lines_is_told(tmp_path: Path) -> None:
     assert "nodes.csv: column 'index' counts the lines, and is taken as it stands" in text
 
 
+def test_row_names_before_a_column_that_begins_with_gaps(tmp_path: Path) -> None:
+    frame = FRAME.assign(label=["", "", "", *[i % 2 for i in range(27)]])
+    nodes = as_r_writes(frame, row_names=True, corner=False)
+    text = told(tables(tmp_path / "mine", nodes=nodes, edges=EDGES.to_csv(index=False)))
+    assert "3 of 30 nodes" in text and "nodes.csv: column 1 is left out" in text
+
+
 @pytest.mark.parametrize("gap", ["", "NA"])
 def test_weights_stay_weights_where_some_are_missing(tmp_path: Path, gap: str) -> None:
     nodes = FRAME.to_csv(index=False)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 NO_NAME = r"|Unnamed: \d+(_level_\d+)?"  # as pandas calls a column without one that it has read
+EMPTY_END = rb'(?m),(?:"")?[ \t]*$'
 EMPTY_ROW = rb'(?m)^(?:[ \t,]|"")*(?:\n|\Z)'
 
 
@@ -38,7 +39,8 @@ class Table:
         self.names = [name.strip() for name in first]
         if others and all(len(fields) == len(first) + 1 for fields in others):
             # row names stand first, as read.table and read_csv take them; or lines end in a comma
-            self.names.insert(0 if any(fields[-1] for fields in others) else len(first), "")
+            lines, ends = rest.rstrip(b"\n").count(b"\n"), len(re.findall(EMPTY_END, rest))
+            self.names.insert(len(first) if ends >= lines else 0, "")
         self.columns = [name for name in self.names if not re.fullmatch(NO_NAME, name)]
         for name in needed:
             if name not in self.columns:
