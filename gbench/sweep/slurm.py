@@ -9,7 +9,9 @@ the runs folder, in .slurm/, unless it finishes.
 from __future__ import annotations
 
 import shutil
+import signal
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from gbench.runfolder import LAST
 from gbench.sweep import slurm_queue
 from gbench.sweep.fork_server import Message
 from gbench.sweep.remote import Posted, failed
-from gbench.sweep.slurm_job import CUT, SlurmJob, too_short, written
+from gbench.sweep.slurm_job import CUT, STUCK, SlurmJob, too_short, written
 from gbench.sweep.slurm_options import first_line, make_submitter
 from gbench.sweep.slurm_queue import ALIVE, GONE, WAITING, Queue
 
@@ -69,6 +71,7 @@ class Slurm:
         self.queue = Queue()
         self.jobs: dict[str, Job] = {}  # that are not over, by id
         self.over: dict[str, Job] = {}
+        self.stuck: Counter[Path] = Counter()  # limits in a row without a new checkpoint
 
     def submit(self, work: Posted) -> Job:
         """Queue the job."""
@@ -130,8 +133,13 @@ class Slurm:
             state = slurm_queue.last_state(job.id)
         if state == "CANCELLED" and job.cancelled:
             return {"kind": "end", "state": "interrupted"}
-        if state == "TIMEOUT" and written(job.checkpoint) == job.before:
-            return failed(too_short(job.id))
+        if state == "FAILED" and slurm_queue.ended_by(job.id)[1] == signal.SIGUSR2:
+            state = "TIMEOUT"  # told to leave before it could listen
+        if state == "TIMEOUT":
+            moved = written(job.checkpoint) != job.before
+            self.stuck[job.checkpoint] = 0 if moved else self.stuck[job.checkpoint] + 1
+            if self.stuck[job.checkpoint] >= STUCK:
+                return failed(too_short(job.id))
         if state in ("TIMEOUT", "PREEMPTED"):
             return {**CUT, "error": slurm_queue.cause(job.id, state)}
         log = f": see {job.log}" if job.log.exists() else ""
@@ -151,6 +159,8 @@ def _result(job: Job) -> Message | None:
     if outcome == "success":
         message: Message = result
         return message
+    if "checkpoint_and_try_requeue" in result:  # told to leave as it began, of which submitit knew
+        return {**CUT, "error": f"job {job.id} reached its time limit as it began"}
     return failed(f"job {job.id} broke: {result.strip().splitlines()[-1]}: see {job.log}")
 
 

@@ -118,13 +118,18 @@ def cause(job_id: str, state: str) -> str:
     """How a job that left no result ended: `job 12 was killed by SIGKILL: was the memory full?`."""
     if state in CAUSES:
         return f"job {job_id} {CAUSES[state]} ({state})".removesuffix(f" ({GONE})")
-    code = re.search(r"\bExitCode=(\d+):(\d+)", _printed("scontrol", "show", "job", "-o", job_id))
-    exit_code, number = (int(code[1]), int(code[2])) if code else (0, 0)
-    number = number or max(exit_code - 128, 0)  # a shell's way to tell a signal
+    exit_code, number = ended_by(job_id)
     if number in {*signal.Signals}:
         hint = ": was the memory full?" if number == signal.SIGKILL else ""
         return f"job {job_id} was ended by {signal.Signals(number).name}{hint} ({state})"
     return f"job {job_id} ended with exit code {exit_code} ({state})"
+
+
+def ended_by(job_id: str) -> tuple[int, int]:
+    """Exit code and signal of a job that is over, as far as Slurm still knows."""
+    code = re.search(r"\bExitCode=(\d+):(\d+)", _printed("scontrol", "show", "job", "-o", job_id))
+    exit_code, number = (int(code[1]), int(code[2])) if code else (0, 0)
+    return exit_code, number or max(exit_code - 128, 0)  # a shell's way to tell a signal
 
 
 def _printed(*command: str) -> str:
