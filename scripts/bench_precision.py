@@ -1,8 +1,8 @@
 """Whether models train in bf16-mixed as they do in float32: every packaged model, fold by fold.
 
-Models of nodes on Texas, the others on MUTAG; both precisions of a fold begin from the same weights.
-The differences of the folds are held against zero by paired t tests, corrected after Holm. Exit
-code 1 if those of a model are not zero (5 %).
+Models of nodes on Texas, the others on MUTAG; both precisions of a fold begin from the same
+weights. The differences of the folds are held against zero by paired t tests, corrected after Holm.
+Exit code 1 if those of a model are not zero (5 %).
 
     python scripts/bench_precision.py [--folds 10] [--models gcn,gin] [--runs FOLDER]
 """
@@ -15,12 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gbench.choices import read_yaml
+from gbench.choices import choices, stated
 from gbench.results.statistics import ALPHA, Run, compare, holm, spread
 from gbench.results.store import find
 
 GBENCH = str(Path(sys.executable).parent / "gbench")
-MODELS = Path(__file__).parents[1] / "conf" / "model"
+MODELS = choices("model")
 PRECISIONS = ("32-true", "bf16-mixed")
 EPOCHS = {"texas": 50, "mutag": 10}
 Values = dict[str, dict[Run, float]]  # by precision: the test values by seed and fold
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def data_of(model: str) -> str:
-    return "texas" if "node" in read_yaml(MODELS / f"{model}.yaml")["model"]["levels"] else "mutag"
+    return "texas" if "node" in stated("model.levels", MODELS, model) else "mutag"
 
 
 def train(models: list[str], data: str, folds: int, runs: Path) -> None:
@@ -66,9 +66,7 @@ def train(models: list[str], data: str, folds: int, runs: Path) -> None:
 
 def read(runs: Path) -> dict[tuple[str, str], Values]:
     """The test values by model and data."""
-    found: dict[tuple[str, str], dict[str, dict[Run, float]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
+    found: dict[tuple[str, str], Values] = {}
     for record in find([runs])[0]:
         precision = record.config["trainer"]["precision"]
         values = found.setdefault((record.model, record.data), {p: {} for p in PRECISIONS})
