@@ -32,9 +32,7 @@ def main() -> int:
     parser.add_argument("--models", help="some of them, by name")
     parser.add_argument("--runs", help="where the runs are kept; without it they are not")
     args = parser.parse_args()
-    wanted = (
-        args.models.split(",") if args.models else sorted(p.stem for p in MODELS.glob("*.yaml"))
-    )
+    wanted = args.models.split(",") if args.models else sorted(MODELS)
     with tempfile.TemporaryDirectory() as name:
         runs = Path(args.runs or name)
         for data in EPOCHS:
