@@ -54,6 +54,8 @@ def accepted(card: DataCard, source: Any) -> Source:
             x = x.new_ones(len(x), 1, dtype=torch.float32)
         if isinstance(x, Tensor) and x.layout is not torch.strided:
             x = x.to_dense()
+        if isinstance(attr, Tensor) and not attr.numel() and source.edge_categories:
+            attr = torch.zeros(0, len(source.edge_categories), dtype=torch.long)
         pairs = _tensor(getattr(graph, "pairs", None))
         graphs.append(Graph(x, _tensor(graph.edge_index), y, attr, pairs))
     size = len(given) if card.level == "graph" else _rows(ys[0]) if ys else 0
