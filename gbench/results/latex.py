@@ -6,6 +6,7 @@ Plain pdflatex compiles it; the preamble needs `\usepackage{booktabs}` and nothi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from gbench.results.leaderboard import Row, Table
@@ -41,6 +42,22 @@ _SIGNS = {
     "*": "$*$",
     "=": "$=$",
     "√": r"$\surd$",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+}
+_ACCENTS = {  # combining marks
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0304": "=",
+    "\u0306": "u",
+    "\u0307": ".",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u030b": "H",
+    "\u030c": "v",
+    "\u0327": "c",
 }
 
 
@@ -92,8 +109,15 @@ def _alignment(column: Column) -> str:
 
 def escaped(text: str) -> str:
     """Text as LaTeX prints it; a letter that plain pdflatex has no sign for becomes a ?."""
-    signs = "".join(_SIGNS.get(c, c if _is_set_up(c) else "?") for c in text)
+    signs = "".join(_SIGNS.get(c, c if _is_set_up(c) else _accented(c)) for c in text)
     return re.sub("-(?=-)", "-{}", signs)  # two hyphens would become a dash
+
+
+def _accented(character: str) -> str:
+    letter, *marks = [*unicodedata.normalize("NFD", character)]
+    if len(marks) != 1 or marks[0] not in _ACCENTS or not letter.isascii():
+        return "?"
+    return rf"\{_ACCENTS[marks[0]]}{{{letter}}}"
 
 
 def _is_set_up(character: str) -> bool:

@@ -105,6 +105,19 @@ def test_only_an_untied_best_row_is_bold(make_record):
     assert (bold(0.1), bold(0.00001)) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Veličković", r"Veli\v{c}kovi\'{c}"),
+        ("Erdős and Rényi", r"Erd\H{o}s and Rényi"),
+        ("Łukasz", r"\L{}ukasz"),
+        ("中", "?"),
+    ],
+)
+def test_names_keep_their_letters(text: str, written: str) -> None:
+    assert escaped(text) == written
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no TeX here")
 def test_it_compiles(records, tmp_path):
     document = [
