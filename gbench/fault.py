@@ -63,13 +63,13 @@ def own_line(error: BaseException) -> str:
     `mine/mymodel.py, line 12, in forward`
     """
     if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
-        return f"{_shown(error.filename)}, line {error.lineno}"
+        return f"{folders.near(error.filename)}, line {error.lineno}"
     own = [tb for tb in _frames(error.__traceback__) if is_own(_file(tb.tb_frame))]
     if not own:
         return ""
     function = own[-1].tb_frame.f_code.co_name
     where = "" if function == "<module>" else f", in {function}"
-    return f"{_shown(_file(own[-1].tb_frame))}, line {own[-1].tb_lineno}{where}"
+    return f"{folders.near(_file(own[-1].tb_frame))}, line {own[-1].tb_lineno}{where}"
 
 
 def is_own(file: str) -> bool:
@@ -127,12 +127,6 @@ def _file(frame: FrameType) -> str:
     return frame.f_code.co_filename
 
 
-def _shown(file: str) -> str:
-    """The path as the user would type it."""
-    path = os.path.relpath(file)
-    return file if path.startswith(os.pardir) else path
-
-
 def _said(error: BaseException) -> str:
     """Its kind and the first line of what it says."""
     text = (error.msg or "") if isinstance(error, SyntaxError) else str(error)
@@ -159,4 +153,4 @@ def _placed(target: str) -> str:
         file, line = inspect.getsourcefile(found), inspect.getsourcelines(found)[1]
     except (KeyError, AttributeError, TypeError, OSError):
         return target
-    return f"{target} ({_shown(file or '')}, line {line})"
+    return f"{target} ({folders.near(file or '')}, line {line})"

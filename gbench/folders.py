@@ -26,6 +26,12 @@ def _folder(configured: str | None, variable: str, name: str) -> Path:
     return Path(chosen).expanduser().absolute()
 
 
+def near(path: Path | str) -> str:
+    """A path as the user would type it: relative where it lies below the current folder."""
+    short = os.path.relpath(path)
+    return os.fspath(path) if short.startswith(os.pardir) else short
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that appears at `path` complete or not at all, whatever interrupts it."""

@@ -38,8 +38,9 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
             )
         if key == "trainer.stop" and not flat["trainer.patience"]:
             raise UserError(
-                f"trainer.stop={flat[key]} has no effect with trainer.patience=0: say after how "
-                "many epochs, as in trainer.patience=100"
+                f"trainer.stop={flat[key]} has no effect with trainer.patience=0, by which "
+                "all epochs are run: leave it out, or say after how many, as in "
+                "trainer.patience=100"
             )
 
 

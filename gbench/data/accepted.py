@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gbench.data.labels import classes_of, numbers_of
+from gbench.data.labels import classes_of, numbers_of, of_nodes_of_graphs
 from gbench.data.source import Graph, Source, Split
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
@@ -95,11 +95,7 @@ def _labels(
         i = next(i for i, y in enumerate(ys) if y.numel() != 1)
         nodes = [_rows(_tensor(graph.x)) for graph in source.graphs]
         if all(y.dim() and len(y) == n for y, n in zip(ys, nodes, strict=True)):
-            _fault(
-                card,
-                f"y labels the nodes of each of {len(ys):,} graphs: gbench predicts the nodes of "
-                "one graph, or graphs as wholes",
-            )
+            _fault(card, of_nodes_of_graphs(len(ys)))
         _fault(card, f"graph {i}: y has shape {tuple(ys[i].shape)}, expected (1,): one class")
     if card.loss != "cross-entropy":
         shaped = []

@@ -147,6 +147,6 @@ def _fits(codes: Tensor, sizes: Sequence[int]) -> bool:
 
 
 def _fault(card: DataCard, problem: str) -> UserError:
-    if any(not part["url"] for part in card.download):  # a folder of the user's own
+    if card.is_own_folder:
         return UserError(f"{card.folder}: {problem}")
     return UserError(f"dataset '{card.name}' {problem} (its loader is {card._target_})")

@@ -156,6 +156,14 @@ def _doubt(name: str, count: int, where: str) -> str:
     )
 
 
+def of_nodes_of_graphs(count: int) -> str:
+    """What is said of many graphs whose nodes have the labels."""
+    return (
+        f"y labels the nodes of each of {count:,} graphs: gbench predicts the nodes of one graph, "
+        "or graphs as wholes"
+    )
+
+
 def _name(value: Any) -> str:
     is_whole_float = isinstance(value, float) and value % 1 == 0 and abs(value) < 2**53
     return str(int(value) if is_whole_float else value)

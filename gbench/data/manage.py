@@ -73,7 +73,7 @@ def get(
         sizes = ", ".join(f"{value:,} {key[4:]}" for key, value in dataset.statistics.items())
         path = cache.path_of(card, cache_dir)
         ready = f"{card.name} is ready: {sizes} ({_size(path.stat().st_size)} in {path.parent})"
-        is_own = not card._target_.startswith("gbench.") or _is_own_folder(card)
+        is_own = not card._target_.startswith("gbench.") or card.is_own_folder
         if is_own:  # of the others `info` tells as much
             yield f"{card.name}  {card.task}, {card.metric}, split {card.split}"
             yield from _aligned({f"  {key}": text for key, text in dataset.told.items()})
@@ -105,7 +105,7 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         "cached": f"{_size(_cached(card.name, cache_dir))} in "
         f"{cache.folder_of(card.name, cache_dir)}",
     }
-    if _is_own_folder(card):  # which is soon prepared
+    if card.is_own_folder:  # which is soon prepared
         from gbench.data.load import load
 
         load(card, data_dir, cache_dir)
@@ -123,10 +123,6 @@ def _aligned(rows: Mapping[str, str]) -> list[str]:
     width = max(map(len, rows), default=0)
     below = f"\n{'':{width}}  "  # of a value of several lines
     return [f"{key:{width}}  " + value.replace("\n", below) for key, value in rows.items()]
-
-
-def _is_own_folder(card: DataCard) -> bool:
-    return any(not part["url"] for part in card.download)
 
 
 def _is_ready(card: DataCard, cache_dir: Path) -> bool:

@@ -58,6 +58,11 @@ class DataCard:
         return f"{self.level}-{'regression' if self.loss in ('l1', 'mse') else 'classification'}"
 
     @property
+    def is_own_folder(self) -> bool:
+        """Whether its files are a folder of the user's, which nothing downloads."""
+        return any(not part["url"] for part in self.download)
+
+    @property
     def item(self) -> Literal["nodes", "graphs", "links"]:
         """What a run's throughput counts."""
         items: dict[Level, Literal["nodes", "graphs", "links"]] = {

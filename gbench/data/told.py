@@ -57,7 +57,7 @@ def notes(card: DataCard, source: Source, y: Tensor) -> list[str]:
     """What a user must know before training."""
     if card.loss != "cross-entropy" or not source.classes:
         return list(source.notes)
-    where = "dataset.yaml" if card.folder.startswith("/") else "its YAML"
+    where = "dataset.yaml" if card.is_own_folder else "its YAML"
     return [*source.notes, *doubts(*classes(source, y), where)]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gbench.errors import UserError
-from gbench.folders import written_whole
+from gbench.folders import near, written_whole
 from gbench.own_code import importing
 from gbench.own_code.stated import digest, has_own_code, located, versions
 
@@ -107,11 +107,11 @@ def changes(config: Config) -> list[Change]:
     for place, wanted in code.get("sources", {}).items():
         path = _original(place, folders)
         if path is not None and digest(path) != wanted:
-            found.append(Change(_near(path), "has changed"))
+            found.append(Change(near(path), "has changed"))
     for key, wanted in code.get("files", {}).items():
         path = _place(config, key)
         if path is not None and digest(path) != wanted:
-            found.append(Change(f"{_near(path)} ({key})", "has changed"))
+            found.append(Change(f"{near(path)} ({key})", "has changed"))
     for package, wanted in code.get("packages", {}).items():
         here = versions([package.replace("-", "_")]).get(package)
         if here != wanted:
@@ -200,7 +200,7 @@ def _copy(path: Path | None, kept: Path, wanted: str, name: str) -> None:
                 file.write(part)
             if found.hexdigest() != wanted:
                 raise UserError(
-                    f"{_near(path)} has changed since this run was composed: type gbench train "
+                    f"{near(path)} has changed since this run was composed: type gbench train "
                     "again, which is then a run of the new version"
                 )
     except OSError as error:
@@ -229,9 +229,3 @@ def with_settings(config: Config, values: Mapping[str, str]) -> dict[str, Any]:
         return values.get(key, value)
 
     return {name: replaced(value, name) for name, value in config.items()}
-
-
-def _near(path: Path) -> str:
-    """Relative to the current folder where it lies below."""
-    short = os.path.relpath(path)
-    return str(path) if short.startswith(os.pardir) else short

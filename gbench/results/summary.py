@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbench.folders import near
 from gbench.results.figures import PERCENT, count_text, memory_text, metric_text, seconds_text
 from gbench.results.published import published_by
 from gbench.results.record import RunRecord
@@ -44,7 +44,7 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
         ("parameters", count_text(record.num_parameters), ""),
         ("time per epoch", seconds_text(record.seconds_per_epoch), f"{in_all}, {speed}"),
         ("peak memory", memory_text(record.peak_memory_mib), record.device),
-        ("run", _near(folder), ""),
+        ("run", near(folder), ""),
         ("next", _next_command(record, folder), ""),
     ]
     label_width = max(len(label) for label, _, _ in lines)
@@ -66,14 +66,6 @@ def _published(record: RunRecord, unit: str) -> list[tuple[str, str, str]]:
 
 
 def _next_command(record: RunRecord, folder: Path) -> str:
-    runs_dir = _near(folder.parent)
+    runs_dir = near(folder.parent)
     where = "" if runs_dir == "runs" else f" {shlex.quote(runs_dir)}"
     return f"gbench leaderboard{where} {shlex.quote(f'data={record.data}')}"
-
-
-def _near(path: Path) -> str:
-    """Relative to the current folder where that is shorter to read."""
-    try:
-        return os.fspath(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return os.fspath(path)

@@ -72,7 +72,7 @@ def obtain(card: DataCard, data_dir: Path, source: str = "") -> Path:
     """
     card = at_hand(card, data_dir)
     folder = data_dir / card.folder
-    is_own = any(not part["url"] for part in card.download)
+    is_own = card.is_own_folder
     if absent := missing(card, data_dir):
         if is_own:
             raise UserError(f"{folder} no longer has {', '.join(absent)}, which {card.name} is of")

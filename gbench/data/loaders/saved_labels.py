@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gbench.data.labels import numbers_of
+from gbench.data.labels import numbers_of, of_nodes_of_graphs
 from gbench.data.loaders.saved_graphs import Found, as_tensor
 
 if TYPE_CHECKING:
@@ -98,10 +98,7 @@ def _of_graphs(found: Found, ys: Sequence[np.ndarray | None]) -> tuple[np.ndarra
     if len(ys) > 1 and all(
         y.ndim and len(y) == n > 1 for (_, y), n in zip(known, sizes, strict=True)
     ):
-        found.fault(
-            f"y labels the nodes of each of {len(ys):,} graphs: gbench predicts the nodes of one "
-            "graph, or graphs as wholes"
-        )
+        found.fault(of_nodes_of_graphs(len(ys)))
     width = known[0][1].size
     for i, y in known:
         if y.size != width:
