@@ -96,6 +96,19 @@ def check_arguments(trainer: Mapping[str, Any]) -> None:
     _check_values(trainer)
 
 
+def check_unlisted(word: str) -> None:
+    """Raise UserError for `trainer.KEY=VALUE` if conf/train.yaml has no such key and Lightning has.
+
+    Hydra takes such a word with a plus alone.
+    """
+    name, _, value = word.partition("=")
+    name = name.removeprefix("trainer.")
+    if name in REFUSED:
+        check_arguments({name: value})
+    if name in OWN | PASSED:
+        raise UserError(f"{word}: conf/train.yaml does not list it, so write +{word}")
+
+
 def _check_values(trainer: Mapping[str, Any]) -> None:
     """Values of arguments that have no default in conf/train.yaml to compare them with."""
     for name in ("detect_anomaly", "benchmark"):

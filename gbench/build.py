@@ -86,6 +86,12 @@ def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
     target = locate(settings["_target_"])
     hyperparameters = {k: v for k, v in settings.items() if k not in NOT_HYPERPARAMETERS}
     legal = inspect.signature(target).parameters
+    first = next(iter(legal.values()), None)
+    if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
+        raise UserError(
+            f"model {settings['name']}: {settings['_target_']} has no place for what is known of "
+            "the data, its first argument: def __init__(self, spec, *, ...)"
+        )
     if not any(p.kind is p.VAR_KEYWORD for p in legal.values()):
         for name in hyperparameters:
             if name not in legal:
@@ -104,9 +110,14 @@ def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
 
 
 def _check_trainable(model: nn.Module, settings: Mapping[str, Any]) -> None:
-    """Raise UserError without a parameter, or for a `forward` that does not take one batch."""
+    """Raise UserError without a parameter, or without a `forward` that takes one batch."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model {settings['name']}: {settings['_target_']} has nothing to train")
+    if type(model).forward is nn.Module.forward:
+        raise UserError(
+            f"model {settings['name']}: {settings['_target_']} has no method forward: "
+            "def forward(self, batch)"
+        )
     try:
         inspect.signature(model.forward).bind(None)
     except TypeError as error:

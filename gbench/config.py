@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gbench import folders
-from gbench.arguments import check_arguments
+from gbench.arguments import check_arguments, check_unlisted
 from gbench.choices import (
     GROUPS,
     PACKAGED,
@@ -298,6 +298,7 @@ def _check_keys(values: Sequence[str], base: Config) -> None:
         if word.startswith("~") and key in known and section.split(".")[0] not in EXTENSIBLE:
             raise UserError(f"{word}: gbench needs {key}; it can be changed but not removed")
         if key not in known:
+            check_unlisted(word)
             siblings = [k for k in known if k.rpartition(".")[0] == section]
             if not siblings:
                 raise unknown("group of settings", section.split(".")[0], sections)

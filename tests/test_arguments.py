@@ -55,6 +55,14 @@ def test_a_command_line_is_refused_before_anything_is_loaded() -> None:
         compose([*NODE, "+trainer.limit_train_batches=2"])
 
 
+@pytest.mark.parametrize("name", sorted(SIGNATURE - {"max_epochs"}))
+def test_no_argument_of_lightnings_is_unknown_without_a_plus(name: str) -> None:
+    try:
+        compose([*NODE, f"trainer.{name}=1"])
+    except UserError as error:
+        assert "unknown" not in str(error)
+
+
 def test_what_nobody_decided_on_is_unknown_whatever_lightning_has(settings: Config) -> None:
     with pytest.raises(UserError, match=r"unknown argument of the trainer 'acumulate_grad_batche"):
         checked(settings, acumulate_grad_batches=2)

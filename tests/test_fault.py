@@ -222,6 +222,18 @@ class OfTwo(torch.nn.Module):
         return x
 
 
+class WithoutForward(torch.nn.Linear):
+    forward = torch.nn.Module.forward
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(1, 1)
+
+
+class WithoutSpec(torch.nn.Linear):
+    def __init__(self, *, hidden_dim: int = 3) -> None:
+        super().__init__(1, hidden_dim)
+
+
 def no_module(spec: DataSpec) -> int:
     return 3
 
@@ -231,6 +243,8 @@ def no_module(spec: DataSpec) -> int:
     [
         ("WithoutParameters", "has nothing to train"),
         ("OfTwo", "called with one argument, the batch .*'edge_index'"),
+        ("WithoutForward", r"WithoutForward has no method forward: def forward\(self, batch\)"),
+        ("WithoutSpec", r"no place for what is known of the data.*def __init__\(self, spec, \*"),
         ("no_module", "returned int, which is no torch.nn.Module"),
         ("SPEC", "unknown class or function of .*test_fault.py 'SPEC'"),
         ("OfTow", "did you mean 'OfTwo'"),

@@ -170,7 +170,8 @@ def _ids(card: DataCard, name: str, part: Any, size: int) -> Tensor:
     if not isinstance(ids, Tensor) or ids.dim() != 1 or ids.is_floating_point():
         what = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else _kind(part)
         _fault(card, f"{name} is {what}, not indices or a mask in one dimension")
-    if ids.dtype == torch.bool:
+    is_bits = ids.numel() == size > 2 and bool(((ids == 0) | (ids == 1)).all())
+    if ids.dtype == torch.bool or is_bits:  # of 0 and 1, more than two indices would repeat
         if ids.numel() != size:
             _fault(card, f"{name} is a mask of {ids.numel()} for {size} items")
         return ids.nonzero().view(-1)

@@ -152,7 +152,7 @@ def doubts(names: Sequence[str], counts: Sequence[int], where: str) -> list[str]
 def _doubt(name: str, count: int, where: str) -> str:
     return (
         f"label {name} ({count:,} times) is a class; if it means unlabelled, "
-        f"write `unlabelled: {name if name.startswith('-') else repr(name)}` in {where}"
+        f"write `unlabelled: {name if re.fullmatch(r'-[0-9]+', name) else repr(name)}` in {where}"
     )
 
 

@@ -148,7 +148,7 @@ def _make_room(name: str, folders: Sequence[Path]) -> None:
     ]
     for other in strangers:
         file = getattr(sys.modules[other], "__file__", None) or ""
-        if is_installed(Path(file)):
+        if name == __name__.partition(".")[0] or is_installed(Path(file)):
             raise UserError(
                 f"{folders[0] / name if folders else name}.py has the name of an installed package "
                 f"that is in use ({file}): give it another name"

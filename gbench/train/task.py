@@ -106,7 +106,10 @@ class Task(LightningModule):  # type: ignore[misc]
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch. Raises UserError for an answer that the loss is not made for."""
-        logits = self.answer(batch)
+        try:
+            logits = self.answer(batch)
+        except StopIteration as error:  # Lightning takes it for the end of the epoch
+            raise RuntimeError(f"{called(self.model)} raised StopIteration") from error
         check_gradient(logits, self.model)
         loss = self.loss(logits, batch)
         if not self.has_begun:

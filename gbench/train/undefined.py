@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from gbench.data.own import LOWER_IS_BETTER
 from gbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,13 +23,19 @@ _LOSSES = {
 
 
 def check_metric(card: DataCard) -> None:
-    """Raise UserError for a metric that cannot be computed from the labels of the card's loss."""
+    """Raise UserError for a metric that does not fit the card's loss or its direction."""
     losses = _LOSSES.get(card.metric, (card.loss,))
     if card.loss not in losses:
         fits = [metric for metric, known in _LOSSES.items() if card.loss in known]
         raise UserError(
             f"{card.name}: metric {card.metric} is for loss {' or '.join(losses)}, and the YAML "
             f"says loss {card.loss}, for which there is {', '.join(fits)}"
+        )
+    best = "min" if card.metric in LOWER_IS_BETTER else "max"
+    if card.metric in _LOSSES and card.direction != best:
+        raise UserError(
+            f"{card.name}: direction {card.direction} would choose the worst {card.metric}: "
+            f"write direction: {best}"
         )
 
 

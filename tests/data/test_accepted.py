@@ -102,6 +102,9 @@ SPLITS: list[Callable[[], Any]] = [
     lambda: {"test": ORDER[8:], "val": ORDER[6:8], "train": ORDER[:6]},
     lambda: (ORDER[:6], ORDER[6:8], ORDER[8:]),
     lambda: [(ORDER < 6, (ORDER >= 6) & (ORDER < 8), ORDER >= 8)],
+    lambda: [
+        [part.astype(np.uint8) for part in (ORDER < 6, (ORDER >= 6) & (ORDER < 8), ORDER > 7)]
+    ],
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ SAVED = [
     (torch.tensor([-1, 0, 1]), ["-1", "0", "1"], 0),
     (np.array([3, 1, 2]), ["1", "2", "3"], 0),
     (["cat", "ant", "bee"], ["ant", "bee", "cat"], 0),
+    (["cat", "ant", None], ["ant", "cat"], 10),
+    ([4, 7, None], ["4", "7"], 10),
 ]
 
 
@@ -105,6 +108,14 @@ def test_minus_one_is_a_class_that_is_told_unless_it_is_stated(tmp_path: Path, f
     dataset = read(folder)
     assert dataset.spec.num_outputs == 2 and not dataset.notes[0].startswith("label")
     assert all(i % 3 for i in torch.cat([*dataset.split]).tolist())
+
+
+@pytest.mark.parametrize("mark", ["-", "?", "-1"])
+def test_the_advised_mark_is_read_as_it_is_advised(tmp_path: Path, mark: str) -> None:
+    folder = nodes(tmp_path / "mine", [mark, "0", "1"] * 10)
+    (advice,) = re.findall(r"write `(.*)` in dataset.yaml", told(folder))
+    (folder / "dataset.yaml").write_text(f"{advice}\n")
+    assert f"10 of 30 nodes, as {mark}" in told(folder)
 
 
 def test_a_stated_mark_stands_in_for_the_usual_ones(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def test_without_a_validation_mask_the_test_part_is_kept(tmp_path: Path) -> None
         folder
     )
     assert read(folder).fingerprint == dataset.fingerprint  # the same draw each time
+    empty = labelled(Y, train_mask=~TEST, val_mask=TEST & VALID, test_mask=TEST)
+    assert read(saved(tmp_path / "empty", empty)).fingerprint == dataset.fingerprint
 
 
 def test_each_of_several_splits_gets_its_own_validation_part(tmp_path: Path) -> None:

@@ -131,6 +131,9 @@ def test_a_column_that_counts_the_lines_is_told(tmp_path: Path) -> None:
     nodes = FRAME.reset_index().to_csv(index=False)
     text = told(tables(tmp_path / "mine", nodes=nodes, edges=EDGES.to_csv(index=False)))
     assert "nodes.csv: column 'index' counts the lines, and is taken as it stands" in text
+    nodes = FRAME.reset_index()[::-1].to_csv(index=False)
+    text = told(tables(tmp_path / "sorted", nodes=nodes, edges=EDGES.to_csv(index=False)))
+    assert "column 'index' numbers the lines in another order, and is taken as it stands" in text
 
 
 def test_row_names_before_a_column_that_begins_with_gaps(tmp_path: Path) -> None:

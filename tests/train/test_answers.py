@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from gbench.build import build_task
 from gbench.config import compose
 from gbench.data.big.part import Pattern, batch_of
 from gbench.errors import UserError
+from gbench.fault import own_line
 from gbench.kernels import spmm
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import predict
@@ -125,6 +127,14 @@ def test_embeddings_of_a_link_predictor_are_checked(shape: tuple[int, ...]) -> N
     model = LinkPredictor(lambda _: torch.ones(shape), hidden_dim=3, num_layers=2, dropout=0.0)
     with pytest.raises(UserError, match=r"\(6, 3\) is wanted, a row per node and predictor.hidden"):
         model(batch)
+
+
+def test_a_model_that_raises_stop_iteration_does_not_end_the_epoch(task: Task) -> None:
+    mistaken(task, lambda out: next(iter([])))
+    with pytest.raises(RuntimeError, match=r"Mistaken in .* raised StopIteration") as raised:
+        task.training_step(first_batch(task), 0)
+    cause = raised.value.__cause__
+    assert cause and re.search(r"test_answers.py, line \d+, in <lambda>", own_line(cause))
 
 
 def test_an_answer_without_a_gradient_is_refused(task: Task) -> None:

@@ -131,10 +131,19 @@ def test_a_metric_fits_the_labels_of_its_loss() -> None:
     check_metric(card(metric="one-of-my-own", loss="bce"))
 
 
+def test_a_direction_that_chooses_the_worst_epoch_is_refused() -> None:
+    with pytest.raises(UserError, match=r"would choose the worst accuracy: write direction: max"):
+        check_metric(card(direction="min"))
+    with pytest.raises(UserError, match=r"would choose the worst mae: write direction: min"):
+        check_metric(card(metric="mae", loss="l1"))
+    check_metric(card(metric="mae", loss="l1", direction="min"))
+    check_metric(card(metric="one-of-my-own", direction="min"))
+
+
 def test_every_packaged_dataset_has_a_metric_of_its_loss() -> None:
     files = choices("data", [])
     stating = [name for name in files if stated("metric", files, name)]
     assert len(stating) > 40
     for name in stating:
-        metric, loss = (stated(fact, files, name) for fact in ("metric", "loss"))
-        check_metric(card(metric=metric, loss=loss))
+        facts = {fact: stated(fact, files, name) for fact in ("metric", "loss", "direction")}
+        check_metric(card(**facts))

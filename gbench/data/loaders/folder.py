@@ -158,6 +158,11 @@ def _notes(table: Table, labels: Sequence[str]) -> list[str]:
         steps = np.arange(len(values))
         if len(values) > 1 and any(np.array_equal(values, steps + start) for start in (0, 1)):
             told.append(f"{name}: column '{column}' counts the lines, and is taken as it stands")
+        elif len(values) > 2 and any(np.array_equal(np.sort(values), steps + s) for s in (0, 1)):
+            told.append(
+                f"{name}: column '{column}' numbers the lines in another order, and is taken as it "
+                "stands"
+            )
     return told
 
 

@@ -80,6 +80,8 @@ def _parts(found: Found) -> dict[str, np.ndarray]:
             if isinstance(mask, torch.Tensor) and mask.dim():
                 parts[part] = _mask(found, name, mask)
                 break
+    if "valid" in parts and not parts["valid"].any():  # as RandomNodeSplit(num_val=0) leaves it
+        del parts["valid"]
     if parts and ("train" not in parts or "test" not in parts):
         missing = "train_mask" if "train" not in parts else "test_mask"
         found.fault(

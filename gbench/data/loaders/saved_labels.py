@@ -56,7 +56,7 @@ def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
         is_known = is_known & ~(is_marked | is_nan).all(axis=1)
     else:
         is_marked = np.isin(values.astype(str), [str(mark) for mark in markers])
-        is_known = is_known & ~is_marked[:, 0]
+        is_known = is_known & ~is_marked[:, 0] & (values[:, 0] != None)  # noqa: E711
     has_columns = given[0].ndim > 1
     shape = (
         f"{tuple(given[0].shape)}" if level == "node" else f"of {values.shape[1]} for each graph"
@@ -82,9 +82,16 @@ def _array(found: Found, i: int, y: Any) -> np.ndarray | None:
         array = np.asarray(y)
     except ValueError:  # rows of several lengths
         array = np.empty(0)
-    if array.dtype.kind not in "OUS" or not all(isinstance(v, str) for v in array.ravel().tolist()):
+    given = array.ravel().tolist()
+    is_gap = [value is None or value != value for value in given]
+    kinds = {type(value) for value, gap in zip(given, is_gap, strict=True) if not gap}
+    if kinds and kinds <= {bool, int, float}:
+        return array.astype(np.float64)
+    if array.dtype.kind not in "OUS" or not kinds or not all(issubclass(k, str) for k in kinds):
         found.fault(f"graph {i}: y is a {type(y).__name__}, not numbers or words")
-    return array.astype(object)
+    words = array.astype(object)
+    words[np.reshape(is_gap, words.shape)] = None
+    return words
 
 
 def _rows(y: np.ndarray) -> int:
