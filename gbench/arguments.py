@@ -114,6 +114,9 @@ def _check_values(trainer: Mapping[str, Any]) -> None:
     for name in ("detect_anomaly", "benchmark"):
         if not isinstance(trainer.get(name, False), bool):
             raise UserError(f"trainer.{name}={trainer[name]}: expected true or false")
+    deterministic = trainer.get("deterministic", False)  # Lightning takes any other for true
+    if not isinstance(deterministic, bool) and deterministic not in (None, "warn"):
+        raise UserError(f"trainer.deterministic={deterministic}: expected true, false or warn")
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
         count = trainer.get(name, 1)
         if type(count) is not int or count < 1:

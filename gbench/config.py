@@ -300,6 +300,11 @@ def _check_keys(values: Sequence[str], base: Config) -> None:
         if key not in known:
             check_unlisted(word)
             siblings = [k for k in known if k.rpartition(".")[0] == section]
+            if not siblings and section in sections:
+                raise UserError(
+                    f"{word}: {section}={base[section]['name']} has no settings; choose another "
+                    f"first, as in {section}=NAME {word}"
+                )
             if not siblings:
                 raise unknown("group of settings", section.split(".")[0], sections)
             hint = f"To give the {section} a new one: +{word}" if section in EXTENSIBLE else ""

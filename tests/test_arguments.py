@@ -81,6 +81,8 @@ def test_what_nobody_decided_on_is_unknown_whatever_lightning_has(settings: Conf
         ("check_val_every_n_epoch", "5", "expected a whole number, 1 or more"),
         ("detect_anomaly", 3, "expected true or false"),
         ("benchmark", "maybe", "expected true or false"),
+        ("deterministic", "maybe", "expected true, false or warn"),
+        ("deterministic", 1, "expected true, false or warn"),
         ("gradient_clip_algorithm", "norm", r"no effect with trainer\.gradient_clip_val=0"),
         ("gradient_clip_val", -1, "allowed is a number at least 0"),
         ("strategy", "fsdp", "auto or ddp"),

@@ -211,6 +211,7 @@ def test_scientific_notation_is_a_number() -> None:
         ("data.name=cora", "owns its name"),
         ("++model._target_=torch.nn.Linear", "make a model of your own"),
         ("runs_dir=${nowhere}", "nowhere"),
+        ("encoding.steps=3", "choose another first, as in encoding=NAME encoding.steps=3"),
     ],
 )
 def test_a_wrong_override_is_refused_and_says_what_to_type(override: str, says: str) -> None:

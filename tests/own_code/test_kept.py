@@ -288,7 +288,10 @@ def test_a_file_named_like_one_of_pythons_own_does_not_hide_it(
     assert importlib.import_module("statistics").mean([1, 3]) == 2
 
 
-def test_a_name_of_an_installed_package_is_refused(mine: Path, composed: Compose) -> None:
-    (mine / "torch.py").write_text("x = 1\n")
-    with pytest.raises(UserError, match=r"torch\.py has the name of an installed package"):
+@pytest.mark.parametrize("name", ["torch", "gbench"])
+def test_a_name_of_an_installed_package_is_refused(
+    mine: Path, composed: Compose, name: str
+) -> None:
+    (mine / f"{name}.py").write_text("x = 1\n")
+    with pytest.raises(UserError, match=rf"{name}\.py has the name of an installed package"):
         at_hand(composed(), Path("runs/run"))
