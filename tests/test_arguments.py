@@ -10,8 +10,9 @@ import pytest
 from lightning.pytorch import Trainer
 
 from gbench.arguments import OWN, PASSED, REFUSED
+from gbench.checks import check_values, flatten
 from gbench.choices import GROUPS
-from gbench.config import Config, check_values, compose, flatten
+from gbench.config import Config, compose
 from gbench.errors import UserError
 from gbench.train.trainer import make_trainer
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from gbench.checks import flatten
 from gbench.choices import choices
-from gbench.config import Config, compose, flatten
+from gbench.config import Config, compose
 
 ADAM = {"optim.optimizer": "adam", "optim.schedule": "constant", "optim.steps_per_epoch": 0}
 

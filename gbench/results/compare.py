@@ -9,6 +9,7 @@ from typing import Any
 
 from gbench import config as configs
 from gbench import runfolder
+from gbench.checks import flatten
 from gbench.own_code.kept import stated_parts
 from gbench.results import curves
 from gbench.results import record as records
@@ -80,7 +81,7 @@ def load(folder: Path) -> Run:
 def compare(runs: Sequence[Run]) -> Comparison:
     """Lay runs side by side."""
     settings = [
-        {k: v for k, v in configs.flatten(run.config) if k.split(".")[0] not in _WITHOUT_MEANING}
+        {k: v for k, v in flatten(run.config) if k.split(".")[0] not in _WITHOUT_MEANING}
         for run in runs
     ]
     finished = [run.record for run in runs]

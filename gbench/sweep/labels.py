@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gbench.config import Config, flatten
+from gbench.checks import flatten
+from gbench.config import Config
 
 _NAMED = ("model.name", "data.name", "data.variant", "data.fold", "seed")
 

@@ -13,7 +13,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 
 from gbench.build import locate
-from gbench.config import flatten
+from gbench.checks import flatten
 from gbench.errors import UserError
 from gbench.results.identity import identity
 from gbench.results.names import WANDB_NAME, shortened, wandb_id, wandb_tags
