@@ -89,6 +89,18 @@ def normalised(model: nn.Module, change: Callable[[], str]) -> Iterator[None]:
 
 
 @contextmanager
+def unchanged(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Raise a UserError for a block that writes into features which later epochs read again."""
+    before = x._version
+    yield
+    if x._version != before:
+        raise UserError(
+            f"{called(model)} changes batch.x in place, and these are the dataset's own features, "
+            "which every epoch reads: change a copy, as batch.x.clone() makes one"
+        )
+
+
+@contextmanager
 def anomalies_told(model: nn.Module) -> Iterator[None]:
     """Raise a UserError for what trainer.detect_anomaly finds in a backward pass in the block.
 

@@ -19,6 +19,7 @@ from gbench.models.answers import (
     checked,
     first_loss,
     normalised,
+    unchanged,
 )
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
@@ -121,7 +122,9 @@ class Task(LightningModule):  # type: ignore[misc]
 
     def answer(self, batch: Batch) -> Tensor:
         """What the model says of a batch. Shapes: (N, C), (B, C) or (P, 1), as the labels."""
-        with normalised(self.model, self._more_rows):
+        is_shared = batch.x.data_ptr() == self.dataset.store.x.data_ptr()
+        kept = unchanged(self.model, batch.x) if is_shared else nullcontext()
+        with kept, normalised(self.model, self._more_rows):
             answer: object = (
                 through_layers(self.model, batch) if batch.graphs else self.model(batch)
             )

@@ -129,6 +129,26 @@ def test_embeddings_of_a_link_predictor_are_checked(shape: tuple[int, ...]) -> N
         model(batch)
 
 
+class Writing(Mistaken):
+    def forward(self, batch: Any) -> object:
+        batch.x.mul_(2)
+        return super().forward(batch)
+
+
+def test_features_that_every_epoch_reads_are_not_written_into() -> None:
+    for words in (["model=gcn", "data=csbm", "data.num_nodes=60"], ["model=gin", "data=csl"]):
+        task = build_task(compose(words))
+        shape = task.dataset.spec.num_outputs, task.dataset.store.x.size(1)
+        task.model = Writing(*shape, lambda out: out)
+        given = task.dataset.store.x.clone()
+        if words[1] == "data=csbm":
+            with pytest.raises(UserError, match=r"Writing in .* changes batch.x in place"):
+                task.training_step(first_batch(task), 0)
+        else:  # a batch of graphs is a copy
+            task.training_step(first_batch(task), 0)
+            assert torch.equal(task.dataset.store.x, given)
+
+
 def test_a_model_that_raises_stop_iteration_does_not_end_the_epoch(task: Task) -> None:
     mistaken(task, lambda out: next(iter([])))
     with pytest.raises(RuntimeError, match=r"Mistaken in .* raised StopIteration") as raised:
