@@ -110,6 +110,11 @@ def test_minus_one_is_a_class_that_is_told_unless_it_is_stated(tmp_path: Path, f
     assert all(i % 3 for i in torch.cat([*dataset.split]).tolist())
 
 
+def test_two_columns_of_words_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"y has 2 columns of words, and one are classes"):
+        read(saved(tmp_path / "mine", labelled([["ant", "bee"]] * 30)))
+
+
 @pytest.mark.parametrize("mark", ["-", "?", "-1"])
 def test_the_advised_mark_is_read_as_it_is_advised(tmp_path: Path, mark: str) -> None:
     folder = nodes(tmp_path / "mine", [mark, "0", "1"] * 10)

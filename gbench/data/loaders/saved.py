@@ -106,6 +106,8 @@ def _items(path: Path, ids: Any, labels: Labels, about: Description) -> Items:
                 f"be regressed, write `task: regression` in {ABOUT}"
             )
         return Items(ids, torch.from_numpy(y), is_known, len(names), names, labels.marks, notes)
+    if values.dtype == object and values.shape[1] > 1:
+        raise UserError(f"{path}: y has {values.shape[1]} columns of words, and one are classes")
     if values.dtype == object:
         raise UserError(f"{path}: y holds words, which are classes: they are no {about.task}")
     y = np.where(is_known[:, None], values, np.nan).astype(np.float64)
