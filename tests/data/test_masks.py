@@ -39,8 +39,9 @@ def test_without_a_validation_mask_the_test_part_is_kept(tmp_path: Path) -> None
     assert dataset.split.test.tolist() == PARTS[2]
     assert sorted([*dataset.split.train.tolist(), *dataset.split.valid.tolist()]) == [*range(24)]
     assert Y[dataset.split.valid].tolist().count(0) == 2 and len(dataset.split.valid) == 4
-    assert "4 items, 20% of the training part, are drawn for it; the test part is as given" in told(
-        folder
+    assert (
+        "4 items, 20 % of the training part, are drawn for it; the test part is as given"
+        in told(folder)
     )
     assert read(folder).fingerprint == dataset.fingerprint  # the same draw each time
     empty = labelled(Y, train_mask=~TEST, val_mask=TEST & VALID, test_mask=TEST)

@@ -171,7 +171,7 @@ def test_a_test_part_without_a_validation_part_is_kept(tmp_path: Path) -> None:
     split = read(folder).split
     assert split.test.tolist() == [*range(20, 30)]
     assert sorted([*split.train.tolist(), *split.valid.tolist()]) == [*range(20)]
-    assert len(split.valid) == 4 and "4 items, 20% of the training part" in told(folder)
+    assert len(split.valid) == 4 and "4 items, 20 % of the training part" in told(folder)
 
 
 @pytest.mark.parametrize("members", [3, 2, 1])

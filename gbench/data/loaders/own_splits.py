@@ -57,8 +57,8 @@ def read_splits(folder: Path, about: Description, items: Items) -> tuple[list[Sp
 def validation_note(where: str, split: Split) -> str:
     """What to tell of a split whose validation part is drawn here."""
     return (
-        f"no validation part in {where}: {len(split.valid):,} items, {VALIDATION:.0%} of the "
-        "training part, are drawn for it; the test part is as given"
+        f"no validation part in {where}: {len(split.valid):,} items, {VALIDATION * 100:.0f} % of "
+        "the training part, are drawn for it; the test part is as given"
     )
 
 

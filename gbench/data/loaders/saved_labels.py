@@ -58,9 +58,7 @@ def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
         is_marked = np.isin(values.astype(str), [str(mark) for mark in markers])
         is_known = is_known & ~is_marked[:, 0] & (values[:, 0] != None)  # noqa: E711
     has_columns = given[0].ndim > 1
-    shape = (
-        f"{tuple(given[0].shape)}" if level == "node" else f"of {values.shape[1]} for each graph"
-    )
+    shape = f"{tuple(given[0].shape)}" if level == "node" else f"({values.shape[1]} for each graph)"
     marks = [str(mark) for mark in markers] if is_marked.any() else []
     return Labels(level, values, is_known, has_columns, marks, f"{shape} of {values.dtype}")
 
