@@ -132,7 +132,7 @@ def test_no_room_for_the_prepared_file(toy: Any) -> None:
 def test_a_derived_file_says_what_it_is(toy: Any) -> None:
     read(toy, scale=2.0)
     about = json.loads(cached_file(toy).with_suffix(".json").read_text())
-    assert about == {"what": "prepared scale=2.0"}
+    assert about["what"] == "prepared scale=2.0"
 
 
 def test_wrong_statistics_are_told_before_anything_is_kept(toy: Any) -> None:
