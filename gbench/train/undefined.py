@@ -6,30 +6,24 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gbench.data.own import LOWER_IS_BETTER
+from gbench.data.own import LOWER_IS_BETTER, TASKS
 from gbench.errors import UserError
 
 if TYPE_CHECKING:
     from gbench.data.spec import DataCard
 
-# the losses whose labels a metric can be computed from
-_LOSSES = {
-    "accuracy": ("cross-entropy",),
-    "rocauc": ("bce",),
-    "ap": ("bce",),
-    "mae": ("l1", "mse"),
-    "rmse": ("l1", "mse"),
-}
+# the losses whose labels a metric can be computed from: those of its task
+_LOSSES = {metric: {*losses.values()} for losses in TASKS.values() for metric in losses}
 
 
 def check_metric(card: DataCard) -> None:
     """Raise UserError for a metric that does not fit the card's loss or its direction."""
-    losses = _LOSSES.get(card.metric, (card.loss,))
+    losses = _LOSSES.get(card.metric, {card.loss})
     if card.loss not in losses:
         fits = [metric for metric, known in _LOSSES.items() if card.loss in known]
         raise UserError(
-            f"{card.name}: metric {card.metric} is for loss {' or '.join(losses)}, and the YAML "
-            f"says loss {card.loss}, for which there is {', '.join(fits)}"
+            f"{card.name}: metric {card.metric} is for loss {' or '.join(sorted(losses))}, and the "
+            f"YAML says loss {card.loss}, for which there is {', '.join(fits)}"
         )
     best = "min" if card.metric in LOWER_IS_BETTER else "max"
     if card.metric in _LOSSES and card.direction != best:

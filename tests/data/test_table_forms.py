@@ -133,7 +133,18 @@ def test_a_column_that_counts_the_lines_is_told(tmp_path: Path) -> None:
     assert "nodes.csv: column 'index' counts the lines, and is taken as it stands" in text
     nodes = FRAME.reset_index()[::-1].to_csv(index=False)
     text = told(tables(tmp_path / "sorted", nodes=nodes, edges=EDGES.to_csv(index=False)))
-    assert "column 'index' numbers the lines in another order, and is taken as it stands" in text
+    assert "column 'index' has another whole number in each line, as an id has" in text
+    nodes = FRAME.assign(row=range(0, 90, 3)).to_csv(index=False)  # as filtered rows leave it
+    text = told(tables(tmp_path / "gaps", nodes=nodes, edges=EDGES.to_csv(index=False)))
+    assert "column 'row' has another whole number in each line, as an id has" in text
+
+
+def test_numbers_that_float32_rounds_are_told(tmp_path: Path) -> None:
+    edges = EDGES.to_csv(index=False)
+    for last, is_told in ((2**24, False), (2**24 + 1, True)):
+        nodes = FRAME.assign(code=[*[1] * 29, last]).to_csv(index=False)
+        text = told(tables(tmp_path / str(last), nodes=nodes, edges=edges))
+        assert ("'code' has whole numbers above 2^24, which float32 rounds" in text) is is_told
 
 
 def test_row_names_before_a_column_that_begins_with_gaps(tmp_path: Path) -> None:

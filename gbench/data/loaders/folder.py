@@ -158,10 +158,15 @@ def _notes(table: Table, labels: Sequence[str]) -> list[str]:
         steps = np.arange(len(values))
         if len(values) > 1 and any(np.array_equal(values, steps + start) for start in (0, 1)):
             told.append(f"{name}: column '{column}' counts the lines, and is taken as it stands")
-        elif len(values) > 2 and any(np.array_equal(np.sort(values), steps + s) for s in (0, 1)):
+        elif name == "nodes.csv" and len(values) > 2 and len(np.unique(values)) == len(values):
             told.append(
-                f"{name}: column '{column}' numbers the lines in another order, and is taken as it "
-                "stands"
+                f"{name}: column '{column}' has another whole number in each line, as an id has, "
+                "and is taken as it stands"
+            )
+        if name == "nodes.csv" and (values.astype(np.float32).astype(values.dtype) != values).any():
+            told.append(
+                f"{name}: column '{column}' has whole numbers above 2^24, which float32 rounds: "
+                "scale them, or take their difference from the smallest"
             )
     return told
 
