@@ -37,7 +37,7 @@ test-oldest:  ## the same for the oldest packages allowed (PYTHON=python3.11; ab
 	VIRTUAL_ENV=$(VENV)-oldest $(VENV)-oldest/bin/uv pip install --quiet --resolution lowest-direct \
 		--group test --group gpu-test --editable ".[continuous,molecules,search,slurm,ray,loggers]"
 	$(VENV)-oldest/bin/gbench doctor
-	$(VENV)-oldest/bin/python -m pytest -q -n auto --dist loadscope tests/cli tests/search tests/sweep tests/train tests/test_config.py
+	$(VENV)-oldest/bin/python -m pytest -q -n auto --dist loadscope tests/cli tests/search tests/sweep tests/train tests/config
 
 test-matrix:  ## the whole suite on Python 3.11 and 3.13, newest packages, CUDA builds, Tritons; about 15 GB
 	scripts/test_matrix.sh

@@ -13,7 +13,7 @@ from lightning.pytorch import seed_everything
 from torch import nn
 
 from gbench import folders
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.data.encodings.encode import encoded
 from gbench.data.load import Dataset, load
 from gbench.data.patches.patching import patched

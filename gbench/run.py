@@ -10,14 +10,14 @@ from rich.console import Console
 
 from gbench import environment
 from gbench.build import build_task
-from gbench.config import Config
+from gbench.config.compose import Config
+from gbench.config.identity import identity
 from gbench.folders import written_whole
 from gbench.own_code.importing import own_places
 from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
-from gbench.results import record as records
-from gbench.results.identity import identity
-from gbench.runfolder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
+from gbench.records import record as records
+from gbench.records.folder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
 from gbench.train.checkpoint import save_weights
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import stoppable

@@ -18,7 +18,7 @@ from lightning.pytorch import Callback
 from rich.console import Console
 
 from gbench.build import build_task
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
 from gbench.quiet import silence
 from gbench.train.epochs import Epochs
 from gbench.train.loggers import make_loggers

@@ -15,9 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from gbench.board.statistics import ALPHA, Run, compare, holm, spread
 from gbench.choices import choices, stated
-from gbench.results.statistics import ALPHA, Run, compare, holm, spread
-from gbench.results.store import find
+from gbench.records.find import find
 
 GBENCH = str(Path(sys.executable).parent / "gbench")
 MODELS = choices("model")

@@ -31,7 +31,7 @@ from scipy.stats import binom
 
 from gbench.build import build_task
 from gbench.choices import choices, read_yaml
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data import manage
 from gbench.data.load import load
 from gbench.data.own import facts_of

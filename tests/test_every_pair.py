@@ -9,7 +9,7 @@ import torch
 
 from gbench.build import build_task
 from gbench.choices import choices, read_yaml
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gbench.cli.main import VERBS, parse
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.sweep.points import compose_all
 from gbench.sweep.words import take_options
 

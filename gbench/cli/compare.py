@@ -22,7 +22,7 @@ from gbench.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gbench.results.compare import Comparison
+    from gbench.records.compare import Comparison
 
 SUMMARY = "show how runs differ: settings, results, curves"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench import runfolder
-    from gbench.results import compare
+    from gbench.records import compare
+    from gbench.records import folder as runfolder
 
     if not 2 <= len(args.names) <= len(_LETTERS):
         raise UserError(f"gbench compare RUN RUN: give two to {len(_LETTERS)} runs")
@@ -58,7 +58,7 @@ def _file_width() -> int:
 
 
 def _json(found: Comparison) -> str:
-    from gbench.results.record import finite
+    from gbench.records.record import finite
 
     document = {
         "runs": [run.name for run in found.runs],
@@ -121,7 +121,7 @@ def _text(value: Any) -> Any:
 
 def _figure_texts(found: Comparison) -> dict[str, list[str]]:
     """Each figure as people read it, and from the second run on its difference to the first."""
-    from gbench.results.figures import (
+    from gbench.figures import (
         PERCENT,
         UNKNOWN,
         count_text,
@@ -166,8 +166,8 @@ def _curves(found: Comparison, console: Console, letters: str) -> None:
     """The validation metric of each epoch, all runs on one pair of axes."""
     from rich.text import Text
 
-    from gbench.results import curves
-    from gbench.results.figures import PERCENT
+    from gbench.figures import PERCENT
+    from gbench.records import curves
 
     metric = found.runs[0].config["data"]["metric"]
     scale, unit = (100, " %") if metric in PERCENT else (1, "")

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gbench.checks import FACTS
 from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml
+from gbench.config.checks import FACTS
 from gbench.errors import unknown
 from gbench.sweep.words import OPTIONS, REPETITIONS
 

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out one action."""
     from gbench import folders
-    from gbench.config import find_own_code
+    from gbench.config.compose import find_own_code
     from gbench.data import manage
 
     find_own_code(args.config_dir)

@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from gbench import runfolder
-    from gbench.config import load
+    from gbench.config.compose import load
     from gbench.errors import UserError
     from gbench.own_code.earlier import refuse_changed
     from gbench.own_code.kept import at_hand
     from gbench.quiet import silence
+    from gbench.records import folder as runfolder
 
     folder = runfolder.find(args.name, args.runs_dir)
     if not (folder / runfolder.RECORD).exists():
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         silence()
 
     from gbench.build import build_task
-    from gbench.results import record as records
+    from gbench.records import record as records
     from gbench.train.checkpoint import load_weights
     from gbench.train.progress import percent
     from gbench.train.trainer import make_trainer

@@ -25,11 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench import config, runfolder
+    from gbench.config import compose as config
+    from gbench.export.script import script
     from gbench.folders import written_whole
     from gbench.own_code.kept import keep
-    from gbench.results import record
-    from gbench.results.script import script
+    from gbench.records import folder as runfolder
+    from gbench.records import record
 
     folder = runfolder.find(args.name, args.runs_dir)
     if not (folder / runfolder.RECORD).exists():

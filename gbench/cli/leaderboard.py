@@ -14,15 +14,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from gbench.board import tables as leaderboard
+from gbench.board.formats import latex, markdown, terminal
+from gbench.board.formats import sheets as export
+from gbench.board.published import Published, published_rows
+from gbench.board.tables import Table
 from gbench.choices import choices, read_yaml
 from gbench.cli.output import FORMATS, format_of
 from gbench.cli.runs_dir import OPTIONS, plain
 from gbench.errors import UserError, unknown
 from gbench.folders import written_whole
-from gbench.results import export, latex, leaderboard, markdown, store, terminal, wandb_source
-from gbench.results.leaderboard import Table
-from gbench.results.published import Published, published_rows
-from gbench.results.record import RunRecord
+from gbench.mirror import source as wandb_source
+from gbench.records import find as store
+from gbench.records.record import RunRecord
 
 SUMMARY = "show finished runs and published results as ranked tables"
 DEFAULT_RUNS_DIR = "runs"
@@ -97,7 +101,7 @@ def _show(what: list[str], chosen_format: str) -> int:
     if chosen_format == "table":
         _draw(tables)
     elif chosen_format == "html":
-        from gbench.results.page.page import html
+        from gbench.board.page.page import html
 
         sys.stdout.write(html(tables, runs_dirs or [DEFAULT_RUNS_DIR], notes))
     else:
@@ -112,8 +116,8 @@ def _show(what: list[str], chosen_format: str) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from gbench.results.page.live import Live
-    from gbench.results.page.serve import LOOPBACK, PORT, serve
+    from gbench.board.page.live import Live
+    from gbench.board.page.serve import LOOPBACK, PORT, serve
 
     if args.format not in (None, "table", "html") or args.output is not None:
         raise UserError("--serve shows the html page: leave --format and --output out")

@@ -38,7 +38,7 @@ from gbench.cli import (
 from gbench.cli.runs_dir import read_alike
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, keep, own_line
-from gbench.runfolder import helps_another_process
+from gbench.records.folder import helps_another_process
 
 VERBS = {
     "train": train,

@@ -24,8 +24,8 @@ from gbench.cli.runs_dir import add_runs_setting, plain
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from gbench.config import Config
-    from gbench.results.reproduction import Reproduction
+    from gbench.board.reproduction import Reproduction
+    from gbench.config.compose import Config
 
 SUMMARY = "run a paper's experiment and compare with its figure"
 TO_SHORTEN = ("seeds", "folds")
@@ -74,8 +74,8 @@ def show_list(names: Sequence[str]) -> int:
     """Each experiment with its dataset's protocol and the figure that its paper prints."""
     from rich.console import Console
 
-    from gbench.results.figures import metric_text
-    from gbench.results.published import published_by
+    from gbench.board.published import published_by
+    from gbench.figures import metric_text
 
     console = Console(highlight=False)
     width = max(map(len, names))
@@ -93,8 +93,8 @@ def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[
     """Run what is missing of the experiments and print them beside their papers' figures."""
     from rich.console import Console
 
-    from gbench.results import reproduction
-    from gbench.results.reproduction_table import draw
+    from gbench.board import reproduction
+    from gbench.board.reproduction_table import draw
     from gbench.sweep.engine import run_all
     from gbench.sweep.words import take_options
 
@@ -129,9 +129,9 @@ def came_out_worse(result: Reproduction) -> bool:
 
 def runs_of(name: str, settings: Sequence[str], config_dirs: Sequence[Path]) -> list[Config]:
     """The configs of all runs that the paper averages over, or of as many as `settings` says."""
-    from gbench.config import compose
-    from gbench.results.published import published_by
-    from gbench.results.reproduction import repetitions
+    from gbench.board.published import published_by
+    from gbench.board.reproduction import repetitions
+    from gbench.config.compose import compose
     from gbench.sweep.points import compose_all
 
     own = [word for word in settings if word.partition("=")[0] not in TO_SHORTEN]
@@ -178,9 +178,10 @@ def without_data(by_name: Mapping[str, Sequence[Config]]) -> dict[str, list[str]
 
 def write_report(target: str, settings: Sequence[str]) -> int:
     """Everything reproduced below the runs folder as one table."""
+    from gbench.board import reproduction_table
+    from gbench.board.reproduction import reproductions
     from gbench.folders import written_whole
-    from gbench.results import reproduction_table, store
-    from gbench.results.reproduction import reproductions
+    from gbench.records import find as store
 
     unusable = [word for word in settings if not word.startswith("runs_dir=")]
     if unusable:

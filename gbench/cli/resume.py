@@ -19,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench import config, runfolder
     from gbench.cli.train import carry_out, finished_before
+    from gbench.config import compose as config
     from gbench.own_code.earlier import changed_since
     from gbench.own_code.kept import CODE
+    from gbench.records import folder as runfolder
 
     folder = runfolder.find(args.name, args.runs_dir)
     if (folder / runfolder.RECORD).exists():

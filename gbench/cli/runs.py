@@ -25,7 +25,7 @@ from gbench.cli.runs_dir import add_runs
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from gbench.results.inventory import Entry
+    from gbench.records.inventory import Entry
 
 SUMMARY = "list, tag, archive and delete runs"
 ACTIONS = ("tag", "untag", "archive", "restore", "delete")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench.results.store import ARCHIVED
+    from gbench.records.find import ARCHIVED
 
     if args.words and Path(args.words[0]).is_dir() and args.words[0] not in ACTIONS:
         args.runs_dir = Path(args.words.pop(0))
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if action == "delete" and not args.yes and not _agreed(found):
         print("nothing deleted")
         return 0
-    from gbench.results import archive
+    from gbench.records import archive
 
     move = {"archive": archive.archive, "restore": archive.restore, "delete": archive.delete}
     for entry in found:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tag(action: str, words: Sequence[str], runs_dir: Path) -> int:
-    from gbench.results import tags
+    from gbench.records import tags
 
     if len(words) < 2:
         raise UserError(f"gbench runs {action} RUN... WORD: which runs, and which word?")
@@ -99,8 +99,8 @@ def _chosen_to(action: str, words: Sequence[str], runs_dir: Path) -> list[Entry]
 
 def _chosen(words: Sequence[str], runs_dir: Path) -> list[Entry]:
     """The runs that are named, or all, of these the ones that every filter names."""
-    from gbench import runfolder
-    from gbench.results import inventory
+    from gbench.records import folder as runfolder
+    from gbench.records import inventory
 
     filters: dict[str, list[str]] = {}
     names = []
@@ -151,7 +151,7 @@ def _list(found: Sequence[Entry], as_json: bool) -> None:
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    from gbench.results.figures import metric_text
+    from gbench.figures import metric_text
 
     test = metric_text(entry.metric, entry.test) if entry.state == "finished" else ""
     when = entry.when.astimezone().strftime("%Y-%m-%d %H:%M")
@@ -160,7 +160,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _document(entry: Entry) -> dict[str, object]:
-    from gbench.results.record import finite
+    from gbench.records.record import finite
 
     return {
         "run": entry.folder.name,

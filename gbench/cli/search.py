@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from gbench.own_code.earlier import refuse_edited
-    from gbench.runfolder import put_aside
+    from gbench.records.folder import put_aside
     from gbench.search.best import best_configs, best_words, tell, train_best
     from gbench.search.request import read_request
     from gbench.search.search import Search

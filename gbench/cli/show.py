@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import yaml
 
-    from gbench.config import compose
+    from gbench.config.compose import compose
 
     config = compose(args.overrides, args.config_dir)
     yaml.safe_dump(config, sys.stdout, sort_keys=False, allow_unicode=True)

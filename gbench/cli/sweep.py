@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gbench.config import Config
+    from gbench.config.compose import Config
 
 SUMMARY = "train all points of a YAML file"
 
@@ -43,7 +43,7 @@ def sweep(groups: Sequence[Sequence[str]], args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from gbench.cli.train import tell_other_code
-    from gbench.runfolder import RECORD, put_aside
+    from gbench.records.folder import RECORD, put_aside
     from gbench.sweep.engine import run_all
     from gbench.sweep.points import compose_all, run_folder
     from gbench.sweep.report import report

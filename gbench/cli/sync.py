@@ -26,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench import runfolder
-    from gbench.results import wandb_account, wandb_offline
+    from gbench.mirror import account as wandb_account
+    from gbench.mirror import offline as wandb_offline
+    from gbench.records import folder as runfolder
 
     os.environ["WANDB_SILENT"] = "true"  # read once, when wandb is first asked for anything
     os.environ.pop("WANDB_MODE", None)  # "offline" was meant for the trainings
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         failed += bool(problem)
         print(f"{folder.name}: {problem or 'uploaded'}", flush=True)
     if args.rows:
-        from gbench.results import wandb_rows
+        from gbench.mirror import rows as wandb_rows
 
         for name in wandb_rows.upload(args.runs_dir):
             print(f"{name}: uploaded", flush=True)

@@ -27,8 +27,8 @@ from gbench.cli.runs_dir import add_runs_setting
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gbench.config import Config
-    from gbench.results.record import RunRecord
+    from gbench.config.compose import Config
+    from gbench.records.record import RunRecord
 
 SUMMARY = "train a model on a dataset"
 SHOWN_RUNS = 3  # of other code
@@ -61,9 +61,9 @@ def add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gbench.config import compose
-    from gbench.results.identity import run_name
-    from gbench.runfolder import RECORD, put_aside
+    from gbench.config.compose import compose
+    from gbench.config.identity import run_name
+    from gbench.records.folder import RECORD, put_aside
     from gbench.sweep.words import is_sweep
 
     if is_sweep(args.overrides):
@@ -99,8 +99,8 @@ def finished_before(folder: Path, as_json: bool) -> int:
     from rich.console import Console
 
     from gbench.own_code.earlier import changed_since
-    from gbench.results import record
-    from gbench.runfolder import RECORD
+    from gbench.records import record
+    from gbench.records.folder import RECORD
 
     console = Console(stderr=True, highlight=False)
     console.print("This run has finished before; --force runs it again.", style="yellow")
@@ -116,8 +116,8 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     """Train in `folder`, show progress on stderr and the summary, or the record with --json."""
     from rich.console import Console
 
-    from gbench.runfolder import LAST, helps_another_process
-    from gbench.train.mlflow_address import check_servers
+    from gbench.mirror.mlflow_address import check_servers
+    from gbench.records.folder import LAST, helps_another_process
 
     check_servers([config])
     console = Console(stderr=True, highlight=False, quiet=helps_another_process())
@@ -131,7 +131,7 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     if "SLURM_JOB_ID" in os.environ and not os.environ.get("OMP_NUM_THREADS"):
         import torch
 
-        from gbench.data.files.parallel import num_cores
+        from gbench.parallel import num_cores
 
         torch.set_num_threads(num_cores())  # where Slurm binds no job to its cores
     from gbench.run import train
@@ -148,7 +148,7 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
 
 
 def _show(record: RunRecord, folder: Path, console: Console, as_json: bool) -> None:
-    from gbench.results.summary import summarise
+    from gbench.board.summary import summarise
 
     summarise(record, folder, console)
     if as_json:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gbench.choices import choices, description, read_yaml, title
+from gbench.config.places import with_own
 from gbench.data.files import cache, raw
-from gbench.data.files.places import with_own
 from gbench.data.spec import DataCard, with_name, with_split
 from gbench.data.split_names import meanings
 from gbench.errors import UserError, unknown

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gbench.choices import read_yaml
+from gbench.config.identity import decisive, identity, run_name
 from gbench.errors import UserError
 from gbench.own_code.kept import CODE, changes, differences
 from gbench.own_code.stated import has_own_code
-from gbench.results.identity import decisive, identity, run_name
-from gbench.runfolder import CONFIG, RECORD
+from gbench.records.folder import CONFIG, RECORD
 
 Config = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
-from gbench.results import record as records
-from gbench.results.figures import metric_text
+from gbench.figures import metric_text
+from gbench.records import record as records
 from gbench.search.space import Space, setting_words
 from gbench.search.study import Study
 from gbench.search.view import setting_text

@@ -9,16 +9,16 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
+from gbench.config.identity import identity
+from gbench.config.names import FOLDER_BYTES, num_bytes, shortened
 from gbench.errors import UserError, unknown
-from gbench.results.identity import identity
-from gbench.results.names import FOLDER_BYTES, num_bytes, shortened
+from gbench.mirror.mlflow_address import check_servers
 from gbench.search.space import Space, Value, check_objective, read_space, setting_words
 from gbench.search.storage import database_errors
 from gbench.search.study import PRUNERS, Study, import_optuna
 from gbench.sweep.points import compose_all
 from gbench.sweep.words import REPETITIONS, Options, alternatives, count, take_options
-from gbench.train.mlflow_address import check_servers
 
 FOLDER = "search"  # below the runs folder
 STORAGE = "study.storage"

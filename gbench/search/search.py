@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.own_code.earlier import refuse_edited
 from gbench.own_code.kept import keep
-from gbench.runfolder import ERROR
+from gbench.records.folder import ERROR
 from gbench.search.space import Value
 from gbench.search.study import Study
 from gbench.search.view import View

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gbench.checks import flatten
 from gbench.choices import choices, read_yaml
-from gbench.config import Config, compose
+from gbench.config.checks import flatten
+from gbench.config.compose import Config, compose
 from gbench.errors import UserError, unknown
 from gbench.sweep.file import as_typed
 from gbench.sweep.words import count

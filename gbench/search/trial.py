@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from gbench.build import build_task
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.own_code.kept import at_hand
-from gbench.runfolder import LAST, claimed
+from gbench.records.folder import LAST, claimed
 from gbench.sweep.fork_server import Message, Send
 from gbench.sweep.point import Reporter, told
 from gbench.train.epochs import Epochs

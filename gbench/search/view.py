@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gbench.config import Config
-from gbench.results.figures import metric_text
+from gbench.config.compose import Config
+from gbench.figures import metric_text
 from gbench.train.progress import REFRESH_SECONDS
 
 if TYPE_CHECKING:

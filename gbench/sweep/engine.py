@@ -32,20 +32,20 @@ from typing import Literal
 import yaml
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.folders import written_whole
+from gbench.mirror.mlflow_address import check_servers
 from gbench.own_code.kept import keep_all
-from gbench.results import record as records
-from gbench.results.record import RunRecord
-from gbench.runfolder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
+from gbench.records import record as records
+from gbench.records.folder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
+from gbench.records.record import RunRecord
 from gbench.sweep.executor import make_executor
 from gbench.sweep.fork_server import Message
 from gbench.sweep.points import run_folder
 from gbench.sweep.signals import signals_kept
 from gbench.sweep.table import View
 from gbench.sweep.words import Options
-from gbench.train.mlflow_address import check_servers
 
 TICK_SECONDS = 0.1  # how long a signal may go unnoticed
 LOOK_SECONDS = 1.0  # how often to look whether another process has left a folder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.sweep.fork_server import RUN_POINT, Message
 from gbench.sweep.local import Local
 from gbench.sweep.remote import Remote

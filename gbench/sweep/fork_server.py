@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gbench.config import Config
+from gbench.config.compose import Config
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]

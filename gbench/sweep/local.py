@@ -17,8 +17,8 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import IO
 
-from gbench.config import Config
-from gbench.data.files.parallel import num_cores
+from gbench.config.compose import Config
+from gbench.parallel import num_cores
 from gbench.sweep.fork_server import RUN_POINT, Job, Message
 
 PRINTED_LINES = 20  # of what a failed process printed last are kept

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.fault import fault_of
 from gbench.quiet import silence
+from gbench.records.folder import Busy, failure_text
 from gbench.run import train
-from gbench.runfolder import Busy, failure_text
 from gbench.sweep.fork_server import Message, Send
 from gbench.train.interrupt import Interrupted, stoppable
 from gbench.train.progress import FIRST_SECONDS, REFRESH_SECONDS, Display

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
+from gbench.config.identity import run_name
 from gbench.errors import UserError
-from gbench.results.identity import run_name
 from gbench.sweep.words import MAX_ALTERNATIVES, REPETITIONS, alternatives, count
 
 SHOWN_ERRORS = 5

@@ -14,7 +14,7 @@ from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError, unknown
 from gbench.sweep.fork_server import Message
 from gbench.sweep.remote import Posted, failed

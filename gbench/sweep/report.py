@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.results import leaderboard, terminal
-from gbench.runfolder import ERROR
+from gbench.board import tables as leaderboard
+from gbench.board.formats import terminal
+from gbench.records.folder import ERROR
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
-from gbench.runfolder import LAST
+from gbench.records.folder import LAST
 from gbench.sweep import slurm_queue
 from gbench.sweep.fork_server import Message
 from gbench.sweep.remote import Posted, failed

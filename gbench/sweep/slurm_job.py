@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from gbench.data.files.parallel import num_cores
-from gbench.runfolder import LAST
+from gbench.parallel import num_cores
+from gbench.records.folder import LAST
 from gbench.sweep.fork_server import Message
 from gbench.sweep.remote import Posted, failed
 from gbench.train.interrupt import Interrupted, stoppable

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gbench.results.figures import metric_text, seconds_text
+from gbench.figures import metric_text, seconds_text
 from gbench.sweep.labels import labels
 from gbench.train.progress import REFRESH_SECONDS, clock
 

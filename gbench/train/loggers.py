@@ -13,16 +13,16 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 
 from gbench.build import locate
-from gbench.checks import flatten
+from gbench.config.checks import flatten
+from gbench.config.identity import identity
+from gbench.config.names import WANDB_NAME, shortened, wandb_id, wandb_tags
 from gbench.errors import UserError
-from gbench.results.identity import identity
-from gbench.results.names import WANDB_NAME, shortened, wandb_id, wandb_tags
-from gbench.results.wandb_account import logged_in
-from gbench.runfolder import helps_another_process
+from gbench.mirror.account import logged_in
+from gbench.mirror.mirrored import Mirror
+from gbench.mirror.mlflow_address import tracking_uri
+from gbench.records.folder import helps_another_process
 from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import Interrupted
-from gbench.train.mirror import Mirror
-from gbench.train.mlflow_address import tracking_uri
 
 
 def make_loggers(config: Mapping[str, Any], folder: Path) -> list[Logger]:
@@ -72,7 +72,7 @@ def wandb(config: Mapping[str, Any], folder: Path) -> list[Logger]:
 def tensorboard(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     """The CSV file, mirrored to `tensorboard/` in the run's folder."""
     _need("tensorboard", "tensorboard")
-    from gbench.train.mirror import TensorBoardMirror
+    from gbench.mirror.mirrored import TensorBoardMirror
 
     return [*csv(config, folder), TensorBoardMirror(folder)]
 
@@ -87,7 +87,7 @@ def mlflow(config: Mapping[str, Any], folder: Path) -> list[Logger]:
         return csv(config, folder)
     # MLflow 3.17 refuses folders unless asked; without a server mlflow-skinny has nothing else
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    from gbench.train.mlflow_mirror import MlflowMirror
+    from gbench.mirror.mlflow import MlflowMirror
 
     uri, experiment = tracking_uri(config, folder.parent), config["logger"]["experiment"]
     tags = {"model": config["model"]["name"], "data": config["data"]["name"]}

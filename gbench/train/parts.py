@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.big.part import Part, Pattern, batch_of
-from gbench.data.files.parallel import in_order
 from gbench.data.store import GraphStore
+from gbench.parallel import in_order
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from gbench.arguments import PASSED, check_arguments
+from gbench.config.arguments import PASSED, check_arguments
 from gbench.errors import UserError
 from gbench.train.checkpoint import WholeCheckpoints
 

@@ -20,7 +20,7 @@ from gbench.bench.train.pair import Comparison, check_same
 from gbench.bench.train.sheaf import GatherScatterNSD
 from gbench.build import build_task
 from gbench.cli.main import main
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.spec import DataSpec
 from gbench.data.store import pack
 from gbench.models.gin import GIN

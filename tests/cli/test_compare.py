@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gbench.cli.main import main
-from gbench.results.record import RunRecord, read, write
+from gbench.records.record import RunRecord, read, write
 
 from .conftest import Answer
 

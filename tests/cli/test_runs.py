@@ -14,8 +14,8 @@ import yaml
 
 from gbench.cli.main import main
 from gbench.errors import UserError
-from gbench.results import archive
-from gbench.results.store import find
+from gbench.records import archive
+from gbench.records.find import find
 
 from .conftest import Answer
 

@@ -11,7 +11,7 @@ import pytest
 from gbench.cli.main import VERBS, main, parse
 from gbench.cli.output import format_of
 from gbench.cli.runs_dir import plain
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.errors import UserError
 
 ELSEWHERE = "my runs, 'old'"

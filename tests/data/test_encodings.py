@@ -17,7 +17,8 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import identity
 from gbench.data.encodings import krylov, laplacian, random_walk
 from gbench.data.encodings.encode import encoded
 from gbench.data.encodings.laplacian import eigenvectors
@@ -28,7 +29,6 @@ from gbench.data.source import Graph
 from gbench.data.spec import DataCard
 from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
-from gbench.results.identity import identity
 
 RWSE = {
     "name": "rwse",

@@ -478,8 +478,8 @@ def test_a_source_is_verified_like_the_official_place(toy: Any, tmp_path: Path) 
 
 
 def test_the_word_data_source_says_nothing_of_the_dataset(tmp_path: Path) -> None:
-    from gbench.config import compose
-    from gbench.results.identity import identity, run_name
+    from gbench.config.compose import compose
+    from gbench.config.identity import identity, run_name
 
     place = tmp_path / "a=b, c.zip"  # no trouble, whatever Hydra makes of such characters
     place.touch()

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import identity
 from gbench.data.load import Dataset, load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
-from gbench.results.identity import identity
 
 NODES = "id,age,height,label\na,1,0.5,red\nb,2,1.5,blue\nc,3,2.5,red\nd,4,3.5,blue\ne,5,4.5,\n"
 EDGES = "source,target\na,b\nb,c\nc,d\nd,a\n"
@@ -355,7 +355,7 @@ def test_the_rules_are_found_without_torch(folder: Folder) -> None:
     folder.fill(NODE_LEVEL)
     script = f"""
 import sys
-from gbench.config import compose
+from gbench.config.compose import compose
 compose(["model=gcn", "data=folder", "data.path={folder.path}"])
 print("torch" in sys.modules)
 """

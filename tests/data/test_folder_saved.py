@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
 
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.load import Dataset, load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError

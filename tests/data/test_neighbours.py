@@ -11,7 +11,8 @@ import torch
 from torch_geometric.utils import k_hop_subgraph
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import identity
 from gbench.data.big.neighbours import ALL, Neighbours
 from gbench.data.big.part import Part, batch_of
 from gbench.data.load import Dataset
@@ -21,7 +22,6 @@ from gbench.data.store import pack
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.models.convolve import gcn_average, neighbour_sum
-from gbench.results.identity import identity
 from gbench.train.layerwise import through_layers
 from gbench.train.parts import Batching, training_parts
 

@@ -11,7 +11,7 @@ import torch
 from torch_geometric.utils import subgraph
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.big.kway import metis
 from gbench.data.big.part import batch_of
 from gbench.data.big.partitions import Partitions

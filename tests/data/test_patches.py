@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.load import Dataset, load
 from gbench.data.patches import metis
 from gbench.data.patches.grow import grown

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data import manage
 from gbench.sweep.words import alternatives, is_sweep
 from tests.data.own_data import nodes

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gbench.build import build_model
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data import manage
 from gbench.data.check import check_source
 from gbench.data.loaders.tree_neighbours import load

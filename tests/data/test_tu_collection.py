@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from gbench.choices import choices, read_yaml
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import identity, run_name
 from gbench.data import manage
 from gbench.data.files import raw
 from gbench.data.load import load
 from gbench.data.loaders import tu
 from gbench.data.spec import DataCard, with_name, with_split
 from gbench.errors import UserError
-from gbench.results.identity import identity, run_name
 
 TU_FILES = {  # of 22 graphs: paths of 2 and 3 nodes in turn, the first with a loop and a copy
     "labels": lambda i, k: str(4 + (i + k) % 3),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.build import build_model
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.batch import Batch
 from gbench.data.patches.grow import grown
 from gbench.data.patches.metis import Graphs

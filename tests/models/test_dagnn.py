@@ -11,7 +11,7 @@ from torch import nn
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.models.dagnn import DAGNN

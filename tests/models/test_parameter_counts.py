@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gbench.choices import choices
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.spec import DataSpec
 from gbench.models.convolutions import GINE, Head
 from gbench.models.graph_vit import ViTBlock

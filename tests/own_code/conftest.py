@@ -11,11 +11,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
+from gbench.config.identity import run_name
 from gbench.own_code import importing
 from gbench.quiet import silence
-from gbench.results.identity import run_name
-from gbench.results.record import RunRecord
+from gbench.records.record import RunRecord
 from gbench.run import train
 
 FILES = {

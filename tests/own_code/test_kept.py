@@ -17,14 +17,14 @@ import pytest
 from rich.console import Console
 
 from gbench import __version__
+from gbench.board.tables import rows
 from gbench.cli.main import main
-from gbench.config import Config
+from gbench.config.compose import Config
+from gbench.config.identity import identity, run_name
 from gbench.errors import UserError
 from gbench.own_code.earlier import changed_since
 from gbench.own_code.kept import at_hand, keep_all
-from gbench.results.identity import identity, run_name
-from gbench.results.leaderboard import rows
-from gbench.results.record import RunRecord
+from gbench.records.record import RunRecord
 from gbench.run import train
 from gbench.train import loader
 from gbench.train.epochs import Epochs

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
+from gbench.config.identity import identity
 from gbench.own_code.stated import digest, stated
-from gbench.results.identity import identity
 
 from .conftest import SHORT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from gbench.cli.main import main
-from gbench.config import compose
-from gbench.results import record as records
-from gbench.results.identity import identity
-from gbench.results.record import RunRecord
+from gbench.config.compose import compose
+from gbench.config.identity import identity
+from gbench.records import record as records
+from gbench.records.record import RunRecord
 
 GBENCH = str(Path(sys.executable).parent / "gbench")
 WORDS = ["model=gcn", "data=csbm", "data.num_nodes=200", "trainer=cpu", "trainer.max_epochs=40"]

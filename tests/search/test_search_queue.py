@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.search import search as searching
 from gbench.search.search import Search

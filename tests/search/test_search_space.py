@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gbench.choices import choices
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
 from gbench.errors import UserError
 from gbench.search.request import read_request
 from gbench.search.space import Dimension, check_objective, read_space, setting_words

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from gbench.build import build_task
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.run import train
 from gbench.search import trial
 from gbench.search.trial import run_trial

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gbench.config import Config, compose
-from gbench.results import record as records
-from gbench.results.identity import identity
-from gbench.results.record import RunRecord
+from gbench.config.compose import Config, compose
+from gbench.config.identity import identity
+from gbench.records import record as records
+from gbench.records.record import RunRecord
 from gbench.sweep import engine
 from gbench.sweep.words import Options
 

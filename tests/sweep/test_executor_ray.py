@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
-from gbench.results import record as records
+from gbench.records import record as records
 from gbench.sweep import engine
 from gbench.sweep.points import run_folder
 from gbench.sweep.ray import Ray

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gbench.config import Config
-from gbench.results import record as records
+from gbench.config.compose import Config
+from gbench.records import record as records
 from gbench.sweep import engine, slurm, slurm_queue
 from gbench.sweep.executor import make_executor
 from gbench.sweep.points import run_folder

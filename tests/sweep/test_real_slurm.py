@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
 from gbench.errors import UserError
-from gbench.results import record as records
+from gbench.records import record as records
 from gbench.sweep import engine
 from gbench.sweep.engine import Outcomes
 from gbench.sweep.points import run_folder

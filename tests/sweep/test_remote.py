@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.sweep import remote
 from gbench.sweep.fork_server import Job, Send
 from gbench.sweep.remote import Posted, Remote

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.sweep import slurm, slurm_job, slurm_queue
 from gbench.sweep.fork_server import Job
@@ -306,7 +306,7 @@ def test_how_a_job_ended_by_itself_is_told(job: Any, said: Any) -> None:
 def test_cores_are_those_of_the_job(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], cores: int
 ) -> None:
-    from gbench.data.files.parallel import num_cores
+    from gbench.parallel import num_cores
 
     for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
         monkeypatch.delenv(name, raising=False)

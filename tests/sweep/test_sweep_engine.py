@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gbench.config import Config
-from gbench.results import record as records
+from gbench.config.compose import Config
+from gbench.records import record as records
 from gbench.sweep.engine import Outcomes
 from gbench.sweep.points import run_folder
 

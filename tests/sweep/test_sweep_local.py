@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.sweep.local import Local, visible_gpus
 
 Configs = Callable[[int], list[Config]]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import run_name
 from gbench.errors import UserError
-from gbench.results.identity import run_name
 from gbench.sweep import points
 from gbench.sweep.points import compose_all
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.folders import written_whole
+from gbench.records.folder import Busy, claimed
 from gbench.run import train
-from gbench.runfolder import Busy, claimed
 from gbench.sweep.engine import Outcome, run_all
 from gbench.sweep.points import compose_all, run_folder
 from gbench.sweep.words import Options

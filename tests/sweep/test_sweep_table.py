@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.sweep import table
 from gbench.sweep.engine import Point
 from gbench.sweep.labels import labels

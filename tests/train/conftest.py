@@ -10,10 +10,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import run_name
 from gbench.quiet import silence
-from gbench.results.identity import run_name
-from gbench.results.record import RunRecord
+from gbench.records.record import RunRecord
 from gbench.run import train
 
 Run = Callable[..., tuple[RunRecord, Path]]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.big.part import Pattern, batch_of
 from gbench.errors import UserError
 from gbench.fault import own_line

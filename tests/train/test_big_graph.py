@@ -33,7 +33,7 @@ print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 PREPARATION = """
 import sys
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 build_task(compose(sys.argv[1:]))
 """
 NEIGHBOURS = ["batching=neighbours", "trainer.limit_batches=30"]

@@ -13,7 +13,7 @@ import torch
 
 from gbench.build import build_task
 from gbench.cli.main import main
-from gbench.config import compose
+from gbench.config.compose import compose
 
 GBENCH = Path(sys.executable).parent / "gbench"
 SETTINGS = (
@@ -60,7 +60,7 @@ import sys
 import torch
 from gbench.build import build_task
 from gbench.cli.main import main
-from gbench.config import compose
+from gbench.config.compose import compose
 
 rank, store, out, *words = sys.argv[1:]
 torch.distributed.init_process_group(

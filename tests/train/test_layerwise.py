@@ -10,7 +10,7 @@ import torch
 
 from gbench.build import build_task
 from gbench.choices import choices
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.data.source import Graph
 from gbench.data.store import pack

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.check import check_source
 from gbench.data.load import load
 from gbench.data.loaders.ogb_link import load as read_ogb_link

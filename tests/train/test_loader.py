@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.big.part import batch_of
 from gbench.train import loader
 from gbench.train.loader import TrainingBatches, split_batches

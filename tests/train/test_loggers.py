@@ -101,7 +101,7 @@ def test_an_interrupted_run_goes_on_as_the_same_mlflow_run(
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The mirror of a run, in a folder."""
     pytest.importorskip("mlflow")
-    from gbench.train import mlflow_mirror
+    from gbench.mirror import mlflow as mlflow_mirror
 
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setattr(mlflow_mirror, "LAST_SECONDS", 0.2)
@@ -147,7 +147,7 @@ def test_no_server_is_told_before_the_training(run: Any, tmp_path: Path) -> None
 def test_no_server_is_told_before_any_point_of_a_sweep(tmp_path: Path) -> None:
     from rich.console import Console
 
-    from gbench.config import compose
+    from gbench.config.compose import compose
     from gbench.sweep.engine import run_all
     from gbench.sweep.words import Options
 
@@ -198,7 +198,7 @@ def test_a_server_that_dies_stops_no_run(
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
-    from gbench.train import mlflow_mirror
+    from gbench.mirror import mlflow as mlflow_mirror
 
     log_batch = MlflowClient.log_batch
 
@@ -238,7 +238,9 @@ def test_a_clock_that_goes_backwards_harms_nothing(
     from datetime import UTC, datetime, timedelta
 
     import gbench.run
-    from gbench.results import inventory, leaderboard, store
+    from gbench.board import tables as leaderboard
+    from gbench.records import find as store
+    from gbench.records import inventory
 
     class Backwards(datetime):
         told = 0

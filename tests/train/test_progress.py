@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.spec import DataCard
 from gbench.sweep.point import Reporter
 from gbench.train import layerwise, progress

@@ -15,7 +15,7 @@ from torch import Tensor
 from gbench import build
 from gbench.data.load import Dataset
 from gbench.errors import UserError
-from gbench.results import record as records
+from gbench.records import record as records
 from gbench.train import loader
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import Interrupted
@@ -344,7 +344,7 @@ def test_a_setting_that_the_model_does_not_have_is_refused(run: Any) -> None:
 
 
 def test_weight_decay_can_be_kept_to_some_parameters() -> None:
-    from gbench.config import compose
+    from gbench.config.compose import compose
 
     task = build.build_task(compose(["model=gcn", "data=csbm"]))
     names = dict(task.model.named_parameters())

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gbench.errors import UserError
-from gbench.results import record as records
+from gbench.records import record as records
 from gbench.train import checkpoint, loader
 from gbench.train.shortage import advised
 

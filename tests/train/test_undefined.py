@@ -14,10 +14,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gbench.choices import choices, stated
-from gbench.config import compose
+from gbench.config.compose import compose
+from gbench.config.identity import run_name
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
-from gbench.results.identity import run_name
 from gbench.run import train
 from gbench.train.metrics import score
 from gbench.train.stopping import Stopping

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.errors import UserError
-from gbench.results import curves
+from gbench.records import curves
 
 NODE = ("model=gcn", "data=csbm", "trainer.max_epochs=11", "trainer.patience=0")
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from gbench.cli.main import main
-from gbench.results import wandb_offline, wandb_source
+from gbench.mirror import offline as wandb_offline
+from gbench.mirror import source as wandb_source
 from gbench.train.interrupt import Interrupted
 
 from .wandb_service import Service, serving

@@ -14,7 +14,7 @@ import torch
 
 from gbench.bench.train.pair import Comparison, Trained, check_same
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.data.batch import Batch
 from gbench.train.loader import TrainingBatches
 from gbench.train.optimizer import make_optimizer

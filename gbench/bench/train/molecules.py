@@ -24,7 +24,7 @@ from gbench.bench import measure, peers
 from gbench.bench.loader import pyg_graphs
 from gbench.bench.train.pair import Comparison, Trained, check_same
 from gbench.build import build_task
-from gbench.config import compose
+from gbench.config.compose import compose
 from gbench.train.metrics import score
 from gbench.train.optimizer import make_optimizer
 from gbench.train.task import EVALUATION_BATCH

@@ -20,7 +20,7 @@ from gbench.bench.train.pair import Comparison, Trained, check_same
 from gbench.bench.train.plain import PlainLoop
 from gbench.bench.train.sheaf import GatherScatterNSD
 from gbench.build import build_task
-from gbench.config import Config, compose
+from gbench.config.compose import Config, compose
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.models.sheaf_learner import undirected

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gbench.bench import measure
 from gbench.build import build_task
-from gbench.config import Config
+from gbench.config.compose import Config
 from gbench.train.epochs import Epochs
 from gbench.train.loggers import make_loggers
 from gbench.train.progress import Display

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gbench.data.encodings.krylov import NoConvergenceError, largest
-from gbench.data.files.parallel import in_threads
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
+from gbench.parallel import in_threads
 
 DENSE_NODES = 1000  # LAPACK takes 0.1 s for so many; of larger parts krylov.py finds the few needed
 DENSE_ENTRIES = 1 << 21  # of the matrices decomposed in one call: 16 MiB

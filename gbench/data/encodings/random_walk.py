@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gbench.data.files.parallel import gathered, in_threads
 from gbench.kernels import spmm
 from gbench.kernels.cpu.rows import array, compiled
 from gbench.kernels.csr import CSR
+from gbench.parallel import gathered, in_threads
 
 NODES_AT_ONCE = 4096  # a piece of work among many graphs, and never less than 1/64 of all nodes
 MAX_BYTES = 1 << 28  # of the matrices for one graph, about

@@ -21,7 +21,7 @@ from gbench.data.files import archives, fetch, raw
 from gbench.data.files.supply import Supply, is_remote, supplies
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
-from gbench.runfolder import helps_another_process
+from gbench.records.folder import helps_another_process
 
 if TYPE_CHECKING:
     from rich.progress import Progress

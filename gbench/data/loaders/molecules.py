@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gbench.data.files.parallel import gathered, num_cores
 from gbench.errors import UserError
+from gbench.parallel import gathered, num_cores
 
 AT_ONCE = 256  # molecules; a process takes about a second for so many peptides
 

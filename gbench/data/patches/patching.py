@@ -22,11 +22,11 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.files.derived import Key, derived
-from gbench.data.files.parallel import gathered, in_order, num_cores
 from gbench.data.load import Dataset
 from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
 from gbench.errors import UserError
+from gbench.parallel import gathered, in_order, num_cores
 
 GRAPHS_AT_ONCE = 256  # in one piece of work when a whole dataset is cut
 AHEAD = 8  # batches per process that may be under way: they delay the end of an interrupted run

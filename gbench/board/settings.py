@@ -1,0 +1,70 @@
+"""What tells the rows of a table apart, as it is typed on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from gbench.board.tables import Row, Table, flatten
+from gbench.choices import PACKAGED, read_yaml
+from gbench.config.identity import decisive, on_hardware
+
+_LEARNING = ("optim.lr", "optim.weight_decay")  # of a row that stands alone
+
+
+def settings_texts(table: Table) -> list[str]:
+    """`hidden_dim=64 lr=0.01` per row: the last part of a key unless two of the keys share it.
+
+    A row of a published setting shows `experiment=NAME`, another row of its model that and what it
+    changes, as they are typed; unless two rows would then read the same. A row that has no other
+    beside it tells its model's settings, how fast it learns, and what else is not as usual.
+    """
+    if len(table.rows) == 1:
+        return [_of_one(table.rows[0])]
+    keys = {key for row in table.rows for key in row.settings}
+    last = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
+    times = Counter(last.values())
+    names = {key: last[key] if times[last[key]] == 1 else key for key in keys}
+
+    def text(settings: Mapping[str, Any]) -> str:
+        return " ".join(f"{names[key]}={_value(value)}" for key, value in settings.items())
+
+    published = {row.model: row for row in reversed(table.rows) if row.experiment}
+    full = [text(row.settings) for row in table.rows]
+    short = []
+    for row, long in zip(table.rows, full, strict=True):
+        base = published.get(row.model)
+        if base is None or not row.settings or not base.settings.keys() <= row.settings.keys():
+            short.append(long)
+            continue
+        own = {
+            k: v for k, v in row.settings.items() if k not in base.settings or base.settings[k] != v
+        }
+        changed = on_hardware(row.settings) if row.experiment else own
+        short.append(f"experiment={row.experiment or base.experiment} {text(changed)}".rstrip())
+    times = Counter(short)
+    return [brief if times[brief] == 1 else long for brief, long in zip(short, full, strict=True)]
+
+
+def _of_one(row: Row) -> str:
+    if row.experiment:
+        return f"experiment={row.experiment}"
+    usual = flatten(read_yaml(PACKAGED / "train.yaml"))
+    shown = {
+        key: value
+        for key, value in flatten(decisive(row.runs[-1].config)).items()
+        if key.rpartition(".")[2] not in ("name", "_target_")
+        and (key.startswith("model.") or key in _LEARNING or value != usual.get(key, value))
+    }
+    return " ".join(f"{key.rpartition('.')[2]}={_value(value)}" for key, value in shown.items())
+
+
+def _value(value: object) -> str:
+    """As Hydra's command line takes it: 0.01, true, null, [1,2], gat."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value == "":
+        return "''"
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,71 @@
+"""The one-screen summary at the end of a run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gbench.board.columns import paper_text
+from gbench.board.published import published_by
+from gbench.board.statistics import Spread
+from gbench.figures import PERCENT, count_text, memory_text, metric_text, seconds_text
+from gbench.folders import near
+from gbench.records.record import RunRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def summarise(record: RunRecord, folder: Path, console: Console) -> None:
+    """Print what the run reached, what it cost, where it lies and what to type next."""
+    from rich.text import Text
+
+    unit = " %" if record.metric in PERCENT else ""
+    fold = f", fold {record.fold} of 0–{record.num_folds - 1}" if record.num_folds > 1 else ""
+    chosen = {
+        "best-validation": f"best validation epoch, {record.best_epoch} of {record.epochs}",
+        "last-epoch": f"last epoch, {record.epochs}",
+        "best-mean-epoch": (
+            f"last epoch, {record.epochs}; the leaderboard takes the one that is best over "
+            "all folds"
+        ),
+    }[record.selection]
+    in_all = f"{seconds_text(record.seconds_total)} in all"
+    speed = f"{count_text(record.items_per_second)} {record.item}/s in training"
+    lines = [
+        (
+            f"test {record.metric}",
+            metric_text(record.metric, record.test) + unit,
+            f"{record.split} split{fold}; weights of the {chosen}",
+        ),
+        (f"valid {record.metric}", metric_text(record.metric, record.valid) + unit, ""),
+        *_published(record, unit),
+        ("parameters", count_text(record.num_parameters), ""),
+        ("time per epoch", seconds_text(record.seconds_per_epoch), f"{in_all}, {speed}"),
+        ("peak memory", memory_text(record.peak_memory_mib), record.device),
+        ("run", near(folder), ""),
+        ("next", _next_command(record, folder), ""),
+    ]
+    label_width = max(len(label) for label, _, _ in lines)
+    value_width = max(len(value) for _, value, note in lines if note)
+    text = Text(f"{record.model} on {record.data}, seed {record.seed}\n", "bold")
+    for label, value, note in lines:
+        text.append(f"  {label:<{label_width}}  ", "dim")
+        text.append(f"{value:<{value_width}}  " if note else value)
+        text.append(f"{note}\n", "dim")
+    console.print(text, end="", soft_wrap=True, highlight=False)
+
+
+def _published(record: RunRecord, unit: str) -> list[tuple[str, str, str]]:
+    """What the paper prints, if the run has its setting unchanged."""
+    paper = published_by(record.config.get("experiment") or "")
+    if paper is None:
+        return []
+    return [("published", paper_text(paper, Spread(paper.mean, paper.std)) + unit, paper.source)]
+
+
+def _next_command(record: RunRecord, folder: Path) -> str:
+    runs_dir = near(folder.parent)
+    where = "" if runs_dir == "runs" else f" {shlex.quote(runs_dir)}"
+    return f"gbench leaderboard{where} {shlex.quote(f'data={record.data}')}"

@@ -1,0 +1,148 @@
+"""Whether each setting of a composed config is read by something, and has a value that it may have.
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gbench.choices import GROUPS, choices, stated
+from gbench.config.arguments import check_arguments, check_unlisted
+from gbench.config.names import check_wandb
+from gbench.config.protocol import check_protocol
+from gbench.data.spec import DataCard
+from gbench.errors import UserError, unknown
+from gbench.limits import check_limits
+
+Config = dict[str, Any]
+
+# Sections whose settings go by name to a model, a loader or Lightning's Trainer, which check them.
+EXTENSIBLE = ("model", "data", "trainer")
+
+# What a dataset states and no command line may change: everything on its card but the fold.
+FACTS = {f.name for f in fields(DataCard)} - {"fold", "options"}
+
+# Arguments that Lightning's Trainer checks itself: several types are legal ("auto", 2, [0, 1]).
+LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "deterministic")
+
+_ALL_LEVELS = ("node", "graph")  # of a model that does not say
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting under its dotted name, as it is typed on the command line."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def check_keys(values: Sequence[str], base: Config) -> None:
+    """`a.b=c` and `~a.b` name a setting that exists; `+a.b=c` adds one where something reads it."""
+    known = {key: value for key, value in flatten(base) if not key.endswith((".name", "._target_"))}
+    sections = [key for key, value in base.items() if isinstance(value, dict)]
+    for word in values:
+        key = word.split("=", 1)[0].lstrip("+~")
+        section = key.rpartition(".")[0]
+        if key in sections:
+            raise UserError(
+                f"{word}: {key} is a group of settings; change one, as in {key}.KEY=VALUE"
+            )
+        if key.startswith("data.") and key.split(".")[1] in FACTS:
+            raise UserError(
+                f"{word}: {base['data']['name']} owns its {key.split('.')[1]}, so that its "
+                "results compare; for another protocol make a dataset of your own (see README)"
+            )
+        if key.endswith("._target_"):
+            raise UserError(f"{word}: a name stands for one class; make a {section} of your own")
+        if word.startswith("+") and section.split(".")[0] in EXTENSIBLE:
+            continue
+        if word.startswith("~") and key in known and section.split(".")[0] not in EXTENSIBLE:
+            raise UserError(f"{word}: gbench needs {key}; it can be changed but not removed")
+        if key not in known:
+            check_unlisted(word)
+            siblings = [k for k in known if k.rpartition(".")[0] == section]
+            if not siblings and section in sections:
+                raise UserError(
+                    f"{word}: {section}={base[section]['name']} has no settings; choose another "
+                    f"first, as in {section}=NAME {word}"
+                )
+            if not siblings:
+                raise unknown("group of settings", section.split(".")[0], sections)
+            hint = f"To give the {section} a new one: +{word}" if section in EXTENSIBLE else ""
+            raise unknown("setting", key, siblings if section else [*siblings, *GROUPS], hint)
+
+
+def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> None:
+    """Types as in the YAML files, values within their limits, and a model that fits the data."""
+    flat, default = dict(flatten(config)), dict(flatten(base))
+    for key, value in flat.items():
+        expected = default.get(key)
+        if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
+            continue
+        if not _same_type(value, expected):
+            raise UserError(
+                f"{key}={value}: expected {_TYPE_NAMES[type(expected)]}, such as {expected}"
+            )
+        if isinstance(expected, float):
+            _set(config, key, float(value))
+    for key, value in flat.items():
+        if value == "???":
+            raise UserError(f"{key}: has to be given, as in {key}=VALUE; it is ??? so far")
+    check_arguments(config["trainer"])
+    check_limits(flat)
+    model, data = config["model"], config["data"]
+    if data["fold"] >= data["num_folds"]:
+        last = data["num_folds"] - 1
+        raise UserError(f"data.fold={data['fold']}: {data['name']} has folds 0 to {last}")
+    if data["level"] != "link" and config["predictor"] != base["predictor"]:
+        raise UserError(f"predictor is for link-level datasets, and {data['name']} is none")
+    batching = config["batching"]["name"]
+    if data["level"] != "node" and batching != "full":
+        raise UserError(
+            f"batching={batching} cuts one graph of labelled nodes into batches, and "
+            f"{data['name']} is {data['level']}-level: see optim.batch_size"
+        )
+    # links are predicted from what a model says of the nodes
+    level = "node" if data["level"] == "link" else data["level"]
+    levels = model.get("levels", _ALL_LEVELS)
+    if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS}:
+        raise UserError(f"model.levels={levels}: expected a list of {' and '.join(_ALL_LEVELS)}")
+    if level not in model.get("levels", _ALL_LEVELS):
+        models = choices("model", config_dirs)
+        fit = [m for m in models if level in (stated("model.levels", models, m) or _ALL_LEVELS)]
+        raise UserError(
+            f"{model['name']} works on {' and '.join(model['levels'])}-level datasets, and "
+            f"{data['name']} is {data['level']}-level: models that fit are {', '.join(fit)}"
+        )
+    check_protocol(flat)
+    if flat["logger._target_"] == "gbench.train.loggers.wandb":
+        check_wandb(config["logger"])
+
+
+def _same_type(value: object, expected: object) -> bool:
+    if isinstance(expected, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(expected, dict):
+        return isinstance(value, dict)
+    return type(value) is type(expected)
+
+
+def _set(config: Config, key: str, value: object) -> None:
+    *path, leaf = key.split(".")
+    for part in path:
+        config = config[part]
+    config[leaf] = value

@@ -1,0 +1,184 @@
+"""What gbench writes, beside what another commit writes: curves, records, tables, pages, texts.
+
+Both trees train the same short runs, and both draw the runs of the older one in every format. Left
+out are times, memory, versions and the date of a page. Exits 1 where anything else differs.
+    GBENCH_DATA=FOLDER python scripts/golden.py COMMIT [--keep FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import difflib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+QUICK = ["trainer.max_epochs=3"]
+SHORT = [*QUICK, "trainer.limit_batches=2"]
+RUNS = [  # each model, level, loss, encoding, batching, optimizer, schedule and stopping rule
+    ["model=gcn", "data=cora", *QUICK],
+    ["model=gcn", "data=cora", *QUICK, "seed=1"],
+    ["model=gcn", "data=cora", *QUICK, "seed=2", "trainer.precision=bf16-mixed"],
+    ["model=gcn", "data=cora", *QUICK, "model.hidden_dim=32", "optim.schedule=step"],
+    ["model=sgc", "data=cora", *QUICK],
+    ["model=sgc", "data=citeseer", "trainer.max_epochs=5", "trainer.monitor=objective"],
+    ["model=dagnn", "data=cora", *QUICK],
+    ["model=gat", "data=cora", *QUICK],
+    ["model=mlp", "data=cora", *QUICK, "optim.optimizer=asam"],
+    ["model=gcn", "data=texas", *QUICK, "data.fold=3"],
+    ["model=diag-nsd", "data=texas", *QUICK],
+    ["model=od-nsd", "data=texas", *QUICK, "trainer.monitor=loss", "trainer.ties=later"],
+    ["model=gen-nsd", "data=texas", *QUICK],
+    ["model=sheaf-network", "data=texas", *QUICK],
+    ["model=cont-nsd", "data=texas", *QUICK],
+    ["model=gcn", "data=csbm", "data.homophily=0.2", *QUICK, "encoding=lappe"],
+    ["model=gin", "data=csbm", *QUICK, "encoding=rwse", "batching=partitions"],
+    ["model=gcn", "data=roman-empire", "trainer.max_epochs=1", "batching=neighbours"],
+    ["model=gin", "data=digits", *SHORT],
+    ["model=gin-vn", "data=digits", *SHORT, "optim.steps_per_epoch=3"],
+    ["model=gcn-vn", "data=ogbg-molhiv", *SHORT, "trainer.gradient_clip_val=0.5"],
+    ["model=gin", "data=ogbg-molhiv", *SHORT, "+trainer.accumulate_grad_batches=2"],
+    ["model=gin", "data=zinc", *SHORT, "optim.schedule=plateau", "optim.lr_patience=0"],
+    ["model=graph-mlp-mixer", "data=zinc", *SHORT, "encoding=rwse"],
+    ["model=graph-vit", "data=mutag", *SHORT],
+    ["model=mp-gnn", "data=csl", *SHORT],
+    ["model=gin", "data=peptides-struct", *SHORT],
+    ["model=gcn", "data=peptides-func", *SHORT],
+    ["model=gin", "data=mutag", "data.split=gin-10-fold-selects-on-test", *SHORT, "data.fold=0"],
+    ["model=gin", "data=mutag", "data.split=gin-10-fold-selects-on-test", *SHORT, "data.fold=1"],
+    ["model=gcn", "data=folder", "data.path=own", *QUICK],
+    ["model=gcn", "data=folder", "data.path=errors", *QUICK, "trainer.stop=window"],
+    ["model=gin", "data=folder", "data.path=errors", *QUICK],
+]
+DRAWN = {
+    **{
+        f"leaderboard.{form}": ["leaderboard", "--format", form]
+        for form in ("table", "md", "csv", "json", "latex", "html")
+    },
+    "one.txt": ["leaderboard", "data=cora", "model=gcn"],
+    "published.txt": ["leaderboard", "none", "data=cora"],
+    "list.txt": ["list"],
+    "show.txt": ["show", "model=gin", "data=ogbg-molhiv", "optim.lr=0.01"],
+    "runs.txt": ["runs"],
+    "info.txt": ["data", "info", "cora"],
+    "reproduce.md": ["reproduce", "--report"],
+}
+UNEQUAL = {"seconds_per_epoch", "seconds_total", "items_per_second", "peak_memory_mib", "versions"}
+UNEQUAL |= {"git", "started", "finished"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("commit")
+    parser.add_argument("--keep", type=Path, help="leave what both wrote in this folder")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        older = place / "tree"
+        git = ["git", "-C", str(HERE), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(older), args.commit], check=True)
+        try:
+            trained = {side: place / side / "runs" for side in ("before", "after")}
+            for side, tree in (("before", older), ("after", HERE)):
+                (place / side).mkdir()
+                own_data(place / side)
+                train(tree, place / side, place / "cache")
+            for side, tree in (("before", older), ("after", HERE)):
+                draw(tree, place, trained["before"], place / side / "drawn")
+            problems = compared(place / "before", place / "after")
+        finally:
+            subprocess.run([*git, "remove", "--force", str(older)], check=True)
+        if args.keep:
+            for side in trained:
+                shutil.copytree(place / side, args.keep / side, dirs_exist_ok=True)
+    print("\n".join(problems) or "all equal")
+    return 1 if problems else 0
+
+
+def called(
+    tree: Path, words: list[str], cwd: Path, cache: Path
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "GBENCH_CACHE": str(cache)}
+    environment |= {"COLUMNS": "200", "WANDB_MODE": "disabled"}
+    command = [sys.executable, "-m", "gbench", *words]
+    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True)
+
+
+def train(tree: Path, folder: Path, cache: Path) -> None:
+    """Every run of the list, one after the other; what is refused is kept as it is told."""
+    for number, words in enumerate(RUNS):
+        done = called(tree, ["train", *words], folder, cache)
+        if done.returncode:
+            (folder / f"refused-{number}.txt").write_text(" ".join(words) + "\n" + done.stderr)
+        print(f"{folder.name} {number + 1}/{len(RUNS)} {' '.join(words)}", flush=True)
+
+
+def draw(tree: Path, place: Path, runs: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name, words in DRAWN.items():
+        done = called(tree, words, runs.parent, place / "cache")
+        (folder / name).write_text(masked(done.stdout + done.stderr))
+
+
+def masked(text: str) -> str:
+    """Without the date of a page and the hashes of its script and style."""
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE", text)
+
+
+def compared(before: Path, after: Path) -> list[str]:
+    """What differs, a line each or a diff."""
+    one, other = files(before), files(after)
+    problems = [f"only before: {name}" for name in sorted(one.keys() - other.keys())]
+    problems += [f"only after: {name}" for name in sorted(other.keys() - one.keys())]
+    for name in sorted(one.keys() & other.keys()):
+        if one[name] != other[name]:
+            lines = difflib.unified_diff(
+                one[name].splitlines(), other[name].splitlines(), "before", "after", "", "", 0, ""
+            )
+            problems += [f"== {name}", *(line[:300] for line in list(lines)[:30])]
+    print(f"{len(one)} files compared")
+    return problems
+
+
+def files(folder: Path) -> dict[str, str]:
+    """What is compared of each file, by its path."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.name == "record.json":
+            record = json.loads(path.read_text())
+            found[name] = json.dumps(
+                {k: v for k, v in record.items() if k not in UNEQUAL}, indent=1
+            )
+            found[name] = found[name].replace(str(folder), "").replace(str(folder.parent), "")
+        elif path.name == "metrics.csv":
+            rows = list(csv.DictReader(io.StringIO(path.read_text())))
+            found[name] = "\n".join(
+                str({k: v for k, v in row.items() if "seconds" not in k}) for row in rows
+            )
+        elif path.parent.name == "drawn" or path.name.startswith("refused-"):
+            found[name] = path.read_text()
+    return found
+
+
+def own_data(folder: Path) -> None:
+    """A dataset of words and one of errors, as CSV files."""
+    for name, label in (("own", lambda i: "ab"[i % 3 == 0]), ("errors", lambda i: f"{i % 7}.25")):
+        place = folder / name
+        place.mkdir()
+        nodes = "".join(f"{i},{label(i)},{i % 5},{i * 7 % 11}\n" for i in range(60))
+        (place / "nodes.csv").write_text("id,label,a,b\n" + nodes)
+        edges = "".join(f"{i},{(i * 3 + 1) % 60}\n" for i in range(60))
+        (place / "edges.csv").write_text("source,target\n" + edges)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

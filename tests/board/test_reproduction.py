@@ -1,0 +1,98 @@
+"""An experiment's runs beside its paper's figure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from gbench.board.published import published_by
+from gbench.board.reproduction import repetitions, reproductions
+from gbench.board.reproduction_table import HEADS, cells, html, markdown
+
+
+@pytest.fixture
+def sgc(make_record):
+    """Runs of SGC on Cora with these test accuracies, as its experiment or changed."""
+
+    def make(tests, experiment="sgc-cora", identity="00000000aa", **changes):
+        return [
+            make_record(
+                {"experiment": experiment},
+                run=f"cora-sgc-{identity}-s{seed}",
+                identity=identity,
+                model="sgc",
+                selection="last-epoch",
+                seed=seed,
+                test=test,
+                seconds_total=1.5,
+                **changes,
+            )
+            for seed, test in enumerate(tests)
+        ]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("n", "num_folds", "expected"),
+    [
+        (100, 1, ["seeds=100"]),
+        (10, 10, ["seeds=1", "folds=all"]),
+        (20, 5, ["seeds=4", "folds=all"]),
+        (100, 100, ["seeds=1", "folds=all"]),
+        (10, 100, ["seeds=1", "folds=10"]),
+        (None, 1, ["seeds=10"]),
+    ],
+)
+def test_a_paper_averages_over_so_many_seeds_and_folds(n, num_folds, expected):
+    paper = replace(published_by("sgc-cora"), n=n)
+    assert repetitions(paper, num_folds) == expected
+
+
+def test_runs_of_an_experiment_stand_beside_its_paper(sgc):
+    (result,) = reproductions(sgc([0.810, 0.811, 0.809]))
+    assert result.experiment == "sgc-cora"
+    assert result.n == 3
+    assert result.published.mean == 0.81
+    assert result.ours.mean == pytest.approx(0.81)
+    assert result.difference == pytest.approx(0)
+    assert result.seconds == pytest.approx(4.5)
+    row = dict(zip(HEADS[:5], cells(result)[:5], strict=True))
+    assert row["metric"] == "accuracy %"
+    assert row["paper"] == "81.00 ± 0.00"
+
+
+def test_the_verdict_follows_the_runs(sgc):
+    words = [
+        reproductions(sgc(tests))[0].verdict.word
+        for tests in ([0.700, 0.702, 0.701], [0.900, 0.902, 0.901])
+    ]
+    assert words == ["below", "above"]
+
+
+def test_changed_settings_are_no_reproduction(sgc):
+    assert reproductions(sgc([0.81, 0.82], experiment=None)) == []
+
+
+def test_after_an_experiment_was_mended_its_last_settings_count(sgc):
+    old = sgc([0.5, 0.5], finished="2026-01-01T00:00:00+00:00")
+    new = sgc([0.81], identity="00000000bb", finished="2026-02-01T00:00:00+00:00")
+    (result,) = reproductions([*new, *old])
+    assert (result.n, result.ours.mean) == (1, 0.81)
+
+
+def test_markdown_has_a_cell_for_every_head_and_names_the_source(sgc):
+    text = markdown(reproductions(sgc([0.810, 0.811])))
+    head, rule, row = (line.split("|")[1:-1] for line in text.splitlines()[:3])
+    assert len(head) == len(rule) == len(row) == len(HEADS)
+    assert f"{published_by('sgc-cora').source}: sgc-cora" in text
+
+
+def test_the_page_shows_the_same_cells_and_needs_no_network(sgc):
+    results = reproductions(sgc([0.810, 0.811]))
+    page = html(results)
+    shown = re.findall(r"<td[^>]*>(.*?)</td>", page)
+    assert shown == cells(results[0])
+    assert not re.search(r"(src|href)=|url\(|@import", page)

@@ -1,0 +1,137 @@
+"""An exported script, run as a user runs it, reaches what its run reached: bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+
+from gbench.cli.main import main
+from gbench.config.compose import compose
+from gbench.errors import UserError
+from gbench.export.script import script
+from gbench.records import record as records
+from gbench.run import train
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def exported(tmp_path: Path, *words: str) -> tuple[records.RunRecord, str]:
+    config = compose([*words, "trainer=cpu", "logger=none"])
+    record = train(config, tmp_path / "runs" / "run", Console(quiet=True))
+    assert record is not None
+    out = tmp_path / "script.py"
+    assert main(["export", str(tmp_path / "runs" / "run"), "--output", str(out)]) == 0
+    return record, out.read_text()
+
+
+def reached(tmp_path: Path) -> tuple[int, float]:
+    """How many epochs the script ran, and the test metric that it prints."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        runpy.run_path(str(tmp_path / "script.py"), run_name="__main__")
+    epochs, test = said.getvalue().splitlines()
+    return int(epochs.split()[-2]), float(test.split()[-2])
+
+
+CASES = {
+    "nodes": ("model=gcn", "data=csbm", "trainer.max_epochs=8"),
+    "no decay": ("model=gin", "data=csbm", "trainer.max_epochs=4", "model.hidden_dim=16"),
+    "graphs": ("model=gin", "data=digits", "trainer.max_epochs=1", "model.hidden_dim=8"),
+    "random signs": ("model=gcn", "data=csbm", "encoding=lappe", "trainer.max_epochs=5"),
+    "patience": ("model=gcn", "data=csbm", "optim.lr=0.5", "trainer.patience=2"),
+    "last, clipped": (
+        "model=gcn", "data=csbm", "trainer.select=last", "trainer.max_epochs=5",
+        "trainer.gradient_clip_val=0.01",
+    ),
+    "window": (
+        "model=gcn", "data=csbm", "optim.lr=0.9", "trainer.stop=window", "trainer.patience=3",
+        "trainer.monitor=objective", "trainer.ties=later",
+    ),
+    "steps": (
+        "model=gin", "data=digits", "optim.steps_per_epoch=3", "trainer.max_epochs=3",
+        "model.hidden_dim=8", "optim.schedule=step", "optim.lr_every=1", "experiment=null",
+    ),
+    "plateau": (
+        "model=gcn", "data=csbm", "optim.lr=0.9", "optim.schedule=plateau", "optim.lr_patience=1",
+        "optim.min_lr=0.2", "trainer.max_epochs=60",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", CASES.values(), ids=CASES.keys())
+def test_the_script_repeats_the_run_exactly(words: tuple[str, ...], tmp_path: Path) -> None:
+    record, _ = exported(tmp_path, *words)
+    assert reached(tmp_path) == (record.epochs, record.test)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "model", [["model=gcn"], ["model=sgc"], ["model=gin", "model.hidden_dim=8"]]
+)
+def test_so_it_does_on_cora(model: list[str], tmp_path: Path, data_dir: Path) -> None:
+    record, text = exported(
+        tmp_path, *model, "data=cora", f"data_dir={data_dir}", "trainer.max_epochs=6"
+    )
+    assert reached(tmp_path) == (record.epochs, record.test)
+    assert "def training_batches" in text
+
+
+def test_it_says_only_what_its_run_did(tmp_path: Path) -> None:
+    _, text = exported(tmp_path, *CASES["last, clipped"])
+    assert "hidden_dim=16," in text
+    assert "clip_grad_norm_" in text
+    for word in ("best", "lightning", "patience", "schedule", "fmean", "encoded"):
+        assert word not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["trainer.precision=bf16-mixed"], r"trainer\.precision=bf16-mixed"),
+        (["batching=neighbours", "batching.fan_outs=[3,3]"], "batching=neighbours"),
+        (["optim.optimizer=asam"], r"optim\.optimizer=asam"),
+        (["trainer.limit_batches=1"], r"trainer\.limit_batches=1"),
+        (["data=csl", "+trainer.accumulate_grad_batches=2"], "accumulate_grad_batches=2"),
+    ],
+)
+def test_what_it_has_no_words_for_is_refused(words: list[str], names: str) -> None:
+    config = compose(["model=gcn", "data=csbm", *words])
+    with pytest.raises(UserError, match=f"has no words for .*{names}"):
+        script(_never_read(), config, Path())
+
+
+def test_a_record_edited_by_hand_puts_no_code_into_it(tmp_path: Path) -> None:
+    record, _ = exported(tmp_path, *CASES["nodes"][:2], "trainer.max_epochs=1")
+    values = record.__dict__ | {"model": '"""\nraise SystemExit(9)\n"""', "metric": '")\nboom("'}
+    config = yaml.safe_load((tmp_path / "runs" / "run" / "config.yaml").read_text())
+    config["data"]["source"] = '"\nraise SystemExit(9)\n"'
+    text = script(records.RunRecord(**values), compose([]) | config, tmp_path)
+    (tmp_path / "script.py").write_text(text)
+    assert reached(tmp_path)[0] == 1
+
+
+def test_an_unfinished_run_and_a_file_that_is_there_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported(tmp_path, "model=gcn", "data=csbm", "trainer.max_epochs=1")
+    run, script = str(tmp_path / "runs" / "run"), str(tmp_path / "script.py")
+    assert main(["export", run, "--output", script]) == 2
+    assert "is there already" in capsys.readouterr().err
+    (tmp_path / "runs" / "run" / "record.json").unlink()
+    assert main(["export", run]) == 2
+    assert "has not finished" in capsys.readouterr().err
+
+
+def _never_read() -> Any:
+    return None
