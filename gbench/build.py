@@ -20,6 +20,7 @@ from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.errors import UserError, unknown
 from gbench.fault import own_line
+from gbench.limits import check_limits
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
 from gbench.train.parts import Batching
@@ -82,7 +83,10 @@ def build_batching(
 
 
 def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
-    """`_target_(spec, **hyperparameters)`, each hyperparameter checked to be one of its own."""
+    """`_target_(spec, **hyperparameters)`, each one of its own and within gbench/limits.py.
+
+    The limits are those of the parameter's name, whoever wrote the model. Raises UserError.
+    """
     target = locate(settings["_target_"])
     hyperparameters = {k: v for k, v in settings.items() if k not in NOT_HYPERPARAMETERS}
     legal = inspect.signature(target).parameters
@@ -99,6 +103,7 @@ def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
         for name, parameter in [*legal.items()][1:]:
             if parameter.default is parameter.empty and name not in hyperparameters:
                 raise UserError(f"model {settings['name']} needs model.{name}: its YAML has none")
+    check_limits({f"model.{name}": value for name, value in hyperparameters.items()})
     model = target(spec, **hyperparameters)
     if not isinstance(model, nn.Module):
         raise UserError(

@@ -160,7 +160,7 @@ def test_a_defect_leaves_a_report(
         # the lambda's own line lies in this file, which is neither gbench's nor installed
         assert main(["doctor"]) == 1
         assert "test_fault.py, line" in capsys.readouterr().err
-    monkeypatch.setattr("gbench.config.compose", int)  # no frame of ours: show calls it so
+    monkeypatch.setattr("gbench.config.compose.compose", int)  # no frame of ours: show calls it so
     for cache in (tmp_path / "cache", Path("/proc/nobody-can-write")):
         monkeypatch.setenv("GBENCH_CACHE", str(cache))
         assert main(["show", "it's"]) == 1

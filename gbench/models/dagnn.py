@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import gcn_gated_sum
-from gbench.limits import check_limits
 from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
@@ -30,7 +29,6 @@ class DAGNN(nn.Module):
     (norm=batch). A positional encoding stands beside the features, categories are embedded.
 
     Shapes: x (N, F) → (N, D) → Z and each H_k (N, C) → (N, C).
-    Raises UserError for values outside gbench/limits.py.
     """
 
     def __init__(
@@ -44,15 +42,6 @@ class DAGNN(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.hidden_dim": hidden_dim,
-                "model.hops": hops,
-                "model.norm": norm,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-            }
-        )
         self.hops, self.input_dropout = hops, input_dropout
         self.encoder, in_dim = input_features(spec, hidden_dim)
         self.first = Linear(in_dim, hidden_dim)

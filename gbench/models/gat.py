@@ -19,7 +19,6 @@ from gbench.data.loaders.edges import without_loops
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import CSR, edge_softmax
-from gbench.limits import check_limits
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.entries import of_columns, of_rows
@@ -77,7 +76,6 @@ class GAT(nn.Module):
     Categorical node features are embedded first, features of edges are not looked at.
 
     Shapes: x (N, features) → (N, H · F) → ... → (N, C), or (N, H · F) → (B, H · F) → (B, C).
-    Raises UserError for values outside gbench/limits.py.
     """
 
     def __init__(
@@ -94,17 +92,6 @@ class GAT(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.hidden_dim": hidden_dim,
-                "model.num_heads": num_heads,
-                "model.num_output_heads": num_output_heads,
-                "model.num_layers": num_layers,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-                "model.attention_dropout": attention_dropout,
-            }
-        )
         self.input_dropout, self.dropout = input_dropout, dropout
         width = num_heads * hidden_dim
         self.encoder, in_dim = input_features(spec, width)

@@ -20,7 +20,6 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gcn_bond_aggregate
-from gbench.limits import check_limits
 from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, input_features
@@ -81,8 +80,7 @@ class GCN(nn.Module):
     layer, where v starts at zero, is learned, and is updated after every layer but the last.
 
     Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
-    Raises UserError for values outside gbench/limits.py and for a virtual node at node level (its
-    batch norm needs several graphs).
+    Raises UserError for a virtual node at node level (its batch norm needs several graphs).
     """
 
     def __init__(
@@ -99,15 +97,6 @@ class GCN(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.norm": norm,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-            }
-        )
         self.input_dropout = input_dropout
         has_norm = norm == "batch"
         if virtual_node and spec.level == "node":

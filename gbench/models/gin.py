@@ -15,7 +15,6 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gine_aggregate
-from gbench.limits import check_limits
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, input_features
@@ -77,8 +76,8 @@ class GIN(nn.Module):
     logits = Σ_l dropout(linear_l(readout(h_l))), l = 0..L, and no other dropout.
 
     Shapes: x (N, F) → h_l (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
-    Raises UserError for values outside gbench/limits.py and for a virtual node at node level (its
-    batch norm needs several graphs) or with jk=layerwise.
+    Raises UserError for a virtual node at node level (its batch norm needs several graphs) or with
+    jk=layerwise.
     """
 
     def __init__(
@@ -95,15 +94,6 @@ class GIN(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.mlp_ratio": mlp_ratio,
-                "model.jk": jk,
-                "model.dropout": dropout,
-            }
-        )
         self.dropout = dropout
         self.is_layerwise = jk == "layerwise"
         if virtual_node and (self.is_layerwise or spec.level == "node"):

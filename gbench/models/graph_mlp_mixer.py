@@ -14,7 +14,6 @@ from gbench.data.patches.patch_set import Patches, Patching
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import segment_reduce, spmm
-from gbench.limits import check_limits
 from gbench.models.convolutions import Head, InputEncoder
 from gbench.models.dropout import dropout
 from gbench.models.graph_vit import GraphViT
@@ -84,7 +83,6 @@ class GraphMLPMixer(nn.Module):
     node's copies and of the tokens of their patches.
 
     Shapes: nodes → x (N, D) → copies (C, D) → tokens (B, P, D) → (B, D) → (B, classes).
-    Raises UserError for values outside gbench/limits.py.
     """
 
     def __init__(
@@ -105,18 +103,6 @@ class GraphMLPMixer(nn.Module):
         mixer_dropout: float,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.conv": conv,
-                "model.mixing": mixing,
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.num_mixer_layers": num_mixer_layers,
-                "model.patch_pe_steps": patch_pe_steps,
-                "model.dropout": dropout,
-                "model.mixer_dropout": mixer_dropout,
-            }
-        )
         if hidden_dim < 2:
             raise UserError(f"model.hidden_dim={hidden_dim}: half of it is a width, take 2 or more")
         self.patching = Patching(num_patches, hops, edge_dropout, partition)

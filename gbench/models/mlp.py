@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
-from gbench.limits import check_limits
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -28,7 +27,6 @@ class MLP(nn.Module):
     are never looked at.
 
     Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
-    Raises UserError for values outside gbench/limits.py.
     """
 
     def __init__(
@@ -43,15 +41,6 @@ class MLP(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.norm": norm,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-            }
-        )
         self.input_dropout = input_dropout
         self.encoder, in_dim = input_features(spec, hidden_dim)
         widths = [in_dim, *[hidden_dim] * (num_layers - 1)]

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
-from gbench.limits import check_limits
 from gbench.models.convolutions import Head, InputEncoder, ResidualLayer
 from gbench.models.readout import Readout
 
@@ -18,7 +17,6 @@ class MPGNN(nn.Module):
     """x ← x + dropout(relu(batch_norm(conv(x)))), num_layers times; O x + b; readout; head.
 
     Shapes: x (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
-    Raises UserError for values outside gbench/limits.py.
     """
 
     def __init__(
@@ -32,14 +30,6 @@ class MPGNN(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.conv": conv,
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.dropout": dropout,
-            }
-        )
         self.encoder = InputEncoder(spec, conv, hidden_dim)
         self.layers = nn.ModuleList(
             ResidualLayer(conv, hidden_dim, dropout=dropout) for _ in range(num_layers)

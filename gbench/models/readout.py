@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import segment_reduce
-from gbench.limits import check_limits
 
 
 class Readout(nn.Module):
@@ -16,14 +15,12 @@ class Readout(nn.Module):
     Where the dataset says that a graph's answer is read from its first node, that node alone.
 
     Shapes: x (N, F) → (B, F), or (N, F) on node-level data.
-    Raises UserError for an unknown reduction.
     """
 
     def __init__(self, spec: DataSpec, reduce: str) -> None:
         super().__init__()
         self.level = spec.level
         self.reads_first_node = spec.reads_first_node
-        check_limits({"model.readout": reduce})
         self.reduce = reduce
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gcn_propagate
-from gbench.limits import check_limits
 from gbench.models.convolve import gcn_average
 from gbench.models.linear import Linear
 
@@ -39,7 +38,6 @@ class SGC(nn.Module):
                 "SGC classifies nodes by dense features: "
                 "take model=gcn or model=gin for graph-level or categorical data"
             )
-        check_limits({"model.hops": hops})
         self.hops = hops
         self.linear = Linear(spec.num_features, spec.num_outputs)
         self.pe = Linear(spec.pe_dim, spec.num_outputs, bias=False) if spec.pe_dim else None

@@ -14,7 +14,6 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import sheaf_residual
-from gbench.limits import check_limits
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -68,7 +67,7 @@ class NSD(nn.Module):
     undropped. On directed data each edge counts in both directions; edges' features are not used.
 
     Shapes: x (N, features) → x_t (N, C, F) → (N, D) → (N, classes), or (B, D) → (B, classes).
-    Raises UserError for values outside gbench/limits.py and as `SheafLearner` does.
+    Raises UserError as `SheafLearner` does.
     """
 
     def __init__(
@@ -95,17 +94,6 @@ class NSD(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.maps": maps,
-                "model.orthogonal": orthogonal,
-                "model.stalk_dim": stalk_dim,
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-            }
-        )
         channels = stalk_dim + add_lp + add_hp
         width = channels * hidden_dim
         self.dropout, self.use_act = dropout, use_act

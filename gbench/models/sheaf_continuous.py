@@ -17,7 +17,6 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR
-from gbench.limits import check_limits
 from gbench.models.readout import Readout
 from gbench.models.sheaf import Stalks, mixed
 from gbench.models.sheaf_learner import EdgeWeightLearner, Sheaf, SheafLearner, undirected
@@ -66,20 +65,6 @@ class ContinuousNSD(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.maps": maps,
-                "model.orthogonal": orthogonal,
-                "model.stalk_dim": stalk_dim,
-                "model.hidden_dim": hidden_dim,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-                "model.max_time": max_time,
-                "model.solver": solver,
-                "model.step_size": step_size,
-                "model.tol_scale": tol_scale,
-            }
-        )
         if adjoint and linear:
             raise UserError(
                 "model.adjoint=true: the adjoint method has no gradient for a sheaf that "

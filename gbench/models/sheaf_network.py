@@ -12,7 +12,6 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR, sheaf_laplacian
-from gbench.limits import check_limits
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -29,7 +28,7 @@ class SheafNetwork(nn.Module):
     of a GCN's A + I. x_0 = W_0 drop(x) + b; logits = W readout(x_T) + b.
 
     Shapes: x (N, features) → x_t (N, S, F) → (N, D) → (N, classes), or (B, D) → (B, classes).
-    Raises UserError for values outside gbench/limits.py and for signs that the data do not have.
+    Raises UserError for signs that the data do not have.
     """
 
     def __init__(
@@ -45,15 +44,6 @@ class SheafNetwork(nn.Module):
         readout: str,
     ) -> None:
         super().__init__()
-        check_limits(
-            {
-                "model.stalk_dim": stalk_dim,
-                "model.hidden_dim": hidden_dim,
-                "model.num_layers": num_layers,
-                "model.input_dropout": input_dropout,
-                "model.dropout": dropout,
-            }
-        )
         if signed and (spec.edge_categories is None or spec.edge_categories[0] != 2):
             raise UserError(
                 "model.signed=true: these data have no signs, which are a first edge category "

@@ -262,9 +262,6 @@ def test_a_virtual_node_joins_components_but_not_graphs(make_batch, random_graph
 @pytest.mark.parametrize(
     ("spec", "wrong", "message"),
     [
-        (DENSE, {"jk": "concat"}, "model.jk=concat"),
-        (DENSE, {"readout": "median"}, "model.readout=median"),
-        (DENSE, {"mlp_ratio": 0}, "model.mlp_ratio=0"),
         (DENSE, {"virtual_node": True, "jk": "layerwise"}, "model.jk=last"),
         (DataSpec("node", 2, 4), {"virtual_node": True}, "node-level data"),
     ],

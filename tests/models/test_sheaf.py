@@ -331,16 +331,6 @@ def test_weights_start_as_the_authors_start_them():
     assert 0.9 < model.sheaf_learners[1].linear.weight.abs().max() * 96**0.5 <= 1
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"maps": "bundle"}, {"orthogonal": "qr"}, {"stalk_dim": 0}, {"num_layers": 0},
-     {"hidden_dim": 0}, {"dropout": 1.0}, {"readout": "median"}],
-)  # fmt: skip
-def test_wrong_settings_are_the_users(wrong):
-    with pytest.raises(UserError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
-        nsd(**wrong)
-
-
 def test_maps_that_do_not_exist_are_refused():
     with pytest.raises(UserError, match=r"stalk_dim=1.*model\.maps=diagonal"):
         nsd(maps="general", stalk_dim=1)

@@ -122,8 +122,6 @@ def test_a_solver_that_gives_up_says_what_helps(
 def test_what_cannot_run_is_refused(monkeypatch):
     with pytest.raises(UserError, match=r"adjoint=true.*linear=true"):
         continuous(adjoint=True, linear=True)
-    with pytest.raises(UserError, match="solver=leapfrog"):
-        continuous(solver="leapfrog")
     monkeypatch.setattr(sheaf_continuous, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'gbench\[continuous\]'"):
         continuous()

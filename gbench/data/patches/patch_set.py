@@ -9,29 +9,22 @@ Legend: B graphs with P patches each, N nodes and E edges of the batch, C node c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gbench.kernels.csr import CSR
-from gbench.limits import check_limits
 
 
 @dataclass(frozen=True)
 class Patching:
-    """How to cut graphs: a model that reads `batch.patches` has one as its attribute `patching`.
-
-    Raises UserError for values outside gbench/limits.py.
-    """
+    """How to cut graphs: a model that reads `batch.patches` has one as its attribute `patching`."""
 
     num_patches: int
     hops: int = 1  # by which a patch grows over its part
     edge_dropout: float = 0.0  # of edge entries before the cut, drawn anew in each training epoch
     partition: str = "metis"  # or random
-
-    def __post_init__(self) -> None:
-        check_limits({f"model.{field.name}": getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
