@@ -22,10 +22,11 @@ demo: setup  ## fresh machine to leaderboard: install, train GIN on the embedded
 	$(BIN)/gbench train
 	$(BIN)/gbench leaderboard
 
-check: setup  ## lint, format and types
+check: setup  ## lint, format, types and the arrows between rooms: none in a circle
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/import_graph.py --check
 
 test: setup  ## the whole test suite on the CPU (GBENCH_DATA=FOLDER adds the tests on real datasets)
 	$(BIN)/python -m pytest -q -n auto --dist loadscope

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,13 +13,14 @@ from torch import nn
 
 from gbench import folders
 from gbench.config.compose import Config
+from gbench.data.dataset import Dataset
 from gbench.data.encodings.encode import encoded
-from gbench.data.load import Dataset, load
+from gbench.data.load import load
 from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.errors import UserError, unknown
-from gbench.fault import own_line
 from gbench.limits import check_limits
+from gbench.locate import locate
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
 from gbench.train.parts import Batching
@@ -130,22 +130,3 @@ def _check_trainable(model: nn.Module, settings: Mapping[str, Any]) -> None:
             f"model {settings['name']}: {settings['_target_']}.forward is called with one "
             f"argument, the batch ({error}): def forward(self, batch)"
         ) from error
-
-
-def locate(dotted: str) -> Any:
-    """The class or function that a `_target_` names."""
-    module_name, _, name = str(dotted).rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
-        if own_line(error):  # raised by a module of the user's own
-            raise
-        raise UserError(
-            f"_target_: {dotted} cannot be imported ({error}). "
-            "A class of your own lies in the folder given by --config-dir, as file.Class"
-        ) from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise unknown(f"class or function of {module.__file__}", name, public, "It is a _target_")
-    return found

@@ -15,7 +15,7 @@ from gbench.bench.case import Mismatch
 from gbench.bench.train import mixer, molecules, nodes
 from gbench.bench.train.pair import Comparison, Pair
 from gbench.data import manage
-from gbench.data.files import raw
+from gbench.data.files import named
 
 COMPARISONS: dict[str, Comparison] = {**nodes.PAIRS, **molecules.PAIRS, **mixer.PAIRS}
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def run(names: Sequence[str], is_quick: bool, missing: dict[str, str]) -> Iterat
     budget = measure.QUICK if is_quick else measure.FULL
     for name in names or COMPARISONS:
         data, build = COMPARISONS[name]
-        if raw.state(manage.card_of(data), folders.data_dir()) is None:
+        if named.state(manage.card_of(data), folders.data_dir()) is None:
             missing[name] = f"no files below {folders.data_dir()}: gbench data get {data}"
             continue
         try:

@@ -51,11 +51,11 @@ def molecules() -> tuple[str, GraphStore, Tensor]:
     # Drawn graphs need nothing of what finds, verifies and prepares files.
     from gbench import folders
     from gbench.data import manage
-    from gbench.data.files import raw
+    from gbench.data.files import named
     from gbench.data.load import load
 
     card, data_dir = manage.card_of("ogbg-molhiv"), folders.data_dir()
-    if raw.state(card, data_dir) is None:
+    if named.state(card, data_dir) is None:
         graphs = drawn_molecules(2048)
         return "molhiv-like", pack(graphs), torch.arange(len(graphs))
     dataset = load(card, data_dir, folders.cache_dir())

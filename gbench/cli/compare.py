@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gbench.cli.runs_dir import add_runs
+from gbench.cli.arguments import add_runs
 from gbench.errors import UserError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from gbench.cli.arguments import add_config_dir
 from gbench.errors import UserError, unknown
 
 SUMMARY = "get, describe, list and clean datasets"
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = own.__doc__
     parser.add_argument("action", metavar="|".join(ACTIONS))
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
+    add_config_dir(parser)
     parser.add_argument("--split", default="", help="one of the dataset's other protocols")
     parser.add_argument("--source", default="", metavar="PLACE", help="instead of the official URL")
     parser.add_argument("--data-dir", metavar="DIR", help="raw files (default: $GBENCH_DATA)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from gbench.cli.runs_dir import add_runs
+from gbench.cli.arguments import add_runs
 
 SUMMARY = "evaluate a finished run's weights again"
 
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
     from gbench.config.compose import load
     from gbench.errors import UserError
-    from gbench.own_code.earlier import refuse_changed
     from gbench.own_code.kept import at_hand
     from gbench.quiet import silence
     from gbench.records import folder as runfolder
+    from gbench.records.other_code import refuse_changed
 
     folder = runfolder.find(args.name, args.runs_dir)
     if not (folder / runfolder.RECORD).exists():

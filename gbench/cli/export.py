@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gbench.cli.runs_dir import add_runs
+from gbench.cli.arguments import add_runs
 from gbench.errors import UserError
 
 SUMMARY = "write a run as one readable Python script"

@@ -20,8 +20,8 @@ from gbench.board.formats import sheets as export
 from gbench.board.published import Published, published_rows
 from gbench.board.tables import Table
 from gbench.choices import choices, read_yaml
+from gbench.cli.arguments import OPTIONS, plain
 from gbench.cli.output import FORMATS, format_of
-from gbench.cli.runs_dir import OPTIONS, plain
 from gbench.errors import UserError, unknown
 from gbench.folders import written_whole
 from gbench.mirror import source as wandb_source

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from gbench.cli.arguments import add_config_dir
 from gbench.errors import unknown
 
 SUMMARY = "list models, data, encodings, batchings, trainers, loggers, sweeps, experiments"
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", nargs="?", metavar="|".join(TITLES), help="one of these; all if left out"
     )
-    parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
+    add_config_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:

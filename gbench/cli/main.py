@@ -35,10 +35,10 @@ from gbench.cli import (
     sync,
     train,
 )
-from gbench.cli.runs_dir import read_alike
+from gbench.cli.arguments import read_alike
+from gbench.environment import helps_another_process
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, keep, own_line
-from gbench.records.folder import helps_another_process
 
 VERBS = {
     "train": train,

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.cli.runs_dir import add_runs_setting, plain
+from gbench.cli.arguments import add_config_dir, add_runs_setting, plain
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ WIDTH_OF_A_FILE = 120
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT | KEY=VALUE")
     add_runs_setting(parser)
-    parser.add_argument("--config-dir", action="append", default=[], type=Path, metavar="DIR")
+    add_config_dir(parser)
     parser.add_argument("--list", action="store_true", help="show the experiments, run nothing")
     parser.add_argument(
         "--report", nargs="?", const="-", metavar="FILE", help="a table of all that was reproduced"
@@ -154,7 +154,7 @@ def runs_of(name: str, settings: Sequence[str], config_dirs: Sequence[Path]) -> 
 def without_data(by_name: Mapping[str, Sequence[Config]]) -> dict[str, list[str]]:
     """The experiments whose dataset is not at hand and cannot be had, by the reason."""
     from gbench import folders
-    from gbench.data.files import cache, raw
+    from gbench.data.files import cache, named, raw
     from gbench.data.spec import DataCard
 
     reasons: dict[Path, str] = {}  # by the prepared file: splits of a dataset may have own files
@@ -167,7 +167,7 @@ def without_data(by_name: Mapping[str, Sequence[Config]]) -> dict[str, list[str]
         if path not in reasons:
             reasons[path] = ""
             try:
-                if raw.missing(card, data_dir) and not path.exists():
+                if named.missing(card, data_dir) and not path.exists():
                     raw.obtain(card, data_dir, config["data_source"])
             except UserError as error:
                 reasons[path] = str(error)

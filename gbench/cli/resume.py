@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gbench.cli.runs_dir import add_runs
+from gbench.cli.arguments import add_runs
 
 SUMMARY = "continue an interrupted run"
 
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gbench.cli.train import carry_out, finished_before
     from gbench.config import compose as config
-    from gbench.own_code.earlier import changed_since
     from gbench.own_code.kept import CODE
     from gbench.records import folder as runfolder
+    from gbench.records.other_code import changed_since
 
     folder = runfolder.find(args.name, args.runs_dir)
     if (folder / runfolder.RECORD).exists():

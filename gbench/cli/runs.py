@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.cli.runs_dir import add_runs
+from gbench.cli.arguments import add_runs
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:

@@ -27,12 +27,12 @@ from __future__ import annotations
 
 import argparse
 
+from gbench.cli.arguments import add_overrides
+
 SUMMARY = "search good settings by validation, then test the best"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from gbench.cli.train import add_overrides
-
     add_overrides(parser)
     parser.add_argument("--force", action="store_true", help="search anew, and train the best anew")
     parser.add_argument("--json", action="store_true", help="print the records to stdout")
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from gbench.own_code.earlier import refuse_edited
     from gbench.records.folder import put_aside
+    from gbench.records.other_code import refuse_edited
     from gbench.search.best import best_configs, best_words, tell, train_best
     from gbench.search.request import read_request
     from gbench.search.search import Search

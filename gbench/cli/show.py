@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gbench.cli.train import add_overrides
+from gbench.cli.arguments import add_overrides
 
 SUMMARY = "print the composed config, run nothing"
 

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbench.cli.arguments import add_running
+from gbench.cli.other_code import tell_other_code
+
 if TYPE_CHECKING:
     from gbench.config.compose import Config
 
@@ -26,8 +29,6 @@ SUMMARY = "train all points of a YAML file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from gbench.cli.train import add_running
-
     parser.add_argument("file", type=Path, metavar="FILE", help="the sweep's YAML file")
     add_running(parser)
 
@@ -42,7 +43,6 @@ def sweep(groups: Sequence[Sequence[str]], args: argparse.Namespace) -> int:
     """Run the points of all groups of words as one sweep, and return the exit code."""
     from rich.console import Console
 
-    from gbench.cli.train import tell_other_code
     from gbench.records.folder import RECORD, put_aside
     from gbench.sweep.engine import run_all
     from gbench.sweep.points import compose_all, run_folder

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from gbench.cli.runs_dir import add_runs
+from gbench.cli.arguments import add_runs
 from gbench.errors import UserError
 
 SUMMARY = "upload what logger=wandb kept offline"

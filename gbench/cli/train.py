@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.cli.runs_dir import add_runs_setting
+from gbench.cli.arguments import add_running
+from gbench.cli.other_code import tell_other_code
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,33 +31,11 @@ if TYPE_CHECKING:
     from gbench.records.record import RunRecord
 
 SUMMARY = "train a model on a dataset"
-SHOWN_RUNS = 3  # of other code
-
-
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every verb that composes a config."""
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as seed=3")
-    add_runs_setting(parser)
-    parser.add_argument(
-        "--config-dir",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="a folder of your own: model/ and data/ YAML files and the Python files they name",
-    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_running(parser)
     parser.add_argument("-m", action="store_true", help="not needed: lists make a sweep anyway")
-
-
-def add_running(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verbs that train from settings."""
-    add_overrides(parser)
-    parser.add_argument("--force", action="store_true", help="run again although it has finished")
-    parser.add_argument("--json", action="store_true", help="print the record to stdout")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,27 +58,13 @@ def run(args: argparse.Namespace) -> int:
     return carry_out(config, folder, args)
 
 
-def tell_other_code(configs: Iterable[Config]) -> None:
-    """Say which runs of these settings are there already, with other code of the user's own."""
-    from rich.console import Console
-
-    from gbench.own_code.earlier import runs_of_other_code
-
-    console = Console(stderr=True, highlight=False)
-    said = [text for c in configs for text in runs_of_other_code(c, Path(c["runs_dir"]))]
-    for text in said[:SHOWN_RUNS]:
-        console.print(text, style="yellow", soft_wrap=True, markup=False)
-    if len(said) > SHOWN_RUNS:
-        console.print(f"… and {len(said) - SHOWN_RUNS} more of other code", style="yellow")
-
-
 def finished_before(folder: Path, as_json: bool) -> int:
     """Show the record of a run that is already there."""
     from rich.console import Console
 
-    from gbench.own_code.earlier import changed_since
     from gbench.records import record
     from gbench.records.folder import RECORD
+    from gbench.records.other_code import changed_since
 
     console = Console(stderr=True, highlight=False)
     console.print("This run has finished before; --force runs it again.", style="yellow")
@@ -116,8 +80,9 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     """Train in `folder`, show progress on stderr and the summary, or the record with --json."""
     from rich.console import Console
 
+    from gbench.environment import helps_another_process
     from gbench.mirror.mlflow_address import check_servers
-    from gbench.records.folder import LAST, helps_another_process
+    from gbench.records.folder import LAST
 
     check_servers([config])
     console = Console(stderr=True, highlight=False, quiet=helps_another_process())

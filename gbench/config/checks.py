@@ -23,8 +23,10 @@ Config = dict[str, Any]
 # Sections whose settings go by name to a model, a loader or Lightning's Trainer, which check them.
 EXTENSIBLE = ("model", "data", "trainer")
 
+CARD = {f.name for f in fields(DataCard)}
+
 # What a dataset states and no command line may change: everything on its card but the fold.
-FACTS = {f.name for f in fields(DataCard)} - {"fold", "options"}
+FACTS = CARD - {"fold", "options"}
 
 # Arguments that Lightning's Trainer checks itself: several types are legal ("auto", 2, [0, 1]).
 LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "deterministic")

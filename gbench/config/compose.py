@@ -22,12 +22,12 @@ from gbench.choices import (
     takes_place,
     title,
 )
-from gbench.config.checks import check_keys, check_values, flatten
+from gbench.config.checks import CARD, check_keys, check_values, flatten
 from gbench.config.experiment import experiment_of_pair
 from gbench.config.identity import NOTHING, same_setting
 from gbench.config.own_files import check_chosen, own_files, placed
-from gbench.config.places import data_source, own_folder, with_own
 from gbench.config.protocol import check_typed
+from gbench.data.places import data_source, own_folder, with_own
 from gbench.data.spec import with_name, with_split
 from gbench.errors import UserError, unknown
 from gbench.own_code import importing
@@ -99,7 +99,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
         "data_source": place,
         "config_dirs": own_code,
     }
-    code = stated_code(composed, [Path(folder) for folder in own_code])
+    code = stated_code(composed, [Path(folder) for folder in own_code], CARD)
     return {**composed, "code": code} if code else composed
 
 

@@ -6,9 +6,9 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,38 +16,13 @@ from torch import Tensor
 from gbench.data import told
 from gbench.data.accepted import accepted
 from gbench.data.check import check_source, check_statistics
-from gbench.data.files import cache, raw
+from gbench.data.dataset import Dataset
+from gbench.data.files import cache, named, raw
 from gbench.data.files.checked import read_checked, write_checked
 from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
-
-if TYPE_CHECKING:
-    from gbench.data.patches.patching import Patcher
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A dataset ready to train on."""
-
-    card: DataCard
-    spec: DataSpec
-    store: GraphStore
-    split: Split  # of card.fold
-    fingerprint: str  # sha256 of all packed tensors and of the splits of all folds
-    statistics: dict[str, int]  # as loaded
-    told: dict[str, str] = field(default_factory=dict)  # of its labels and files, by subject
-    notes: tuple[str, ...] = ()  # what a user must know before training
-    random_signs: bool = False  # of store.pe in training: see gbench/data/encodings/encode.py
-    patcher: Patcher | None = None  # of a model that reads batch.patches
-
-    def to(self, device: torch.device) -> Dataset:
-        """The dataset on a device, whole: batches are cut there, by graph ids from the CPU."""
-        split = self.split
-        if self.spec.level != "graph":  # ids of nodes and of pairs select rows there
-            split = Split(*(part.to(device) for part in split))
-        return replace(self, store=self.store.to(device), split=split)
 
 
 def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> Dataset:
@@ -59,11 +34,11 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     written.
     """
     path = cache.path_of(card, cache_dir)
-    prepared = _read(path, raw.state(card, data_dir))
+    prepared = _read(path, named.state(card, data_dir))
     if prepared is None:
         with cache.locked(path):
             # another process may have made it while this one waited for the lock
-            prepared = _read(path, raw.state(card, data_dir)) or _prepare(
+            prepared = _read(path, named.state(card, data_dir)) or _prepare(
                 card, data_dir, path, source
             )
     check_statistics(card, prepared["statistics"])
@@ -82,7 +57,7 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     )
 
 
-def _read(path: Path, state: raw.State | None) -> dict[str, Any] | None:
+def _read(path: Path, state: named.State | None) -> dict[str, Any] | None:
     """The prepared file, or None when there is none, it is damaged, or its raw files changed."""
     prepared = read_checked(path)
     # Raw files that are no longer there cannot have changed: what was prepared from them serves.
@@ -91,7 +66,7 @@ def _read(path: Path, state: raw.State | None) -> dict[str, Any] | None:
 
 def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> dict[str, Any]:
     folder = raw.obtain(card, data_dir, data_source)
-    state = raw.state(card, data_dir)
+    state = named.state(card, data_dir)
     source = _source(card, folder)
     if not card._target_.startswith("gbench."):
         source = accepted(card, source)

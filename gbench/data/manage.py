@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gbench.choices import choices, description, read_yaml, title
-from gbench.config.places import with_own
-from gbench.data.files import cache, raw
+from gbench.data.files import cache, named
+from gbench.data.places import with_own
 from gbench.data.spec import DataCard, with_name, with_split
 from gbench.data.split_names import meanings
 from gbench.errors import UserError, unknown
@@ -66,7 +66,7 @@ def get(
     from gbench.data.load import load
 
     new = [c for c in cards if not cache.path_of(c, cache_dir).exists()]
-    if any(raw.missing(card, data_dir) for card in new):
+    if any(named.missing(card, data_dir) for card in new):
         download(new, data_dir, source)
     for card in cards:
         dataset = load(card, data_dir, cache_dir, source)
@@ -199,7 +199,7 @@ def _row(
         card = _card(name, found[name], stated) if stated else card_of(name, config_dirs)
     except UserError:
         return Row(name, state="a folder of your own" if name not in found else "faulty YAML")
-    raw_size = raw.num_bytes(card, data_dir)
+    raw_size = named.num_bytes(card, data_dir)
     others = f" +{len(card.splits) - 1}" if len(card.splits) > 1 else ""
     sizes = {key.removeprefix("num_"): f"{value:,}" for key, value in card.statistics.items()}
     return Row(
@@ -268,7 +268,7 @@ def _state(card: DataCard, data_dir: Path, cache_dir: Path) -> str:
             return "ready"
     except UserError:
         return "loader cannot be imported"
-    return "raw files missing" if raw.state(card, data_dir) is None else "raw files there"
+    return "raw files missing" if named.state(card, data_dir) is None else "raw files there"
 
 
 def _cached(name: str, cache_dir: Path) -> int:

@@ -40,7 +40,7 @@ class DataCard:
     unlabelled: Any = None  # a label, or a list of them, that own loaders give what has none
     statistics: Mapping[str, int] = field(default_factory=dict)  # verified at every load
     folder: str = ""  # where the raw files belong below data_dir; empty: nothing on disk is needed
-    download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/files/raw.py
+    download: Sequence[Mapping[str, Any]] = ()  # see gbench/data/files/named.py
     otherwise: Mapping[str, Any] = field(default_factory=dict)  # folder and download of other files
     variant: str = ""  # loader options that the command line changed: another dataset by that
     options: Mapping[str, Any] = field(default_factory=dict)  # what is left: the loader's own

@@ -6,7 +6,6 @@ mirror what is missing there, which metrics.csv has, and the run nothing.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from lightning.pytorch.utilities import rank_zero_only
 
 from gbench.errors import UserError
+from gbench.locks import take
 from gbench.mirror.mirrored import Mirror
 from gbench.mirror.mlflow_address import knock, refusal
 
@@ -180,7 +180,7 @@ def _locked(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f".{folder.name}.lock").open("w") as lock:
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            take(lock, wait=True)
         yield
 
 

@@ -14,28 +14,28 @@ another version too. A run of packaged classes alone has no such key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.own_code.closure import closure, find
 
 Code = dict[str, dict[str, str]]
 _COUNTED = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
-_FACTS = {f.name for f in fields(DataCard)}  # of a dataset, which name no files of a loader
 
 
-def stated(config: Mapping[str, Any], folders: Sequence[Path]) -> Code:
-    """The code of a composed config; empty if all of it is gbench's own."""
+def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection[str]) -> Code:
+    """The code of a composed config; empty if all of it is gbench's own.
+
+    `facts` are the keys of a dataset that stand on its card: they name no files of its loader.
+    """
     sections = [config[name] for name in _COUNTED if name in config]
     counted = closure([*_targets(sections), *_named_modules(sections, folders)], folders)
     logger = closure(_targets([config["logger"]]), folders)
-    files = named_files(config, folders)
+    files = named_files(config, folders, facts)
     code = {
         "sources": {place: digest(path) for place, path in sorted(counted.sources.items())},
         "files": {key: digest(path) for key, path in files.items()},
@@ -72,7 +72,9 @@ def imported_versions(config: Mapping[str, Any], folders: Sequence[Path]) -> dic
     return versions(closure(filter(_is_own, _targets(sections)), folders).installed)
 
 
-def named_files(config: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Path]:
+def named_files(
+    config: Mapping[str, Any], folders: Sequence[Path], facts: Collection[str]
+) -> dict[str, Path]:
     """The files that settings of the user's own classes name, by the setting: model.teacher.
 
     A dataset's facts are left out: its raw files are told apart by its fingerprint.
@@ -81,7 +83,7 @@ def named_files(config: Mapping[str, Any], folders: Sequence[Path]) -> dict[str,
     for name in _COUNTED:
         section = config.get(name, {})
         if any(_is_own(target) for target in _targets([section])):
-            options = {k: v for k, v in section.items() if name != "data" or k not in _FACTS}
+            options = {k: v for k, v in section.items() if name != "data" or k not in facts}
             for key, text in _texts(options, name):
                 path = located(text, folders)
                 if path is not None and not key.endswith(("._target_", ".name")):

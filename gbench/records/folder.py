@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shlex
 import sys
 import time
@@ -13,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from gbench.environment import helps_another_process
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, own_line, report_text
-from gbench.search.storage import without_password
+from gbench.locks import take
+from gbench.passwords import without_password
 
 CONFIG = "config.yaml"  # the resolved config
 RECORD = "record.json"  # written last: its presence means finished
@@ -27,11 +27,6 @@ OUTPUT = "output.txt"  # what the process of a failed point printed last
 
 class Busy(UserError):
     """Another process is training in the folder."""
-
-
-def helps_another_process() -> bool:
-    """Whether this is not the first of the processes that train one run on several devices."""
-    return int(os.environ.get("LOCAL_RANK", 0)) > 0
 
 
 @contextmanager
@@ -48,7 +43,7 @@ def claimed(folder: Path) -> Iterator[None]:
             f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
         ) from error
     with lock:
-        if not (_locked(lock, fcntl.LOCK_EX) or _locked(lock, fcntl.LOCK_EX, after=0.05)):
+        if not (take(lock) or _taken_after(0.05, lock)):
             raise Busy(
                 f"{folder} is being trained by another process: wait for it, or change the seed"
             )
@@ -87,18 +82,14 @@ def in_training(folder: Path) -> bool:
     """
     try:
         with (folder / ".lock").open() as lock:
-            return not _locked(lock, fcntl.LOCK_SH)
+            return not take(lock, shared=True)
     except OSError:
         return False
 
 
-def _locked(lock: IO[str], kind: int, after: float = 0.0) -> bool:
-    time.sleep(after)
-    try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _taken_after(seconds: float, lock: IO[str]) -> bool:
+    time.sleep(seconds)
+    return take(lock)
 
 
 def find(name: str, runs_dir: Path = Path("runs")) -> Path:

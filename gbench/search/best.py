@@ -16,8 +16,9 @@ from gbench.records import record as records
 from gbench.search.space import Space, setting_words
 from gbench.search.study import Study
 from gbench.search.view import setting_text
-from gbench.sweep.engine import Outcome, Outcomes, run_all
+from gbench.sweep.engine import run_all
 from gbench.sweep.points import compose_all
+from gbench.sweep.queued import Outcome, Outcomes
 from gbench.sweep.words import Options
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from gbench.config.compose import Config
 from gbench.errors import UserError
-from gbench.own_code.earlier import refuse_edited
 from gbench.own_code.kept import keep
 from gbench.records.folder import ERROR
+from gbench.records.other_code import refuse_edited
+from gbench.search.running import Running
 from gbench.search.space import Value
 from gbench.search.study import Study
 from gbench.search.view import View
@@ -34,21 +34,6 @@ if TYPE_CHECKING:
     import optuna
 
 RUN_TRIAL = "gbench.search.trial.run_trial"
-
-
-@dataclass
-class Running:
-    """A trial on its way."""
-
-    trial: optuna.Trial
-    values: dict[str, Value]
-    config: Config
-    folder: Path
-    attempts: int = 0
-    epoch: float = 0
-    of: int = 0  # epochs
-    given_up: bool = False
-    again_at: float | None = None  # monotonic: it waits to be started again
 
 
 @dataclass
@@ -69,7 +54,7 @@ class Search:
         """Work until the study has its trials, or a signal comes; returns that signal."""
         self.base, self.executor = base, make_executor([base], self.options, RUN_TRIAL)
         answered = 0
-        with signals_kept(self.signals), View(self, base, self.console) as view:
+        with signals_kept(self.signals), self._view(base) as view:
             self.view = view
             try:
                 while self._fill() or self.running:
@@ -83,6 +68,9 @@ class Search:
             finally:
                 self.executor.close()
         return self.signals[0] if self.signals else 0
+
+    def _view(self, base: Config) -> View:
+        return View(self.study, self.running, self.limit, self.executor.slots, base, self.console)
 
     def _fill(self) -> bool:
         """Start trials while there is room; whether there may be more to come."""

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from gbench.errors import UserError
+from gbench.passwords import without_password
 
 EXAMPLES = "sqlite:///studies.db or postgresql://USER:PASSWORD@HOST/NAME"
 SECONDS = 10  # until a server has answered
@@ -23,11 +24,6 @@ PACKAGES = {  # of drivers whose module has another name
     "cx_Oracle": "cx-Oracle",
 }
 WAITING = {"psycopg2", "psycopg", "mysqldb", "pymysql"}  # that know connect_timeout
-
-
-def without_password(text: str) -> str:
-    """Three stars in the place of each password in a URL."""
-    return re.sub(r"(://[^:/@\s]*:)[^\s/]*@", r"\1***@", text)
 
 
 @contextmanager

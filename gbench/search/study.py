@@ -13,19 +13,18 @@ sign them each BEAT seconds; a trial that is not signed any more is anyone's, fr
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from gbench.errors import UserError
+from gbench.locks import locked, take
 from gbench.search.space import Dimension, Value
 from gbench.search.storage import open_database
 
@@ -94,9 +93,9 @@ class Study:
             raise UserError(
                 f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
             ) from error
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        take(self.lock, wait=True)
         where = open_database(self.optuna, storage) if storage else self._journal()
-        with _locked(folder / ".claim"):
+        with locked(folder / ".claim"):
             self.study = self.optuna.create_study(
                 storage=where,
                 study_name=self._name(where, anew) if storage else folder.name,
@@ -129,7 +128,7 @@ class Study:
         The sampler of each trial is seeded by the study's seed and the trial's number, so that a
         search that was cut goes on as if it had not been.
         """
-        with _locked(self.folder / ".claim"):
+        with locked(self.folder / ".claim"):
             trials = self.study.get_trials(deepcopy=False)
             left = [t for t in self._running(trials) if not self._is_alive(t)]
             if not left and len(trials) >= limit:
@@ -232,13 +231,10 @@ class Study:
             return False
         try:
             with (self.folder / "workers" / worker).open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+                return not take(lock, shared=True)
         except FileNotFoundError:
             seen: float = trial.user_attrs.get(SEEN, 0.0)  # by a machine with another folder
             return self.is_shared and time.time() - seen < SILENCE
-        return False
 
 
 def import_optuna() -> ModuleType:
@@ -272,13 +268,6 @@ def _pruner(optuna: ModuleType, name: str, max_epochs: int) -> Any:
     return optuna.pruners.NopPruner()
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 class _JournalLock:
     """Optuna's lock of its journal, freed by the kernel when its holder dies.
 
@@ -290,7 +279,7 @@ class _JournalLock:
 
     def acquire(self) -> bool:
         self.file = self.path.open("w")
-        fcntl.flock(self.file, fcntl.LOCK_EX)
+        take(self.file, wait=True)
         self._mend()
         return True
 

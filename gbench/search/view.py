@@ -17,8 +17,9 @@ from gbench.figures import metric_text
 from gbench.train.progress import REFRESH_SECONDS
 
 if TYPE_CHECKING:
-    from gbench.search.search import Search
+    from gbench.search.running import Running
     from gbench.search.space import Value
+    from gbench.search.study import Study
 
 LAST_LINES = 8  # of trials that ended, in the live table
 
@@ -26,8 +27,17 @@ LAST_LINES = 8  # of trials that ended, in the live table
 class View:
     """What the user sees of the trials while they run."""
 
-    def __init__(self, search: Search, base: Config, console: Console) -> None:
-        self.search = search
+    def __init__(
+        self,
+        study: Study,
+        running: Mapping[int, Running],
+        limit: int,
+        slots: int,
+        base: Config,
+        console: Console,
+    ) -> None:
+        self.study, self.running = study, running  # the trials by number, as they come and go
+        self.limit, self.slots = limit, slots
         self.of = base["data"]["metric"]
         self.title = f"{base['model']['name']} on {base['data']['name']}"
         self.console = console
@@ -36,9 +46,9 @@ class View:
         self.ended: list[Text] = []
 
     def __enter__(self) -> View:
-        tally = self.search.study.tally()
+        tally = self.study.tally()
         known = f"; {tally.spent} of them are known" if tally.spent else ""
-        text = f"{self.title}: {self.search.limit} trials, {self.search.executor.slots} at a time"
+        text = f"{self.title}: {self.limit} trials, {self.slots} at a time"
         self.console.print(f"{text}{known}", style="bold", soft_wrap=True)
         if self.console.is_terminal:
             self.live = Live(console=self.console, auto_refresh=False, transient=True)
@@ -62,7 +72,7 @@ class View:
         style = "red" if note.startswith(("failed", "cannot")) else ""
         line = Text(f"trial {number:3}  {setting_text(values)}  ")
         line.append(note, "dim" if note.startswith("pruned") else style)
-        best = self.search.study.best()
+        best = self.study.best()
         if best is not None and best.number == number:
             line.append("  best so far", "green")
         if self.live is None:
@@ -75,13 +85,13 @@ class View:
         if self.live is None or now - self.shown < REFRESH_SECONDS:
             return
         self.shown = now
-        study = self.search.study
+        study = self.study
         tally, known = study.tally(), ""
         for trial in study.ranked()[:1]:
             known = f" · best {self.metric(study.value(trial))}, trial {trial.number}"
-        head = Text(f"{tally.spent} of {self.search.limit} trials · {tally}{known}", "bold")
+        head = Text(f"{tally.spent} of {self.limit} trials · {tally}{known}", "bold")
         table = Table.grid(padding=(0, 1))
-        for number, running in self.search.running.items():
+        for number, running in self.running.items():
             table.add_row(
                 Text("▸", "cyan"),
                 Text(f"{number:3}  {setting_text(running.values)}", no_wrap=True),

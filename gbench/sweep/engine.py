@@ -26,8 +26,6 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
 import yaml
 from rich.console import Console
@@ -39,10 +37,10 @@ from gbench.mirror.mlflow_address import check_servers
 from gbench.own_code.kept import keep_all
 from gbench.records import record as records
 from gbench.records.folder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
-from gbench.records.record import RunRecord
 from gbench.sweep.executor import make_executor
 from gbench.sweep.fork_server import Message
 from gbench.sweep.points import run_folder
+from gbench.sweep.queued import Outcomes, Point, State
 from gbench.sweep.signals import signals_kept
 from gbench.sweep.table import View
 from gbench.sweep.words import Options
@@ -51,58 +49,6 @@ TICK_SECONDS = 0.1  # how long a signal may go unnoticed
 LOOK_SECONDS = 1.0  # how often to look whether another process has left a folder
 QUEUED_SECONDS = 5.0  # or has finished a point that waits on a cluster
 MAX_LOSSES = 3  # of fork servers in a row, none of which ran a point
-
-State = Literal["waiting", "running", "elsewhere", "finished", "failed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one config."""
-
-    folder: Path
-    state: Literal["finished", "failed", "interrupted", "waiting"]
-    record: RunRecord | None = None
-    error: str = ""
-
-
-class Outcomes(list[Outcome]):
-    """What became of all of them."""
-
-    stopped_by: int = 0  # the signal that ended the sweep early
-
-    @property
-    def exit_code(self) -> int:
-        """0 if all have finished, 1 if some failed, and what a shell expects of a signal."""
-        if self.stopped_by:
-            return 128 + self.stopped_by
-        return int(any(outcome.state != "finished" for outcome in self))
-
-
-@dataclass
-class Point:
-    """One config on its way."""
-
-    config: Config
-    folder: Path
-    state: State = "waiting"
-    attempts: int = 0
-    epoch: float = 0
-    of: int = 0  # epochs
-    best: float | None = None
-    # monotonic, like the next two: the clock of the day may be set back; 0: it has not begun
-    started: float = 0.0
-    ended: float = 0.0
-    look_at: float = 0.0
-    reason: str = ""  # why it waits on a cluster
-    record: RunRecord | None = None
-    error: str = ""
-    before: bool = False  # it had finished before this sweep began
-
-    def outcome(self) -> Outcome:
-        match self.state:
-            case "finished" | "failed" | "interrupted" as state:
-                return Outcome(self.folder, state, self.record, self.error)
-        return Outcome(self.folder, "waiting")
 
 
 def run_all(configs: Sequence[Config], *, options: Options, console: Console) -> Outcomes:

@@ -6,7 +6,6 @@ there; how it ended is told by the cluster, whatever became of the machine.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from typing import IO, Any, Protocol
 
 from gbench.config.compose import Config
 from gbench.errors import UserError
+from gbench.locks import take
 from gbench.sweep.fork_server import Job, Message, carry_out
 
 FOLDER = ".letters"  # below the runs folder: what points say, in a folder for each command
@@ -175,11 +175,11 @@ def _letterbox(parent: Path) -> tuple[Path, IO[str]]:
     folder.mkdir(parents=True)
     lock = (folder / "lock").open("w")
     with suppress(OSError):  # a file system without locks
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(lock)
         for other in parent.glob("of-*/lock"):
             with suppress(OSError), other.open() as theirs:
-                fcntl.flock(theirs, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                shutil.rmtree(other.parent, ignore_errors=True)
+                if take(theirs, shared=True):
+                    shutil.rmtree(other.parent, ignore_errors=True)
     return folder.rename(parent / f"of-{name}"), lock
 
 

@@ -14,7 +14,7 @@ from gbench.records.folder import ERROR
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gbench.sweep.engine import Outcome, Outcomes
+    from gbench.sweep.queued import Outcome, Outcomes
 
 SHOWN_FAILURES = 10
 

@@ -18,7 +18,7 @@ from gbench.sweep.labels import labels
 from gbench.train.progress import REFRESH_SECONDS, clock
 
 if TYPE_CHECKING:
-    from gbench.sweep.engine import Point
+    from gbench.sweep.queued import Point
 
 STATUS_SECONDS = 30.0  # a log file gets a line at least so often
 OTHER_LINES = 4  # of the terminal, for what stands around the rows

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from gbench.data.encodings.encode import with_random_signs
-from gbench.data.patches.patching import TrainingPatches, with_patches
+from gbench.data.patches.patching import with_patches
 from gbench.train.links import NonLinks, known_pairs, training_pairs
 from gbench.train.parts import Batching, training_parts
 
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
-    from gbench.data.load import Dataset
+    from gbench.data.dataset import Dataset, EpochPatches
 
 ROUND_SECONDS = 1.0
 
@@ -95,11 +95,9 @@ class TrainingBatches:
         if limit:
             self.share_of_epoch = min(1.0, limit / self.batches_per_epoch)
             self.batches_per_epoch = min(self.batches_per_epoch, limit)
-        self.patches = None
+        self.patches: EpochPatches | None = None
         if dataset.patcher is not None:
-            self.patches = TrainingPatches(
-                dataset.patcher, self._graphs, seed=seed, max_epochs=max_epochs
-            )
+            self.patches = dataset.patcher.training(self._graphs, seed=seed, max_epochs=max_epochs)
 
     @property
     def items_per_epoch(self) -> int:

@@ -12,15 +12,15 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from gbench.build import locate
 from gbench.config.checks import flatten
 from gbench.config.identity import identity
 from gbench.config.names import WANDB_NAME, shortened, wandb_id, wandb_tags
+from gbench.environment import helps_another_process
 from gbench.errors import UserError
+from gbench.locate import locate
 from gbench.mirror.account import logged_in
 from gbench.mirror.mirrored import Mirror
 from gbench.mirror.mlflow_address import tracking_uri
-from gbench.records.folder import helps_another_process
 from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import Interrupted
 

@@ -32,7 +32,7 @@ from gbench.train.undefined import told, undefined
 
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
-    from gbench.data.load import Dataset
+    from gbench.data.dataset import Dataset
 
 # Evaluation keeps no activations, so larger batches than in training fit and are faster.
 EVALUATION_BATCH = 512

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from gbench.cli.arguments import plain
 from gbench.cli.main import VERBS, main, parse
 from gbench.cli.output import format_of
-from gbench.cli.runs_dir import plain
 from gbench.config.compose import compose
 from gbench.errors import UserError
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gbench.data import manage
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.load import load
 
 
 def read(path: Path) -> Dataset:

@@ -13,8 +13,9 @@ from typing import IO, Any
 import pytest
 import torch
 
+from gbench.data.dataset import Dataset
 from gbench.data.files import cache
-from gbench.data.load import Dataset, load
+from gbench.data.load import load
 from gbench.errors import UserError
 
 

@@ -19,12 +19,13 @@ from torch_geometric.transforms import AddRandomWalkPE
 from gbench.build import build_task
 from gbench.config.compose import compose
 from gbench.config.identity import identity
+from gbench.data.dataset import Dataset
 from gbench.data.encodings import krylov, laplacian, random_walk
 from gbench.data.encodings.encode import encoded
 from gbench.data.encodings.laplacian import eigenvectors
 from gbench.data.encodings.random_walk import return_probabilities
 from gbench.data.files import cache
-from gbench.data.load import Dataset, load
+from gbench.data.load import load
 from gbench.data.source import Graph
 from gbench.data.spec import DataCard
 from gbench.data.store import GraphStore, pack

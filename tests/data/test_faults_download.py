@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from gbench.data.files import raw
+from gbench.data.files import named, raw
 from gbench.data.files.download import download
 from gbench.data.load import load
 from gbench.errors import UserError
@@ -248,8 +248,8 @@ def test_several_files_come_at_once_and_one_failure_ends_all(toy: Any, server: S
     server.together = threading.Barrier(4)  # none is answered before all four have been asked for
     card = toy.card(download=[{"url": server.url, "files": names}])
     download([card], toy.data_dir)
-    assert raw.missing(card, toy.data_dir) == []
-    assert raw.known_sums(toy.raw.parent) == dict.fromkeys(names, DIGEST)
+    assert named.missing(card, toy.data_dir) == []
+    assert named.known_sums(toy.raw.parent) == dict.fromkeys(names, DIGEST)
 
     server.together = None
     server.pages = {"/a.bin": CONTENT}
@@ -270,7 +270,7 @@ def test_a_download_that_fails_leaves_no_folders(toy: Any, server: Server, tmp_p
 CHILD = """
 import sys
 from pathlib import Path
-from gbench.data.files import raw
+from gbench.data.files import named, raw
 from gbench.data.spec import DataCard
 raw.obtain(DataCard(**{card!r}), Path({data_dir!r}))
 print("done")

@@ -164,14 +164,14 @@ def test_no_loader_believes_a_pickle(name: str, tmp_path: Path) -> None:
 def test_one_poisoned_file_among_the_real_ones(
     name: str, ending: str, data_dir: Path, tmp_path: Path
 ) -> None:
-    from gbench.data.files import raw
+    from gbench.data.files import named
 
-    card = raw.at_hand(card_of(name), data_dir)
-    names = [file for file in raw.files(card) if file.endswith(ending)]
+    card = named.at_hand(card_of(name), data_dir)
+    names = [file for file in named.files(card) if file.endswith(ending)]
     target, refused = tmp_path / "made-by-a-file", {}
     for i, poison in enumerate(names):
         folder = tmp_path / str(i)
-        for file in raw.files(card):
+        for file in named.files(card):
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             if file == poison:

@@ -15,7 +15,8 @@ import torch
 
 from gbench.config.compose import compose
 from gbench.config.identity import identity
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 

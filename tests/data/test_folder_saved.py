@@ -12,7 +12,8 @@ from torch import Tensor
 from torch_geometric.data import Data, InMemoryDataset
 
 from gbench.config.compose import compose
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 

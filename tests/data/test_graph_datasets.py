@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gbench.data import manage
 from gbench.data.batch import Batch
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.load import load
 from gbench.data.loaders import ogb
 from gbench.errors import UserError
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gbench.data import manage
 from gbench.data.check import check_source
-from gbench.data.files import raw
+from gbench.data.files import named
 from gbench.data.load import load
 from gbench.data.loaders import ogb, peptides, superpixels, zinc
 from gbench.data.source import Graph, Source
@@ -174,8 +174,8 @@ def test_functions_of_peptides_from_smiles(tmp_path: Path, monkeypatch: Any) -> 
     labels = [[int(k == i) for k in range(10)] for i in range(5)]
     root = smiles_files(tmp_path, card, {"labels": [json.dumps(row) for row in labels]})
     # only this form is at hand, so the card's own files are not asked for
-    found = raw.at_hand(card, tmp_path)
-    assert raw.missing(card, tmp_path) == [] and found.folder == "peptides-functional"
+    found = named.at_hand(card, tmp_path)
+    assert named.missing(card, tmp_path) == [] and found.folder == "peptides-functional"
     source = checked("peptides-func", peptides.load(root, **card.options))
     assert [part.tolist() for part in source.splits[0]] == [[4, 0, 2], [1], [3]]
     for i, (graph, text) in enumerate(zip(source.graphs, SMILES, strict=True)):
@@ -268,7 +268,7 @@ def test_molecules_are_what_ogb_reads(
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b\x08", b"not a gzip file"])
 def test_damaged_molecules_are_one_message(tmp_path: Path, damage: bytes) -> None:
     card = manage.card_of("ogbg-molbace")
-    for name in raw.files(card):
+    for name in named.files(card):
         path = tmp_path / card.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(damage)

@@ -15,7 +15,7 @@ from gbench.config.compose import compose
 from gbench.config.identity import identity
 from gbench.data.big.neighbours import ALL, Neighbours
 from gbench.data.big.part import Part, batch_of
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.data.source import Graph, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import pack

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gbench.data import manage
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.load import load
 from gbench.data.loaders import npz_graph
 from gbench.data.loaders.edges import largest_component
 

@@ -17,8 +17,9 @@ from scipy.sparse import csr_matrix, random_array
 from torch import Tensor
 
 from gbench.data import manage
-from gbench.data.files import raw
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.files import named
+from gbench.data.load import load
 from gbench.errors import UserError
 
 MASKS = ("train_mask", "val_mask", "test_mask")
@@ -106,8 +107,8 @@ def folder_of(name: str, data_dir: Path, split: str = "") -> Path:
 def read(name: str, data_dir: Path, fold: int = 0, split: str = "", **options: Any) -> Dataset:
     """The dataset from small files: all that its card says holds, but for sizes and hashes."""
     card = manage.card_of(name, split=split)
-    names = sorted(raw.files(card))
-    assert not raw.missing(card, data_dir), f"the layout of {name} is another: {names}"
+    names = sorted(named.files(card))
+    assert not named.missing(card, data_dir), f"the layout of {name} is another: {names}"
     card = replace(card, fold=fold, statistics={}, download=[], options={**card.options, **options})
     return load(card, data_dir, data_dir / "cache")
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from gbench.data import manage
-from gbench.data.files import raw
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.files import named
+from gbench.data.load import load
 from gbench.data.loaders import ogb
 
 
@@ -50,7 +51,7 @@ def write(folder: Path, split_folder: str) -> None:
 
 def read(name: str, data_dir: Path, split: str = "") -> Dataset:
     card = manage.card_of(name, split=split)
-    assert not raw.missing(card, data_dir)
+    assert not named.missing(card, data_dir)
     card = replace(card, statistics={}, download=[])
     return load(card, data_dir, data_dir / "cache")
 

@@ -15,7 +15,7 @@ from gbench.config.compose import compose
 from gbench.data.big.kway import metis
 from gbench.data.big.part import batch_of
 from gbench.data.big.partitions import Partitions
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.data.source import Split
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR

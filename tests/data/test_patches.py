@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gbench.config.compose import compose
-from gbench.data.load import Dataset, load
+from gbench.data.dataset import Dataset
+from gbench.data.load import load
 from gbench.data.patches import metis
 from gbench.data.patches.grow import grown
 from gbench.data.patches.metis import STATIC, Graphs, assign

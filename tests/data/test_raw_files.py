@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gbench.data.files import raw
+from gbench.data.files import named, raw
 from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
@@ -200,5 +200,5 @@ def test_the_files_at_hand_have_the_names_and_hashes_of_the_cards(
     from gbench.data.manage import card_of
 
     card = card_of(name)
-    assert raw.missing(card, data_dir) == []
+    assert named.missing(card, data_dir) == []
     assert raw.obtain(card, data_dir) == data_dir / card.folder

@@ -12,7 +12,7 @@ from gbench.choices import choices, read_yaml
 from gbench.config.compose import compose
 from gbench.config.identity import identity, run_name
 from gbench.data import manage
-from gbench.data.files import raw
+from gbench.data.files import named
 from gbench.data.load import load
 from gbench.data.loaders import tu
 from gbench.data.spec import DataCard, with_name, with_split
@@ -125,7 +125,7 @@ def test_a_name_makes_the_dataset() -> None:
     assert [part["url"] for part in made.download] == [
         "https://www.chrsmrrs.com/graphkerneldatasets/NCI109.zip"
     ]
-    assert sorted(raw.files(made)) == [
+    assert sorted(named.files(made)) == [
         "NCI109_A.txt", "NCI109_graph_indicator.txt",
         "NCI109_graph_labels.txt", "NCI109_node_labels.txt",
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def test_regression_sets_predict_their_attributes() -> None:
     made = card("data.name=alchemy_full", "data.split=gin-10-fold-selects-on-test")
     assert (made.loss, made.metric, made.direction) == ("l1", "mae", "min")
     assert (made.task, made.parts) == ("graph-regression", "valid-is-test")
-    assert "alchemy_full_graph_attributes.txt" in raw.files(made)
+    assert "alchemy_full_graph_attributes.txt" in named.files(made)
     assert made.options["target"] == "attributes"
 
 
@@ -183,8 +183,8 @@ def test_every_name_makes_a_sound_card() -> None:
         if not isinstance(facts, str):
             made = DataCard.from_config(with_split(with_name({**stated, "name": name}, "tu")))
             assert made.folder == f"TUDataset/{name}/raw"
-            assert len(raw.files(made)) >= 3
-            assert all(file.startswith(f"{name}_") for file in raw.files(made))
+            assert len(named.files(made)) >= 3
+            assert all(file.startswith(f"{name}_") for file in named.files(made))
 
 
 def test_data_verbs_know_the_collection(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from gbench.cli.main import main
 from gbench.config.compose import Config
 from gbench.config.identity import identity, run_name
 from gbench.errors import UserError
-from gbench.own_code.earlier import changed_since
 from gbench.own_code.kept import at_hand, keep_all
+from gbench.records.other_code import changed_since
 from gbench.records.record import RunRecord
 from gbench.run import train
 from gbench.train import loader

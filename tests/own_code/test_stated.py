@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gbench.config.checks import CARD
 from gbench.config.compose import Config, compose
 from gbench.config.identity import identity
 from gbench.own_code.stated import digest, stated
@@ -43,7 +44,7 @@ def test_edited_code_is_another_run(name: str, mine: Path, composed: Compose) ->
 
 def restated(config: Config, mine: Path) -> Config:
     """As composing it again would state it."""
-    return {**config, "code": stated(config, [mine])}
+    return {**config, "code": stated(config, [mine], CARD)}
 
 
 def test_code_that_a_run_does_not_execute_is_not_its(mine: Path, composed: Compose) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from gbench.errors import UserError
+from gbench.passwords import without_password
 from gbench.search.space import Dimension, Value
-from gbench.search.storage import database_errors, without_password
+from gbench.search.storage import database_errors
 from gbench.search.study import SAMPLER, SILENCE, Study
 
 X = Dimension("optim.lr", low=0.001, high=1.0, log=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gbench import build
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.errors import UserError
 from gbench.records import record as records
 from gbench.train import loader

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gbench.bench import measure
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.train.optimizer import make_optimizer
 
 

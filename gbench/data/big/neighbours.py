@@ -20,7 +20,7 @@ from numba import uint64
 from torch import Tensor
 
 from gbench.data.big.part import Part, Pattern, with_transpose
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.errors import UserError
 from gbench.kernels.cpu.rows import array, compiled
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from gbench.data.big.part import Part, Pattern, with_transpose
+from gbench.data.dataset import Dataset
 from gbench.data.files.derived import Key, derived
-from gbench.data.load import Dataset
 from gbench.errors import UserError
 from gbench.kernels.cpu.rows import array, compiled
 

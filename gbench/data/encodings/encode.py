@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from gbench.data.batch import Batch
+from gbench.data.dataset import Dataset
 from gbench.data.files.derived import Key, derived
-from gbench.data.load import Dataset
 from gbench.errors import UserError
 
 NOT_OPTIONS = ("name", "_target_", "random_signs")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -14,6 +13,7 @@ from typing import Any
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.folders import written_whole
+from gbench.locks import take
 from gbench.own_code.importing import own_places
 from gbench.own_code.stated import source_digest, with_contents
 
@@ -55,7 +55,7 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".lock").open("a")
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        take(lock, wait=True)
         for left in path.parent.glob(f".{path.name}.*.part"):
             left.unlink(missing_ok=True)
         yield

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gbench.data.files import cache
 from gbench.data.files.checked import read_checked, write_checked
+from gbench.environment import helps_another_process
 from gbench.errors import UserError
-from gbench.records.folder import helps_another_process
 
 FORMAT = 3  # of the file; raise it when this module lays it out differently
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from gbench.choices import choices, read_yaml
-from gbench.data.files import archives, fetch, raw
+from gbench.data.files import archives, fetch, named
 from gbench.data.files.supply import Supply, is_remote, supplies
 from gbench.data.spec import DataCard
+from gbench.environment import helps_another_process
 from gbench.errors import UserError
-from gbench.records.folder import helps_another_process
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -48,7 +48,7 @@ def download(cards: Sequence[DataCard], data_dir: Path, source: str = "") -> Non
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         jobs: list[_Job] = []
         for card in cards:
-            folder, absent = data_dir / card.folder, raw.missing(card, data_dir)
+            folder, absent = data_dir / card.folder, named.missing(card, data_dir)
             wanted = supplies(card, absent, source)
             jobs += [_Job(card, folder, supply, progress, stop) for supply in wanted]
             if absent:
@@ -162,12 +162,12 @@ class _Job:
         _say(self.progress, f"{name}  {size:,} bytes  sha256 {found} ({verdict})")
 
     def _note_sum(self, name: str, found: str) -> None:
-        with self._claimed(raw.CAME_AS) as file:
-            sums = raw.known_sums(self.folder) | {name: found}
+        with self._claimed(named.CAME_AS) as file:
+            sums = named.known_sums(self.folder) | {name: found}
             file.truncate(0)
             text = "".join(f"{value}  {key}\n" for key, value in sorted(sums.items()))
             fetch.write(file, text.encode())
-            fetch.finish(file, self.folder / raw.CAME_AS)
+            fetch.finish(file, self.folder / named.CAME_AS)
 
     def _absent(self) -> list[str]:
         """What is wanted and, by now, nobody else has brought."""
@@ -188,7 +188,7 @@ class _Job:
                 f"cannot write {self.folder} ({error.strerror}): {room}choose another folder "
                 f"with data_dir= or GBENCH_DATA; then `gbench data get {self.card.name}` again"
             )
-        absent = [name for name in raw.files(self.card) if not (self.folder / name).is_file()]
+        absent = [name for name in named.files(self.card) if not (self.folder / name).is_file()]
         urls = [
             part["url"] for part in self.card.download if not {*absent}.isdisjoint(part["files"])
         ]

@@ -6,7 +6,6 @@ of in `.NAME.partial.from`. The partial file is the lock as well: a process that
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import os
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from gbench import __version__
 from gbench.folders import sync_folder
+from gbench.locks import take
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
@@ -40,7 +40,7 @@ def claimed(path: Path, check: Callable[[], None]) -> Iterator[FileIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         # unbuffered: a disk that is full is noticed by the write that it refuses
         with part.open("a+b", buffering=0) as file:
-            while not _locked(file):
+            while not take(file):
                 check()
                 time.sleep(LOOK_AGAIN)
             if not _is_at(file, part):  # who had it before has finished or removed it
@@ -156,14 +156,6 @@ def _partial(path: Path) -> Path:
 
 def _note(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial.from")
-
-
-def _locked(file: FileIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_at(file: FileIO, path: Path) -> bool:

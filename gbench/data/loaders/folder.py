@@ -15,16 +15,8 @@ from gbench.data.labels import MISSING, classes_of_words, is_whole, read_words
 from gbench.data.loaders.own_splits import drawn, read_splits
 from gbench.data.loaders.saved import read_saved
 from gbench.data.loaders.table import Table
-from gbench.data.own import (
-    ABOUT,
-    WORDS,
-    Description,
-    Items,
-    described,
-    labels_of,
-    of_columns,
-    table_of,
-)
+from gbench.data.own import described, labels_of
+from gbench.data.own_kinds import ABOUT, WORDS, Description, Items, of_columns, table_of
 from gbench.data.source import Graph, Source
 from gbench.errors import UserError
 

@@ -14,7 +14,7 @@ from gbench.data.loaders.splits import with_validation
 from gbench.data.source import Split
 
 if TYPE_CHECKING:
-    from gbench.data.own import Description, Items
+    from gbench.data.own_kinds import Description, Items
 
 MASKS = {  # as people name them, for each part
     "train": ("train_mask", "train_idx", "train_index", "train"),

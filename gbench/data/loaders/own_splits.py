@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gbench.data.loaders.splits import VALIDATION, spread, stratified, with_validation
-from gbench.data.own import FOLDS_DRAWN, Description, Items, table_of
+from gbench.data.own_kinds import FOLDS_DRAWN, Description, Items, table_of
 from gbench.data.source import Split
 from gbench.errors import UserError, unknown
 

@@ -17,12 +17,12 @@ from gbench.data.labels import classes_of
 from gbench.data.loaders.masks import SPLIT_KEYS, num_splits, splits_of
 from gbench.data.loaders.saved_graphs import Found, read_graphs
 from gbench.data.loaders.saved_labels import Labels, labels_of
-from gbench.data.own import ABOUT, Items, of_columns, task_of_numbers
+from gbench.data.own_kinds import ABOUT, Items, of_columns, task_of_numbers
 from gbench.data.source import Graph, Source, Split
 from gbench.errors import UserError
 
 if TYPE_CHECKING:
-    from gbench.data.own import Description
+    from gbench.data.own_kinds import Description
     from gbench.data.spec import Level
 
 MOST_CATEGORIES = 1_000_000  # of a column of whole numbers: more are codes or counts

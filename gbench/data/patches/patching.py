@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from gbench.data.batch import Batch
+from gbench.data.dataset import Dataset
 from gbench.data.files.derived import Key, derived
-from gbench.data.load import Dataset
 from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
 from gbench.errors import UserError
@@ -85,6 +85,12 @@ class Patcher:
             edge_dropout=edge_dropout,
             seed=seed,
         )
+
+    def training(
+        self, chunks_of: Callable[[int], Sequence[Tensor]], *, seed: int, max_epochs: int
+    ) -> TrainingPatches:
+        """The patches of the chunks of each epoch, drawn anew."""
+        return TrainingPatches(self, chunks_of, seed=seed, max_epochs=max_epochs)
 
     def evaluation(self, chunks: Iterable[Tensor]) -> Iterator[Patches]:
         """The patches of each chunk of graph ids, nothing dropped: the same in every run."""

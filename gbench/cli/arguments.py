@@ -1,4 +1,4 @@
-"""The runs folder, said alike to every verb: `runs_dir=DIR` or `--runs DIR`."""
+"""Arguments that several verbs take, said alike to each: settings, one's own folder, the runs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,32 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
 def add_runs_setting(parser: argparse.ArgumentParser) -> None:
     """For verbs that compose settings, of which runs_dir is one: `args.runs`."""
     parser.add_argument(*OPTIONS, dest="runs", metavar="DIR", help="the same as runs_dir=DIR")
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """For verbs that look into the user's own folders: `args.config_dir`."""
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a folder of your own: model/ and data/ YAML files and the Python files they name",
+    )
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every verb that composes a config."""
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as seed=3")
+    add_runs_setting(parser)
+    add_config_dir(parser)
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the verbs that train from settings."""
+    add_overrides(parser)
+    parser.add_argument("--force", action="store_true", help="run again although it has finished")
+    parser.add_argument("--json", action="store_true", help="print the record to stdout")
 
 
 def plain(value: str) -> str:
