@@ -21,7 +21,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 
 KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
-SHARED = ("__init__", "rows", "tables", "spmm_max", "moments")
+SHARED = ("__init__", "rows", "tables", "spmm_max", "moments", "bonds")
 CUDA_OPERATIONS = [path.stem for path in KERNELS.glob("*.py") if path.stem not in SHARED]
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 NODES, ENTRIES = 1000, 200  # so few entries have no hub, and need no second launch
@@ -173,7 +173,7 @@ MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
-SPILLED = {"3.9": {"gine_aggregate._backward_x": 8}}  # bytes
+SPILLED = {"3.9": {"bonds._backward_x": 8}}  # bytes
 
 
 def check(compiled: list[Compiled], load_bits: int = 128) -> None:
@@ -239,8 +239,7 @@ def test_hubs_second_launch(compiled, monkeypatch) -> None:
     sheaf_laplacian(x[:, :32])
     assert {kernel.name.removesuffix(" (merge)") for kernel in compiled} == {
         *("spmm._sum", "spmm_max._maximum", "spmm_max._count", "spmm_max._collect"),
-        *("gcn_propagate._hop", "gine_aggregate._forward", "gine_aggregate._backward_x"),
-        *("gcn_bond_aggregate._forward", "gcn_bond_aggregate._backward_x"),
+        *("gcn_propagate._hop", "bonds._forward", "bonds._backward_x"),
         *("edge_softmax._exp_sum", "edge_softmax._weigh"),
         *("sheaf_laplacian._diagonal", "sheaf_laplacian._full"),
     }
