@@ -1,259 +1,261 @@
-"""How a table reads: its title, its columns cell by cell, its marks and its footnotes."""
+"""The columns of a table: one list that every format reads.
+
+A new one is an entry of COLUMNS, and a field of Row where its figure is new. It then stands in the
+terminal, Markdown, CSV, JSON, LaTeX and on the page, which sorts by it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, Literal
 
+from gbench.board import cells
+from gbench.board.notes import Line, lines, plain
 from gbench.board.published import Published
-from gbench.board.settings import settings_texts
-from gbench.board.statistics import POOLING, Spread
+from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
-from gbench.figures import (
-    PERCENT,
-    UNKNOWN,
-    count_text,
-    few_runs,
-    memory_text,
-    metric_text,
-    seconds_text,
-)
-
-_SELECTIONS = {
-    "best-validation": "best validation epoch",
-    "last-epoch": "last epoch",
-    "best-mean-epoch": "epoch with the best mean over the folds",
-    "": "published results",
-}
+from gbench.figures import PERCENT, count_text, memory_text, seconds_text
 
 
-class Column(NamedTuple):
-    """One column of a table as text."""
+def _number(value: Any) -> float:
+    """What a value is sorted by; NaN where it is unknown or no number."""
+    if isinstance(value, Spread):
+        return value.mean
+    return value if isinstance(value, int | float) else math.nan
 
-    head: str
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What one column says of a line, exactly and as text, and where it stands.
+
+    `key` and `head` may have `{unit}` and `{item}` in them, the table's " %" and "nodes".
+    """
+
+    key: str  # what a format and the page's scripts find it by
+    head: str = ""  # without one it is in CSV and JSON alone
+    sheet: str = ""  # its name in CSV and JSON, if that is not its key
+    value: Callable[[Row], Any]  # exact
+    paper: Callable[[Published], Any] | None = None  # the same of a published row
+    text: Callable[[Any, Line, cells.Shared], str] = lambda value, line, shared: str(value)
+    number: Callable[[Any], float] = _number  # what the page sorts a value by
+    priority: int = 0  # 0 is always there; of the others the highest drops first on a terminal
+    alone: int | None = None  # the priority in a table of one row, if it is another
+    order: Literal["ascending", "descending", "best"] = "ascending"  # at the first click
+    right: bool = True  # figures; what is set to the left is words
+    wraps: int = 0  # letters to which a terminal may wrap it
+    prints: bool = True  # on paper, which is not wide
+    late: bool = False  # behind the others in CSV and JSON
+
+    @property
+    def name(self) -> str:
+        """In CSV and JSON."""
+        return self.sheet or self.key
+
+    def needed(self, table: Table) -> int:
+        """Its priority in this table."""
+        return self.priority if self.alone is None or len(table.rows) > 1 else self.alone
+
+    def of(self, line: Line) -> Any:
+        """The exact value; None where a published row has none."""
+        if isinstance(line, Row):
+            return self.value(line)
+        return None if self.paper is None else self.paper(line)
+
+    def cell(self, value: Any, line: Line, shared: cells.Shared) -> str:
+        """The value of a line as text."""
+        if self.paper is None and not isinstance(line, Row):
+            return ""
+        return plain(self.text(value, line, shared))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown(Column):
+    """A column as one table has it, with what it says line by line."""
+
     cells: list[str]
-    needed: int  # 0 is always there; of the others the highest drops first
-    right: bool = True
+    values: list[Any]  # exact
 
     @property
     def width(self) -> int:
         """Of its widest cell."""
         return max(map(len, (self.head, *self.cells)))
 
-
-def protocol_text(table: Table) -> str:
-    """`accuracy (higher is better), public split, last epoch`."""
-    better = "higher" if table.direction == "max" else "lower"
-    folds = f", {table.num_folds} folds" if table.num_folds > 1 else ""
-    chosen = _SELECTIONS[table.selection]
-    return f"{table.metric} ({better} is better), {table.split} split{folds}, {chosen}"
+    @property
+    def numbers(self) -> list[float]:
+        """What the page sorts its lines by."""
+        return [math.nan if value is None else self.number(value) for value in self.values]
 
 
-def title(table: Table) -> str:
-    """The dataset and the protocol."""
-    return plain(f"{table.data}: {protocol_text(table)}")
+def columns_of(table: Table) -> list[Column]:
+    """Every column of a table, whether or not there is anything to say."""
+    return [*COLUMNS]
 
 
-def lines(table: Table) -> list[Row | Published]:
-    """One's own rows as they are ranked, with each published one among them by its mean."""
-    sign = -1.0 if table.direction == "max" else 1.0
-
-    def place(line: Row | Published) -> tuple[bool, float]:
-        mean = line.test.mean if isinstance(line, Row) else line.mean
-        return math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
-
-    return sorted([*table.published, *table.rows], key=place)
-
-
-def columns(table: Table) -> list[Column]:
+def columns(table: Table) -> list[Shown]:
     """The columns that have anything to say; a published row leaves most of them empty."""
-    ordered = lines(table)
-    unit = " %" if table.metric in PERCENT else ""
-    settings = dict(zip((row.identity for row in table.rows), settings_texts(table), strict=True))
-    numbers = _numbers_of_sources(table)
-    one_device = len({row.devices for row in table.rows}) == 1  # then a footnote says it
-
-    def metric(value: Spread) -> str:
-        return metric_text(table.metric, value.mean, value.std)
-
-    def column(
-        head: str,
-        needed: int,
-        own: Callable[[Row], str],
-        paper: Callable[[Published], str] = lambda row: "",
-        right: bool = True,
-    ) -> Column:
-        cells = [own(line) if isinstance(line, Row) else paper(line) for line in ordered]
-        return Column(head, [plain(cell) for cell in cells], needed, right)
-
-    everything = [
-        column("#", 0, lambda row: f"{row.rank}{'=' * row.tied}"),
-        column(
-            "model",
-            0,
-            lambda row: row.model + marks(row),
-            lambda row: (
-                f"{row.model} [{numbers[source_text(row)]}]{'§' if _differs(table, row) else ''}"
-            ),
-            right=False,
-        ),
-        # what tells rows apart has to stand there; of one alone it gives way to figures
-        column(
-            "settings",
-            0 if len(table.rows) > 1 else 6,
-            lambda row: settings[row.identity],
-            right=False,
-        ),
-        column(
-            f"test{unit}",
-            0,
-            lambda row: metric(row.test),
-            lambda row: paper_text(row, Spread(row.mean, row.std)),
-        ),
-        column("95 %", 3, lambda row: interval_text(table, row)),
-        column(
-            f"valid{unit}", 4, lambda row: metric(row.valid), lambda row: paper_text(row, row.valid)
-        ),
-        column("n", 2, lambda row: runs_text(table, row), lambda row: str(row.n or UNKNOWN)),
-        column("against paper", 1, verdict_text, right=False),
-        column(
-            "parameters",
-            5,
-            lambda row: count_text(row.num_parameters),
-            lambda row: count_text(row.num_parameters) if row.num_parameters else "",
-        ),
-        column("trials", 6, lambda row: f"{row.trials:,}" if row.trials > 1 else ""),
-        column("epoch", 7, lambda row: seconds_text(row.seconds_per_epoch)),
-        column(
-            f"{table.rows[0].item if table.rows else ''}/s",
-            10,
-            lambda row: count_text(row.items_per_second),
-        ),
-        column("memory", 8, lambda row: memory_text(row.peak_memory_mib)),
-        column("when", 9, lambda row: day_text(row.finished)),
-        column(
-            "device", 11, lambda row: "" if one_device else " + ".join(row.devices), right=False
-        ),
-    ]
-    return [column for column in everything if any(column.cells)]
+    ordered, shared = lines(table), cells.shared(table)
+    facts = {
+        "unit": " %" if table.metric in PERCENT else "",
+        "item": table.rows[0].item if table.rows else "",
+    }
+    shown = []
+    for column in columns_of(table):
+        if column.head:
+            values = [column.of(line) for line in ordered]
+            here = {
+                "key": column.key.format(**facts),
+                "head": column.head.format(**facts),
+                "priority": column.needed(table),
+                "values": values,
+                "cells": [
+                    column.cell(value, line, shared)
+                    for value, line in zip(values, ordered, strict=True)
+                ],
+            }
+            shown.append(Shown(**vars(column) | here))
+    return [column for column in shown if any(column.cells)]
 
 
-def footnotes(table: Table) -> list[str]:
-    """What the marks on one's own rows mean, and what all of these rows share."""
-    rows = table.rows
-    notes = []
-    if any(row.tied for row in rows):
-        notes.append(
-            "= cannot be told apart from the best row of more than one run (t tests, paired where "
-            "seeds and folds are shared; 5 %, corrected for their number after Holm)"
-        )
-    if any(row.verdict for row in rows):
-        notes.append(
-            "against paper: gap to the published mean in standard errors; agrees: equal within the "
-            f"paper's own deviation (TOST, 5 %); {POOLING}"
-        )
-    if any(row.dirty for row in rows):
-        notes.append("* code with uncommitted changes in at least one run")
-    if any(row.own_code for row in rows):
-        notes.append("¶ code outside gbench: settings show code=, a digest of it, where two differ")
-    if any(row.other_data for row in rows):
-        notes.append("† at least one run saw other data than most of this table (fingerprint)")
-    if any(row.quirk for row in rows):
-        notes.append(f"‡ {_quirk_text(table)}")
-    devices = {row.devices for row in rows}
-    if len(devices) == 1:
-        notes.append(plain(f"measured on {' + '.join(*devices)}"))
-    return notes
+def _fact(name: str) -> Column:
+    """A field of Row that programs read, in CSV and JSON alone."""
+    return Column(key=name, value=attrgetter(name))
 
 
-def sources(table: Table) -> list[str]:
-    """Where the published rows come from, by their numbers, and how they were tested."""
-    notes = [f"[{number}] {text}" for text, number in _numbers_of_sources(table).items()]
-    if notes:
-        notes.insert(0, "rows with a number in brackets are published results:")
-    if any(_differs(table, row) for row in table.published):
-        notes.append("§ another protocol than this table's: see its source")
-    return notes
-
-
-def source_text(row: Published) -> str:
-    """The source of a published row, with what is known of its protocol."""
-    chosen = f"weights of the {_SELECTIONS[row.selection]}" if row.selection else ""
-    return "; ".join(filter(None, (row.source, chosen, row.note)))
-
-
-def paper_text(row: Published, value: Spread | None) -> str:
-    """A figure of a published row with as many digits as its paper prints; empty for None."""
-    if value is None:
-        return ""
-    scale, shift = (100, 2) if row.metric in PERCENT else (1, 0)
-    decimals = max(0, round(-math.log10(row.resolution)) - shift)
-    text = f"{scale * value.mean:.{decimals}f}"
-    return text if value.std is None else f"{text} ± {scale * value.std:.{decimals}f}"
-
-
-def runs_text(table: Table, row: Row) -> str:
-    """The number of runs; with folds, how many of them: `10 folds`, `3 of 10 folds`."""
-    n = len(row.runs)
-    if table.num_folds == 1:
-        return str(n)
-    folds = f"{row.folds} of {table.num_folds}" if row.folds < table.num_folds else f"{row.folds}"
-    if n == row.folds:
-        return f"{folds} folds"
-    planned = row.folds * len({run.seed for run in row.runs})
-    runs = f"{n} of {planned}" if n < planned else f"{n}"
-    return f"{runs} runs, {folds} folds"
-
-
-def interval_text(table: Table, row: Row) -> str:
-    """`± 0.64`, with as many digits as its mean; empty for one run."""
-    if row.interval is None or math.isnan(row.interval):
-        return ""
-    return metric_text(table.metric, row.test.mean, row.interval).partition(" ")[2]
-
-
-def verdict_text(row: Row) -> str:
-    """`agrees −0.3`: the word and the gap in standard errors; of few runs, how many."""
-    gap = "" if math.isnan(row.gap) else f" {row.gap:+.1f}".replace("-", "−")
-    return row.verdict + gap + (few_runs(len(row.runs)) if row.verdict else "")
-
-
-def marks(row: Row) -> str:
-    """One sign for each thing that a footnote has to say about the row."""
-    return f"{'¶' * row.own_code}{'*' * row.dirty}{'†' * row.other_data}{'‡' * row.quirk}"
-
-
-def day_text(finished: str) -> str:
-    """The local date."""
-    return datetime.fromisoformat(finished).astimezone().date().isoformat()
-
-
-def plain(text: str) -> str:
-    """Without what would break a line or command the terminal, from a record edited by hand."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
-
-
-def is_best(row: Row | Published) -> bool:
-    """The one best row: bold, unless another cannot be told apart from it, as by a single run."""
-    return isinstance(row, Row) and row.rank == 1 and not row.tied and len(row.runs) > 1
-
-
-def _numbers_of_sources(table: Table) -> dict[str, int]:
-    papers = [line for line in lines(table) if isinstance(line, Published)]
-    texts: Sequence[str] = list(dict.fromkeys(map(source_text, papers)))
-    return {text: number for number, text in enumerate(texts, start=1)}
-
-
-def _differs(table: Table, row: Published) -> bool:
-    """Whether the tested weights were chosen in another way than in the table."""
-    return bool(table.selection and row.selection and row.selection != table.selection)
-
-
-def _quirk_text(table: Table) -> str:
-    if "train-is-test" in table.split:
-        return "trained and tested on the same graphs"
-    if "quirk" in table.split:
-        return f"{table.split} repeats a known error of the authors' code: see gbench data info"
-    return "the protocol chooses by what it is tested on: optimistic"
+COLUMNS = (
+    Column(key="#", head="#", sheet="rank", value=lambda row: row.rank, text=cells.rank),
+    Column(
+        key="model",
+        head="model",
+        value=lambda row: row.model,
+        paper=lambda row: row.model,
+        text=cells.model,
+        right=False,
+        wraps=20,
+    ),
+    _fact("identity"),
+    # what tells rows apart has to stand there; of one alone it gives way to figures
+    Column(
+        key="settings",
+        head="settings",
+        value=lambda row: row.settings,
+        text=cells.settings,
+        alone=6,
+        right=False,
+        wraps=26,
+    ),
+    _fact("experiment"),
+    Column(
+        key="test",
+        head="test{unit}",
+        value=lambda row: row.test,
+        paper=lambda row: Spread(row.mean, row.std),
+        text=cells.metric,
+        order="best",
+    ),
+    Column(
+        key="95",
+        head="95 %",
+        sheet="interval",
+        value=lambda row: row.interval,
+        text=cells.interval,
+        priority=3,
+    ),
+    Column(
+        key="valid",
+        head="valid{unit}",
+        value=lambda row: row.valid,
+        paper=lambda row: row.valid or Spread(math.nan, None),
+        text=cells.metric,
+        priority=4,
+        order="best",
+    ),
+    Column(
+        key="n",
+        head="n",
+        value=lambda row: len(row.runs),
+        paper=lambda row: row.n,
+        text=cells.runs,
+        priority=2,
+        order="descending",
+        late=True,
+    ),
+    _fact("tied"),
+    Column(
+        key="against",
+        head="against paper",
+        sheet="verdict",
+        value=lambda row: row.verdict,
+        text=cells.verdict,
+        priority=1,
+        right=False,
+    ),
+    _fact("gap"),
+    _fact("folds"),
+    Column(
+        key="parameters",
+        head="parameters",
+        sheet="num_parameters",
+        value=lambda row: row.num_parameters,
+        paper=lambda row: row.num_parameters,
+        text=cells.parameters,
+        priority=5,
+    ),
+    Column(
+        key="trials", head="trials", value=lambda row: row.trials, text=cells.trials, priority=6
+    ),
+    Column(
+        key="epoch",
+        head="epoch",
+        sheet="seconds_per_epoch",
+        value=lambda row: row.seconds_per_epoch,
+        text=cells.of_value(seconds_text),
+        priority=7,
+    ),
+    Column(
+        key="{item}/s",
+        head="{item}/s",
+        sheet="items_per_second",
+        value=lambda row: row.items_per_second,
+        text=cells.of_value(count_text),
+        priority=10,
+        order="descending",
+        prints=False,
+    ),
+    _fact("item"),
+    Column(
+        key="memory",
+        head="memory",
+        sheet="peak_memory_mib",
+        value=lambda row: row.peak_memory_mib,
+        text=cells.of_value(memory_text),
+        priority=8,
+        prints=False,
+    ),
+    Column(
+        key="when",
+        head="when",
+        sheet="finished",
+        value=lambda row: row.finished,
+        text=cells.day,
+        number=lambda finished: datetime.fromisoformat(finished).timestamp(),
+        priority=9,
+        order="descending",
+        prints=False,
+    ),
+    *map(_fact, ("own_code", "dirty", "other_data", "quirk")),
+    Column(
+        key="device",
+        head="device",
+        sheet="devices",
+        value=lambda row: row.devices,
+        text=cells.devices,
+        priority=11,
+        right=False,
+        prints=False,
+        late=True,
+    ),
+)

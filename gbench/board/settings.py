@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gbench.board.tables import Row, Table, flatten
+from gbench.board.differing import flatten
+from gbench.board.tables import Row, Table
 from gbench.choices import PACKAGED, read_yaml
 from gbench.config.identity import decisive, on_hardware
 

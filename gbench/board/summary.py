@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.board.columns import paper_text
+from gbench.board.cells import paper_text
 from gbench.board.published import published_by
 from gbench.board.statistics import Spread
 from gbench.figures import PERCENT, count_text, memory_text, metric_text, seconds_text

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from gbench.board import columns as render
+from gbench.board import cells as render
 from gbench.board.formats import markdown, terminal
 from gbench.board.formats import sheets as export
 from gbench.board.settings import settings_texts

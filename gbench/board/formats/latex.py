@@ -9,10 +9,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from gbench.board.columns import Column, columns, footnotes, is_best, lines, sources, title
+from gbench.board.columns import Shown, columns
+from gbench.board.notes import footnotes, is_best, lines, sources, title
 from gbench.board.tables import Row, Table
 
-_LEFT_OUT = {"memory", "when", "device"}  # and throughput: a printed page is not wide
 _WIDEST_SETTINGS = 30  # letters
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -67,15 +67,14 @@ def latex(tables: Sequence[Table]) -> str:
 
 
 def _table(table: Table) -> str:
-    shown = [c for c in columns(table) if c.head not in _LEFT_OUT and not c.head.endswith("/s")]
+    shown = [column for column in columns(table) if column.prints]
     body = []
     for row, cells in zip(
         lines(table), zip(*(column.cells for column in shown), strict=True), strict=True
     ):
-        styled = {column.head: escaped(cell) for column, cell in zip(shown, cells, strict=True)}
-        test = next(head for head in styled if head.startswith("test"))
+        styled = {column.key: escaped(cell) for column, cell in zip(shown, cells, strict=True)}
         if is_best(row):
-            styled[test] = rf"\textbf{{{styled[test]}}}"
+            styled["test"] = rf"\textbf{{{styled['test']}}}"
         if not isinstance(row, Row):
             styled["model"] = rf"\textit{{{styled['model']}}}"
         body.append(f"    {' & '.join(styled.values())} \\\\")
@@ -101,8 +100,8 @@ def _table(table: Table) -> str:
     )
 
 
-def _alignment(column: Column) -> str:
-    if column.head == "settings" and column.width > _WIDEST_SETTINGS:
+def _alignment(column: Shown) -> str:
+    if column.key == "settings" and column.width > _WIDEST_SETTINGS:
         return r"p{0.25\linewidth}"  # these wrap
     return "r" if column.right else "l"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gbench.board.columns import columns, footnotes, is_best, lines, sources, title
+from gbench.board.columns import columns
+from gbench.board.notes import footnotes, is_best, lines, sources, title
 from gbench.board.tables import Row, Table
 
 
@@ -22,10 +23,9 @@ def markdown(tables: Sequence[Table]) -> str:
         for row, cells in zip(
             lines(table), zip(*(column.cells for column in shown), strict=True), strict=True
         ):
-            styled = dict(zip((column.head for column in shown), map(_escaped, cells), strict=True))
-            test = next(head for head in styled if head.startswith("test"))
+            styled = dict(zip((column.key for column in shown), map(_escaped, cells), strict=True))
             if is_best(row):
-                styled[test] = f"**{styled[test]}**"
+                styled["test"] = f"**{styled['test']}**"
             if not isinstance(row, Row):
                 styled["model"] = f"*{styled['model']}*"
             text.append("| " + " | ".join(styled.values()) + " |")

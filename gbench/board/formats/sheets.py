@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from gbench.board.published import Published
-from gbench.board.settings import settings_texts
+from gbench.board import cells
+from gbench.board.columns import Column, columns_of
+from gbench.board.notes import Line
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
 from gbench.records.record import finite
@@ -26,13 +26,9 @@ def csv_text(tables: Sequence[Table]) -> str:
     """
     flat: list[dict[str, Any]] = []
     for table in tables:
-        protocol = _protocol(table)
-        for row, settings in zip(table.rows, settings_texts(table), strict=True):
-            values = {**protocol, "published": False, **_values(row)}
-            flat.append(_flat({**values, "device": " + ".join(row.devices), "settings": settings}))
-        flat += [
-            _flat({**protocol, "published": True, **_paper(paper)}) for paper in table.published
-        ]
+        protocol, shared = _protocol(table), cells.shared(table)
+        for published, of in ((False, table.rows), (True, table.published)):
+            flat += [{**protocol, "published": published, **_flat(line, shared)} for line in of]
     sheet = io.StringIO()
     # in order of appearance: one's own rows and published ones have columns of their own
     writer = csv.DictWriter(sheet, {key: None for row in flat for key in row}, lineterminator="\n")
@@ -45,20 +41,15 @@ def json_text(tables: Sequence[Table]) -> str:
     """The tables with their rows and the runs behind them, in full precision; NaN is null."""
     drawn = []
     for table in tables:
+        columns = columns_of(table)
         rows = [
             {
-                **_values(row),
-                "test": row.test._asdict(),
-                "valid": row.valid._asdict(),
-                "devices": row.devices,
+                **_exact(row, columns),
                 "runs": [{key: getattr(run, key) for key in _RUN_KEYS} for run in row.runs],
             }
             for row in table.rows
         ]
-        papers = [
-            {**paper, "test": paper["test"]._asdict(), "valid": paper["valid"]._asdict()}
-            for paper in map(_paper, table.published)
-        ]
+        papers = [_exact(paper, columns) for paper in table.published]
         drawn.append(
             {**_protocol(table), "repeated": table.repeated, "rows": rows, "published": papers}
         )
@@ -70,28 +61,39 @@ def _protocol(table: Table) -> dict[str, Any]:
     return {name: getattr(table, name) for name in names}
 
 
-def _values(row: Row) -> dict[str, Any]:
-    names = [field.name for field in fields(Row) if field.name not in ("runs", "devices")]
-    return {**{name: getattr(row, name) for name in names}, "n": len(row.runs)}
+def _values(line: Line, columns: Sequence[Column]) -> list[tuple[Column, Any]]:
+    """The exact value of every column that the line has."""
+    if isinstance(line, Row):
+        there = sorted(columns, key=lambda column: column.late)
+    else:
+        there = [column for column in columns if column.paper]
+    return [(column, column.of(line)) for column in there]
 
 
-def _paper(row: Published) -> dict[str, Any]:
-    """Without what its table says of it already, but for the selection: it may be another."""
-    return {
-        "model": row.model,
-        "test": Spread(row.mean, row.std),
-        "valid": row.valid or Spread(math.nan, None),
-        "n": row.n,
-        "num_parameters": row.num_parameters,
-        "selection": row.selection,
-        "source": row.source,
-        "note": row.note,
-        "experiment": row.experiment,
+def _exact(line: Line, columns: Sequence[Column]) -> dict[str, Any]:
+    values = {
+        column.name: value._asdict() if isinstance(value, Spread) else value
+        for column, value in _values(line, columns)
     }
+    return values | _source(line)
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    for name in ("test", "valid"):
-        mean, std = values.pop(name)
-        values |= {f"{name}_mean": mean, f"{name}_std": std}
-    return finite(values)  # type: ignore[no-any-return]
+def _flat(line: Line, shared: cells.Shared) -> dict[str, Any]:
+    """One value a cell: settings and devices are texts, a spread is two columns, the last ones."""
+    flat: dict[str, Any] = {}
+    spreads: dict[str, Any] = {}
+    for column, value in _values(line, columns_of(shared.table)):
+        if isinstance(value, Spread):
+            spreads |= {f"{column.name}_{part}": of for part, of in value._asdict().items()}
+        elif isinstance(value, tuple):
+            flat[column.key] = " + ".join(value)
+        else:
+            is_nested = isinstance(value, dict)
+            flat[column.name] = column.text(value, line, shared) if is_nested else value
+    return finite({**flat, **_source(line), **spreads})  # type: ignore[no-any-return]
+
+
+def _source(line: Line) -> dict[str, Any]:
+    """What a published row says besides: where it is from, and how the paper chose the weights."""
+    names = () if isinstance(line, Row) else ("selection", "source", "note", "experiment")
+    return {name: getattr(line, name) for name in names}

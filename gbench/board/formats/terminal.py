@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from gbench.board.columns import Column, columns, footnotes, is_best, lines, sources, title
+from gbench.board.columns import Shown, columns
+from gbench.board.notes import footnotes, is_best, lines, sources, title
 from gbench.board.tables import Row, Table
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _GAP = "  "
-# Words wrap, settings down to this width before a column of figures is dropped.
-_WRAPPED = {"model": 20, "settings": 26}
 
 
 def draw(tables: Sequence[Table], console: Console) -> None:
@@ -39,7 +38,8 @@ def draw(tables: Sequence[Table], console: Console) -> None:
             style = "bold" if is_best(row) else "" if isinstance(row, Row) else "dim"
             for line in _wrapped(shown, widths, cells):
                 text.append(line + "\n", style)
-        hidden = [column.head for column in all_columns if column not in shown]
+        kept = {column.key for column in shown}
+        hidden = [column.head for column in all_columns if column.key not in kept]
         notes = [*footnotes(table), *sources(table)]
         if hidden:
             notes.append(f"not shown at this width: {', '.join(hidden)}")
@@ -52,51 +52,52 @@ def _append(text: Text, words: str, style: str, width: int, indent: str = "") ->
     text.append(f"\n{indent}".join(_wrap(words, width - len(indent))) + "\n", style)
 
 
-def _fit(all_columns: list[Column], width: int) -> tuple[list[Column], list[int]]:
+def _fit(all_columns: list[Shown], width: int) -> tuple[list[Shown], list[int]]:
     """The columns for this width, in order, and the width of each."""
-    narrow = {column.head: _narrow(column) for column in all_columns}
-    shown = [column for column in all_columns if column.needed == 0]
+    narrow = {column.key: _narrow(column) for column in all_columns}
+    shown = [column for column in all_columns if column.priority == 0]
 
-    def left(shown: list[Column]) -> int:
-        return width - sum(narrow[c.head] for c in shown) - len(_GAP) * (len(shown) - 1)
+    def left(shown: list[Shown]) -> int:
+        return width - sum(narrow[c.key] for c in shown) - len(_GAP) * (len(shown) - 1)
 
-    for column in sorted(all_columns, key=lambda column: column.needed):
-        if column.needed:
+    for column in sorted(all_columns, key=lambda column: column.priority):
+        if column.priority:
             if left([*shown, column]) < 0:
                 break
             shown.append(column)
     spare = max(0, left(shown))
     for column in shown:
-        if column.head in _WRAPPED:
-            more = min(spare, column.width - narrow[column.head])
-            narrow[column.head] += more
+        if column.wraps:
+            more = min(spare, column.width - narrow[column.key])
+            narrow[column.key] += more
             spare -= more
-    in_order = [column for column in all_columns if column in shown]
-    return in_order, [narrow[column.head] for column in in_order]
+    kept = {column.key for column in shown}
+    in_order = [column for column in all_columns if column.key in kept]
+    return in_order, [narrow[column.key] for column in in_order]
 
 
-def _narrow(column: Column) -> int:
-    if column.head not in _WRAPPED:
+def _narrow(column: Shown) -> int:
+    if not column.wraps:
         return column.width
     longest = max(len(word) for cell in (column.head, *column.cells) for word in cell.split(" "))
-    return max(longest, min(column.width, _WRAPPED[column.head]))
+    return max(longest, min(column.width, column.wraps))
 
 
-def _head(shown: list[Column], widths: list[int]) -> list[str]:
+def _head(shown: list[Shown], widths: list[int]) -> list[str]:
     rule = _GAP.join("─" * width for width in widths)
     return [_line(shown, widths, [column.head for column in shown]), rule]
 
 
-def _wrapped(shown: list[Column], widths: list[int], cells: Sequence[str]) -> list[str]:
+def _wrapped(shown: list[Shown], widths: list[int], cells: Sequence[str]) -> list[str]:
     """A row takes as many lines as its words need."""
     parts = [
-        _wrap(cell, width) if column.head in _WRAPPED else [cell]
+        _wrap(cell, width) if column.wraps else [cell]
         for cell, width, column in zip(cells, widths, shown, strict=True)
     ]
     return [_line(shown, widths, part) for part in zip_longest(*parts, fillvalue="")]
 
 
-def _line(shown: list[Column], widths: list[int], cells: Sequence[str]) -> str:
+def _line(shown: list[Shown], widths: list[int], cells: Sequence[str]) -> str:
     padded = (
         cell.rjust(width) if column.right else cell.ljust(width)
         for cell, width, column in zip(cells, widths, shown, strict=True)

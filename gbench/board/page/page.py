@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gbench import __version__
-from gbench.board.columns import plain
+from gbench.board.notes import plain
 from gbench.board.page.board import section
 from gbench.board.page.curves import RUNS_OF_A_ROW, embedded
 from gbench.board.tables import Table

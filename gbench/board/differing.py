@@ -1,0 +1,53 @@
+"""Which settings tell the rows of a table apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gbench.config.identity import NOTHING, decisive
+
+
+def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """For each (model, config), the dotted settings that tell it from the others.
+
+    A setting counts if two rows have different values of it, or if among rows of one model some
+    have it and some do not; that another model lacks it says nothing. Settings that tell rows of
+    one model apart come first: without them two rows would look the same.
+    """
+    flat = [flatten(decisive(config)) for _, config in configs]
+    for settings in flat:
+        for group, nothing in NOTHING.items():
+            if settings.get(f"{group}.name") != nothing:
+                settings.pop(f"{group}._target_", None)  # its name says it
+    anywhere: dict[str, set[str]] = {}  # key: its values
+    by_model: dict[str, list[dict[str, str]]] = {}
+    for (model, _), settings in zip(configs, flat, strict=True):
+        texts = {key: repr(value) for key, value in settings.items()}
+        by_model.setdefault(model, []).append(texts)
+        for key, text in texts.items():
+            anywhere.setdefault(key, set()).add(text)
+    candidates = [key for key, values in anywhere.items() if len(values) > 1]
+    # A model's class, and its code, differ wherever its name does.
+    across = {key for key in candidates if key not in ("model.name", "model._target_", "code")}
+    within = set()
+    for same_model in by_model.values():
+        if len(same_model) == 1:
+            continue
+        times = Counter(key for texts in same_model for key in texts)
+        within |= {key for key, count in times.items() if count < len(same_model)}
+        within |= {key for key in candidates if len({texts.get(key) for texts in same_model}) > 1}
+    keys = sorted(across | within, key=lambda key: (key not in within, key))
+    return [{key: settings[key] for key in keys if key in settings} for settings in flat]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every setting under its dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
