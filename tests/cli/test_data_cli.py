@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gbench.data.files.raw import files
+from gbench.data.files.named import files
 from gbench.data.manage import card_of
 
 from .conftest import GBENCH, Command

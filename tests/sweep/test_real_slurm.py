@@ -17,8 +17,8 @@ from gbench.config.compose import Config, compose
 from gbench.errors import UserError
 from gbench.records import record as records
 from gbench.sweep import engine
-from gbench.sweep.engine import Outcomes
 from gbench.sweep.points import run_folder
+from gbench.sweep.queued import Outcomes
 from gbench.sweep.remote import Remote
 from gbench.sweep.slurm import Slurm
 from gbench.sweep.words import Options

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from gbench.config.compose import Config
 from gbench.records import record as records
-from gbench.sweep.engine import Outcomes
 from gbench.sweep.points import run_folder
+from gbench.sweep.queued import Outcomes
 
 from .conftest import FINISHED, Pretend, record_of
 

@@ -19,8 +19,9 @@ from gbench.config.compose import compose
 from gbench.folders import written_whole
 from gbench.records.folder import Busy, claimed
 from gbench.run import train
-from gbench.sweep.engine import Outcome, run_all
+from gbench.sweep.engine import run_all
 from gbench.sweep.points import compose_all, run_folder
+from gbench.sweep.queued import Outcome
 from gbench.sweep.words import Options
 
 GBENCH = str(Path(sys.executable).parent / "gbench")

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from gbench.config.compose import Config
 from gbench.sweep import table
-from gbench.sweep.engine import Point
 from gbench.sweep.labels import labels
 from gbench.sweep.points import compose_all, run_folder
+from gbench.sweep.queued import Point
 
 from .conftest import record_of
 
