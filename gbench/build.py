@@ -23,7 +23,8 @@ from gbench.limits import check_limits
 from gbench.locate import locate
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
-from gbench.train.parts import Batching
+from gbench.train.parts import Cutter
+from gbench.train.sources import Graphs, Pairs, Parts, Source, WholeGraph
 from gbench.train.task import Task
 from gbench.train.undefined import check_metric
 
@@ -48,28 +49,34 @@ def build_task(config: Config) -> Task:
     patching = getattr(model, "patching", None)  # of a model that reads batch.patches
     if patching is not None:
         dataset = patched(dataset, patching, cache_dir)
-    batching = build_batching(config, dataset, model, cache_dir)
     return Task(
         model,
         dataset,
         config["optim"],
-        batching,
+        build_source(config, dataset, model, cache_dir),
         seed=config["seed"],
         limit=config["trainer"]["limit_batches"],
         accumulate=config["trainer"].get("accumulate_grad_batches", 1),
     )
 
 
-def build_batching(
-    config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path
-) -> Batching | None:
-    """How the one graph is cut into batches; None where it is one batch.
+def build_source(config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path) -> Source:
+    """Where the task's batches come from. Raises UserError as `build_cutter` does."""
+    if "_target_" in config["batching"]:
+        cutter = build_cutter(config, dataset, model, cache_dir)
+        return Parts(cutter, config["batching"]["workers"])
+    if dataset.spec.level == "node":
+        return WholeGraph()
+    drawn = Graphs if dataset.spec.level == "graph" else Pairs
+    return drawn(config["optim"]["batch_size"], config["optim"]["steps_per_epoch"])
+
+
+def build_cutter(config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path) -> Cutter:
+    """What cuts the one graph into batches.
 
     Raises UserError for a model or a dataset that cannot be trained on parts of a graph.
     """
     settings = config["batching"]
-    if "_target_" not in settings:
-        return None
     if dataset.spec.edge_categories is not None:
         raise UserError(
             f"batching={settings['name']}: {dataset.card.name} has edge features, and only "
@@ -78,8 +85,8 @@ def build_batching(
     steps = layer_wise(model, config["model"]["name"]).steps()
     reach = max(1, len(steps))  # a part has a graph, even where no layer looks at it
     options = {k: v for k, v in settings.items() if k not in (*NOT_HYPERPARAMETERS, "workers")}
-    cutter = locate(settings["_target_"])(dataset, reach, cache_dir, **options)
-    return Batching(cutter, settings["workers"])
+    cutter: Cutter = locate(settings["_target_"])(dataset, reach, cache_dir, **options)
+    return cutter
 
 
 def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:

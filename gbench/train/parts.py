@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -32,16 +31,9 @@ class Cutter(Protocol):
         """The part for one of them; `draw` seeds whatever is random about it."""
 
 
-@dataclass(frozen=True)
-class Batching:
-    """How one big graph is trained on in parts."""
-
-    cutter: Cutter
-    workers: int
-
-
 def training_parts(
-    batching: Batching,
+    cutter: Cutter,
+    workers: int,
     store: GraphStore,
     generator: torch.Generator,
     *,
@@ -50,14 +42,14 @@ def training_parts(
     count: int,
 ) -> Iterator[Batch]:
     """The first `count` batches of an epoch that depends on the generator alone."""
-    chunks = batching.cutter.epoch(generator, rank, world_size)
+    chunks = cutter.epoch(generator, rank, world_size)
     draws = torch.randint(2**62, (len(chunks),), generator=generator).tolist()
 
     def make(job: tuple[Tensor, int]) -> Batch:
-        return batch_of(store, batching.cutter.cut(*job))
+        return batch_of(store, cutter.cut(*job))
 
     jobs = islice(zip(chunks, draws, strict=True), count)
-    yield from ahead(make, jobs, batching.workers)
+    yield from ahead(make, jobs, workers)
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,10 +25,10 @@ from gbench.models.answers import (
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
-from gbench.train.loader import TrainingBatches, split_batches
+from gbench.train.loader import TrainingBatches
 from gbench.train.metrics import loss_of, score
 from gbench.train.optimizer import make_optimizer
-from gbench.train.parts import Batching
+from gbench.train.sources import Parts, Source
 from gbench.train.undefined import told, undefined
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Task(LightningModule):  # type: ignore[misc]
         model: nn.Module,
         dataset: Dataset,
         optim: Mapping[str, Any],
-        batching: Batching | None = None,
+        source: Source,
         *,
         seed: int,
         limit: int,
@@ -56,7 +57,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.model = model
         self.dataset = dataset
         self.optim = optim
-        self.batching = batching
+        self.source = source
         self.seed = seed
         self.limit = limit
         self.accumulate = accumulate
@@ -70,18 +71,15 @@ class Task(LightningModule):  # type: ignore[misc]
     def train_dataloader(self) -> TrainingBatches:
         """The training batches, on this module's device."""
         self.place_data(self.device)
-        world_size, level = self.trainer.world_size, self.dataset.spec.level
-        if world_size > 1 and level != "graph" and self.batching is None:
-            others = " or batching=neighbours" if level == "node" else ""
+        world_size = self.trainer.world_size
+        if world_size > 1 and self.source.is_one_batch:
             raise UserError(
                 f"{self.dataset.card.name} is one graph and is trained as one batch: "
-                f"several devices have nothing to share. Use trainer=auto{others}"
+                f"several devices have nothing to share. Use trainer=auto{self.source.devices}"
             )
         self.batches = TrainingBatches(
             self.dataset,
-            self.batching,
-            batch_size=self.optim["batch_size"],
-            steps_per_epoch=self.optim["steps_per_epoch"],
+            self.source,
             seed=self.seed,
             limit=self.limit,
             rank=self.trainer.global_rank,
@@ -97,8 +95,7 @@ class Task(LightningModule):  # type: ignore[misc]
 
         A graph that is trained on as one batch has to fit.
         """
-        is_one_batch = self.dataset.spec.level != "graph" and self.batching is None
-        if is_one_batch or fits(self.dataset.store.num_bytes, device):
+        if self.source.is_one_batch or fits(self.dataset.store.num_bytes, device):
             self.dataset = self.dataset.to(device)
 
     def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
@@ -124,29 +121,18 @@ class Task(LightningModule):  # type: ignore[misc]
         """What the model says of a batch. Shapes: (N, C), (B, C) or (P, 1), as the labels."""
         is_shared = batch.x.data_ptr() == self.dataset.store.x.data_ptr()
         kept = unchanged(self.model, batch.x) if is_shared else nullcontext()
-        with kept, normalised(self.model, self._more_rows):
+        more_rows = partial(self.source.more_rows, self.dataset)
+        with kept, normalised(self.model, more_rows):
             answer: object = (
                 through_layers(self.model, batch) if batch.graphs else self.model(batch)
             )
         return self._checked(answer, batch.y.size(0))
 
     def _checked(self, answer: object, rows: int) -> Tensor:
-        row = {"node": "node", "graph": "graph", "link": "pair"}[self.dataset.spec.level]
         column = "class" if self.dataset.card.loss == "cross-entropy" else "target"
         shape = (rows, self.dataset.spec.num_outputs)
-        return checked(answer, shape, self.model, f"a row per {row} and a column per {column}")
-
-    def _more_rows(self) -> str:
-        """What to change where a norm over a batch gets a single row."""
-        if self.batching is not None:
-            return "take more nodes per batch"
-        if self.dataset.spec.level != "graph":
-            return f"{self.dataset.card.name} has too few nodes for it"
-        number, size = self.dataset.split.train.numel(), self.optim["batch_size"]
-        return (
-            f"{number} training graphs in batches of optim.batch_size={size} are to give each "
-            "device two graphs or more"
-        )
+        what = f"a row per {self.source.row} and a column per {column}"
+        return checked(answer, shape, self.model, what)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         y = batch.y
@@ -209,7 +195,7 @@ class Task(LightningModule):  # type: ignore[misc]
     def labels(self, split: str) -> Tensor:
         """The labels that a split is evaluated by. Shapes: (T,) or (T, K)."""
         ids: Tensor = getattr(self.dataset.split, split)
-        if self.limit and (self.batching is not None or self.dataset.spec.level == "graph"):
+        if self.limit and not self.source.is_one_batch:
             ids = ids[: self.limit * EVALUATION_BATCH]
         return self.dataset.store.y[ids.to(self.dataset.store.device)]
 
@@ -240,20 +226,21 @@ class Task(LightningModule):  # type: ignore[misc]
         self.model.eval()
         outputs, labels = [], []
         with context or nullcontext():
-            if self.batching is not None:
+            if isinstance(self.source, Parts):
                 ids = ids[: self.limit * EVALUATION_BATCH] if self.limit else ids
-                pattern, store = self.batching.cutter.pattern, self.dataset.store
+                pattern, store = self.source.cutter.pattern, self.dataset.store
                 answer = predict(self.model, store, pattern, ids, self.device, tick)
                 outputs.append(self._checked(answer, ids.numel()))
                 labels.append(store.y[ids.to(store.device)])
             else:
-                for batch in split_batches(self.dataset, ids, EVALUATION_BATCH, self.limit):
+                size = EVALUATION_BATCH
+                for batch in self.source.evaluation(self.dataset, ids, size, self.limit):
                     batch = batch.to(self.device)
                     logits = self.answer(batch)
                     rows = slice(None) if batch.targets is None else batch.targets
                     outputs.append(logits[rows])
                     labels.append(batch.y[rows])
-                    tick(min(1.0, len(outputs) * EVALUATION_BATCH / max(1, ids.numel())))
+                    tick(min(1.0, len(outputs) * size / max(1, ids.numel())))
         self.model.train(was_training)
         logits, y = _gather(torch.cat(outputs), torch.cat(labels), world_size)
         if bool(logits.isnan().any()):

@@ -23,7 +23,7 @@ from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.models.convolve import gcn_average, neighbour_sum
 from gbench.train.layerwise import through_layers
-from gbench.train.parts import Batching, training_parts
+from gbench.train.parts import training_parts
 
 NODES = 60
 
@@ -166,7 +166,7 @@ def test_nothing_left_out_is_the_whole_graph_exactly():
         model = task.model.eval().double()
         store = replace(task.dataset.store, x=task.dataset.store.x.double(), memo={})
         targets = torch.tensor([5, 17, 200, 3])
-        batch = batch_of(store, task.batching.cutter.cut(targets, draw=3))
+        batch = batch_of(store, task.source.cutter.cut(targets, draw=3))
         weight = torch.randn(4, 2, dtype=torch.float64)
         results = []
         for out in (through_layers(model, batch), model(store.whole())[targets]):
@@ -214,7 +214,7 @@ def test_a_last_batch_of_one_node_is_left_out(dataset):
 def test_batches_are_the_same_whatever_the_number_of_threads(dataset):
     def batches(workers: int) -> list[list[torch.Tensor]]:
         made = training_parts(
-            Batching(cutter(dataset, 3, 2), workers), dataset.store,
+            cutter(dataset, 3, 2), workers, dataset.store,
             torch.Generator().manual_seed(4), rank=0, world_size=1, count=4,
         )  # fmt: skip
         return [[batch.x, batch.y, batch.graph.rowptr, batch.graph.col] for batch in made]
@@ -229,7 +229,7 @@ def test_an_error_in_a_thread_reaches_the_training(dataset, monkeypatch):
     neighbours = cutter(dataset, 2)
     monkeypatch.setattr(neighbours, "cut", lambda chunk, draw: 1 / 0)
     made = training_parts(
-        Batching(neighbours, 2), dataset.store, torch.Generator(), rank=0, world_size=1, count=4
+        neighbours, 2, dataset.store, torch.Generator(), rank=0, world_size=1, count=4
     )
     with pytest.raises(ZeroDivisionError):
         next(made)

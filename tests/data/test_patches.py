@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import networkx as nx
@@ -30,7 +31,8 @@ from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
 from gbench.kernels import spmm
 from gbench.kernels.csr import CSR
-from gbench.train.loader import TrainingBatches, split_batches
+from gbench.train import sources
+from gbench.train.loader import TrainingBatches
 
 SIZES = [1, 3, 40, 17, 2, 33, 60, 7]
 
@@ -274,10 +276,13 @@ def csl(shared_cache: Path) -> Dataset:
     return load(DataCard.from_config(compose(["data=csl"])["data"]), Path("unused"), shared_cache)
 
 
+GRAPHS = sources.Graphs(30)
+
+
 def training(dataset: Dataset, *, seed: int = 0, epochs: int = 2) -> TrainingBatches:
     return TrainingBatches(
         dataset,
-        batch_size=30,
+        GRAPHS,
         seed=seed,
         limit=0,
         rank=0,
@@ -285,6 +290,12 @@ def training(dataset: Dataset, *, seed: int = 0, epochs: int = 2) -> TrainingBat
         next_epoch=lambda: 0,
         max_epochs=epochs,
     )
+
+
+def drawn_graphs(dataset: Dataset, epoch: int) -> Sequence[torch.Tensor]:
+    """The graphs of each batch of an epoch."""
+    generator = sources.Share(0, 3, 0, 1, 2).generator(epoch)
+    return GRAPHS.chunks(dataset.split.train, 3, generator)
 
 
 def told(patches: Patches | None) -> tuple[list[int], list[int], list[int]]:
@@ -296,7 +307,7 @@ def test_training_batches_have_patches_drawn_anew_in_each_epoch(csl, tmp_path, m
     dataset = patched(csl, Patching(8, edge_dropout=0.3), tmp_path)
     batches = [*training(dataset)]
     assert len(batches) == 6
-    ids = training(dataset)._graphs(0) + training(dataset)._graphs(1)
+    ids = [*drawn_graphs(dataset, 0), *drawn_graphs(dataset, 1)]
     arrays = arrays_of(csl.store)
     for number, (batch, chunk) in enumerate(zip(batches, ids, strict=True)):
         part = assign(arrays, chunk.numpy(), 8, "metis", 0.3, number // 3)
@@ -318,9 +329,9 @@ def test_evaluation_drops_nothing_and_is_the_same_in_every_run(csl, tmp_path):
     dataset = patched(csl, Patching(8, edge_dropout=0.3), tmp_path)
     ids = csl.split.valid
     expected = grown(arrays_of(csl.store), ids.numpy(), parts_of(csl.store, ids.tolist(), 8), 8, 1)
-    (batch,) = split_batches(dataset, ids, 512)
+    (batch,) = GRAPHS.evaluation(dataset, ids, 512)
     assert told(batch.patches) == told(expected)
-    first, second = split_batches(dataset, ids, 20)
+    first, second = GRAPHS.evaluation(dataset, ids, 20)
     assert (first.num_graphs, second.num_graphs) == (20, 10)
     assert first.patches.coarse.shape == (20, 8, 8)
     dataset.patcher.pool.shutdown()
@@ -340,8 +351,8 @@ def test_without_dropout_training_needs_no_process(csl, tmp_path):
     patched(csl, Patching(8), tmp_path).patcher.pool.shutdown()
     dataset = patched(csl, Patching(8), tmp_path)
     batches = [*training(dataset)]
-    ids = training(dataset)._graphs(1)[0]
-    (static,) = split_batches(dataset, ids, 512)
+    ids = drawn_graphs(dataset, 1)[0]
+    (static,) = GRAPHS.evaluation(dataset, ids, 512)
     assert told(batches[3].patches) == told(static.patches)
     assert "pool" not in vars(dataset.patcher)
 

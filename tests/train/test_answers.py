@@ -19,7 +19,8 @@ from gbench.fault import own_line
 from gbench.kernels import spmm
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import predict
-from gbench.train.loader import TrainingBatches, split_batches
+from gbench.train.loader import TrainingBatches
+from gbench.train.sources import Graphs, Parts
 from gbench.train.task import Task
 
 # what a mistaken model makes of the right answer (N, C), and what is said of it
@@ -79,15 +80,15 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def first_batch(task: Task) -> Any:
-    if task.batching is not None:
-        return batch_of(task.dataset.store, task.batching.cutter.cut(torch.arange(6), 0))
-    return next(split_batches(task.dataset, task.dataset.split.train, 16))
+    if isinstance(task.source, Parts):
+        return batch_of(task.dataset.store, task.source.cutter.cut(torch.arange(6), 0))
+    return next(task.source.evaluation(task.dataset, task.dataset.split.train, 16))
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_answer_is_refused_in_training_and_in_evaluation(name: str, task: Task) -> None:
     mistake, message = WRONG[name]
-    if name == "nothing" and task.batching is not None:
+    if name == "nothing" and isinstance(task.source, Parts):
         message = r"answers with a NoneType"
     mistaken(task, mistake)
     batch, columns = first_batch(task), task.dataset.spec.num_outputs
@@ -99,7 +100,7 @@ def test_a_wrong_answer_is_refused_in_training_and_in_evaluation(name: str, task
             text = text.replace(key, str(value))
         return text
 
-    of_part = task.batching is not None  # which is told of a layer, where its rows are wrong
+    of_part = isinstance(task.source, Parts)  # which is told of a layer, where its rows are wrong
     with pytest.raises(UserError, match=r"Mistaken in test_answers\.py answers") as caught:
         task.training_step(batch, 0)
     if not of_part:
@@ -183,7 +184,7 @@ def test_a_loss_that_is_no_number_before_any_step_does_not_blame_the_learning_ra
 
 def test_a_norm_over_one_row_says_what_to_change() -> None:
     task = build_task(compose(["model=gin", "data=csl", "optim.batch_size=1"]))
-    single = next(split_batches(task.dataset, task.dataset.split.train, 1))
+    single = next(task.source.evaluation(task.dataset, task.dataset.split.train, 1))
     for norm in (nn.BatchNorm1d(10), lambda out: nn.InstanceNorm1d(10)(out.T[None])[0].T):
         mistaken(task, norm)
         message = r"Mistaken in .* single row.*90 training graphs in batches of optim.batch_size=1"
@@ -199,7 +200,7 @@ def test_a_last_batch_that_leaves_a_device_one_graph_is_left_out(world_size: int
     def count(rest: int) -> int:
         """Batches in an epoch, with so many graphs left for the last one."""
         return TrainingBatches(
-            task.dataset, batch_size=number - rest, seed=0, limit=0, rank=0,
+            task.dataset, Graphs(number - rest), seed=0, limit=0, rank=0,
             world_size=world_size, next_epoch=lambda: 0, max_epochs=1,
         ).batches_per_epoch  # fmt: skip
 

@@ -30,6 +30,7 @@ from gbench.train.links import NonLinks, distinct, known_pairs, training_pairs
 from gbench.train.loader import TrainingBatches
 from gbench.train.metrics import loss_of, score
 from gbench.train.optimizer import make_optimizer
+from gbench.train.sources import Pairs
 
 NODES, GROUPS = 60, 3
 
@@ -273,7 +274,7 @@ def test_a_step_is_that_of_ogbs_example(
     task = build_task(config)
     store, train = task.dataset.store, task.dataset.split.train
     batches = TrainingBatches(
-        task.dataset, batch_size=65536, seed=0, limit=0, rank=0, world_size=1,
+        task.dataset, Pairs(65536), seed=0, limit=0, rank=0, world_size=1,
         next_epoch=lambda: 0, max_epochs=1,
     )  # fmt: skip
     (batch,) = batches

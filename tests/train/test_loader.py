@@ -11,7 +11,8 @@ from gbench.build import build_task
 from gbench.config.compose import compose
 from gbench.data.big.part import batch_of
 from gbench.train import loader
-from gbench.train.loader import TrainingBatches, split_batches
+from gbench.train.loader import TrainingBatches
+from gbench.train.sources import Graphs, Parts
 from gbench.train.task import Task, fits
 
 
@@ -35,8 +36,8 @@ def epochs(
     names = {_name(store.batch(torch.tensor([i]))): i for i in range(store.num_graphs)}
     assert len(names) == store.num_graphs
     batches = TrainingBatches(
-        task.dataset, batch_size=size, seed=seed, limit=0, rank=rank, world_size=world_size,
-        next_epoch=lambda: 0, max_epochs=count, steps_per_epoch=steps,
+        task.dataset, Graphs(size, steps), seed=seed, limit=0, rank=rank, world_size=world_size,
+        next_epoch=lambda: 0, max_epochs=count,
     )  # fmt: skip
     seen: list[list[int]] = []
     for number, batch in enumerate(batches):
@@ -120,13 +121,13 @@ def test_a_round_that_is_out_of_time_ends_with_its_epoch(
 
 def test_evaluation_goes_through_a_split_in_order(task: Task) -> None:
     ids = task.dataset.split.valid
-    labels = torch.cat([batch.y for batch in split_batches(task.dataset, ids, 7)])
+    labels = torch.cat([batch.y for batch in task.source.evaluation(task.dataset, ids, 7)])
     assert torch.equal(labels, task.dataset.store.y[ids])
 
 
 def test_no_graphs_are_one_empty_batch(task: Task) -> None:
     """A process that gets none of a very small split still takes part in the gathering."""
-    (batch,) = split_batches(task.dataset, torch.empty(0, dtype=torch.int64), 7)
+    (batch,) = task.source.evaluation(task.dataset, torch.empty(0, dtype=torch.int64), 7)
     assert task.model.eval()(batch).shape == (0, 10)
     task.model.train()
 
@@ -148,7 +149,7 @@ def test_what_does_not_fit_stays_and_its_batches_are_moved(
     before = task.dataset
     task.place_data(meta)
     assert task.dataset is before
-    (batch,) = split_batches(before, torch.arange(3), 7)
+    (batch,) = task.source.evaluation(before, torch.arange(3), 7)
     assert batch.to(torch.device("cpu")) is batch  # what is derived from it is kept
     moved = batch.to(meta)
     assert moved.memo == {} and moved.graph.device == moved.x.device == moved.y.device == meta
@@ -163,7 +164,8 @@ def test_every_tensor_of_a_part_is_moved() -> None:
         compose(["model=gcn", "data=csbm", "data.num_nodes=300", "batching=neighbours",
                  "encoding=rwse"])
     )  # fmt: skip
-    cutter, store = task.batching.cutter, task.dataset.store  # type: ignore[union-attr]
+    assert isinstance(task.source, Parts)
+    cutter, store = task.source.cutter, task.dataset.store
     batch = batch_of(store, cutter.cut(torch.arange(4), 0)).to(torch.device("meta"))
     values = {**vars(batch), **{f"graphs {i}": graph for i, graph in enumerate(batch.graphs)}}
     on_a_device = {name: value.device for name, value in values.items() if hasattr(value, "device")}

@@ -76,7 +76,7 @@ class MixerPair:
         done = 0
         batches = TrainingBatches(
             task.dataset,
-            batch_size=self.config["optim"]["batch_size"],
+            task.source,
             seed=self.config["seed"],
             limit=0,
             rank=0,
