@@ -1,38 +1,67 @@
-"""A logger beside the CSV file that is told a run's settings, its epochs and how it ended."""
+"""What a logger beside the CSV file is told: a run's settings, its epochs and how it ended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.loggers import Logger
+
+from gbench.config.checks import flatten
+
+Settings = Mapping[str, Any]
 
 
 class Mirror(Logger):  # type: ignore[misc]
-    """Besides Lightning's own calls, one before the training and one after the test."""
+    """A logger of gbench's: besides `log_metrics(metrics, step)` it is told begin and end.
 
-    def begin(self, settings: Mapping[str, Any]) -> None:
-        """The run begins, or goes on."""
+    Only the process that keeps the record is told anything. `log_metrics` is called after each
+    epoch with its row of the curve; `step` counts from 0.
+    """
 
-    def end(self, figures: Mapping[str, float], step: int, failed: bool) -> None:
-        """The run ended; `figures` are what was tested, at this step. None of a run that failed."""
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Nothing: `begin` is told the settings."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Nothing, unless a logger keeps the curve."""
+
+    def begin(self, settings: Settings) -> None:
+        """The run begins, or goes on; `settings` is its config."""
+
+    def end(self, figures: Mapping[str, Any], code: int) -> None:
+        """The run ended with this exit code.
+
+        Of one that has finished `figures` has `valid`, `test`, `best_epoch` (counted from 1) and
+        `record`, all of the record as JSON; of another it is empty.
+        """
 
 
-class TensorBoardMirror(TensorBoardLogger, Mirror):  # type: ignore[misc]
-    """TensorBoard's event file in the run's folder, its HPARAMS tab included."""
+class Told(Mirror):
+    """A logger that knows Lightning's own calls only is told the same by these."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, name="", version="tensorboard", default_hp_metric=False)
+    def __init__(self, logger: Logger) -> None:
+        super().__init__()
+        self.logger = logger
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
-    def begin(self, settings: Mapping[str, Any]) -> None:
-        self.settings = dict(settings)
-        self.log_hyperparams(self.settings)
+    def begin(self, settings: Settings) -> None:
+        self.logger.log_hyperparams(dict(flatten(settings)))
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
-    def end(self, figures: Mapping[str, float], step: int, failed: bool) -> None:
-        if figures:  # a row of the HPARAMS tab has its metrics from the start
-            self.log_hyperparams(self.settings, metrics=dict(figures), step=step)
-        self.finalize("failed" if failed else "success")
+    def end(self, figures: Mapping[str, Any], code: int) -> None:
+        if figures:
+            self.logger.log_metrics(*tested(figures))
+        self.logger.finalize("failed" if code else "success")
+
+
+def tested(figures: Mapping[str, Any]) -> tuple[dict[str, float], int]:
+    """What was tested as metrics beside the curve's, and the step of the epoch that it is of."""
+    metrics = {f"tested/{part}": float(figures[part]) for part in ("valid", "test")}
+    best = figures["best_epoch"]
+    return {**metrics, "best_epoch": float(best)}, best - 1

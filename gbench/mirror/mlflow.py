@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from lightning.pytorch.utilities import rank_zero_only
-
+from gbench.config.checks import flatten
 from gbench.errors import UserError
 from gbench.locks import take
-from gbench.mirror.mirrored import Mirror
+from gbench.mirror.mirrored import Mirror, Settings, tested
 from gbench.mirror.mlflow_address import knock, refusal
 
 if TYPE_CHECKING:
@@ -53,15 +52,7 @@ class MlflowMirror(Mirror):
         self.sending = threading.Lock()
         self.over = threading.Event()
 
-    @property
-    def name(self) -> str:
-        return self.experiment
-
-    @property
-    def version(self) -> str:
-        return self.run_name
-
-    def begin(self, settings: Mapping[str, Any]) -> None:
+    def begin(self, settings: Settings) -> None:
         """Find or make the MLflow run, and begin to send."""
         from mlflow.entities import Param
 
@@ -69,7 +60,7 @@ class MlflowMirror(Mirror):
             self.run_id = self._run().info.run_id
         except Exception as error:
             raise refusal(self.uri, error) from error
-        params = [Param(key, str(value)[:MOST_SIGNS]) for key, value in settings.items()]
+        params = [Param(key, str(value)[:MOST_SIGNS]) for key, value in flatten(settings)]
         for part in _parts(params, MOST_PARAMS):
             self._tell(partial(self.client.log_batch, self.run_id, params=part))
         threading.Thread(target=self._send_on, name="mlflow", daemon=True).start()
@@ -84,11 +75,6 @@ class MlflowMirror(Mirror):
                 self.experiment_id, tags=self.tags, run_name=self.run_name
             )
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Lightning has none to tell."""
-
-    @rank_zero_only  # type: ignore[untyped-decorator]
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Have them sent."""
         from mlflow.entities import Metric
@@ -96,9 +82,10 @@ class MlflowMirror(Mirror):
         now = int(time.time() * 1000)
         self.waiting += [Metric(key, value, now, step or 0) for key, value in metrics.items()]
 
-    def end(self, figures: Mapping[str, float], step: int, failed: bool) -> None:
+    def end(self, figures: Mapping[str, Any], code: int) -> None:
         """Send what is left and how it ended, if the server is still there."""
-        self.log_metrics(figures, step)
+        if figures:
+            self.log_metrics(*tested(figures))
         self.over.set()
         until = time.monotonic() + LAST_SECONDS
         while self.waiting and not self._send() and time.monotonic() < until:
@@ -111,7 +98,7 @@ class MlflowMirror(Mirror):
                 file=sys.stderr,
             )
         else:
-            status = "FAILED" if failed else "FINISHED"
+            status = "FAILED" if code else "FINISHED"
             self._tell(lambda: self.client.set_terminated(self.run_id, status))
 
     def _send_on(self) -> None:

@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
-
 from gbench.folders import written_whole
+from gbench.mirror.mirrored import Mirror
 
 Row = Mapping[str, float]
 
 
-class CurveFile(Logger):  # type: ignore[misc]
+class CurveFile(Mirror):
     """Rows of one run's curve, each once, however often the run is interrupted and resumed.
 
     An earlier attempt's rows stay until there is a new one to write: then the file is replaced by
@@ -35,18 +33,6 @@ class CurveFile(Logger):  # type: ignore[misc]
         self._columns: list[str] = []
         self._file: IO[bytes] | None = None
 
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def version(self) -> str:
-        return ""
-
-    def log_hyperparams(self, *_: Any) -> None:
-        """Nothing: config.yaml has them."""
-
-    @rank_zero_only  # type: ignore[untyped-decorator]
     def log_metrics(self, metrics: Row, step: int | None = None) -> None:
         """Write the row of epoch `step`, counted from 0."""
         row = {"step": step, **metrics}
@@ -61,7 +47,6 @@ class CurveFile(Logger):  # type: ignore[misc]
         else:
             self._file.write(self._line(row))
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
     def finalize(self, status: str) -> None:
         if self._file is not None:
             self._file.close()

@@ -114,7 +114,7 @@ class Epochs(Callback):  # type: ignore[misc]
         row["train_seconds"] = trained - self.epoch_started
         self.curve.append(row)
         task.epoch += 1
-        for logger in trainer.loggers:
+        for logger in trainer.loggers if trainer.is_global_zero else ():
             _log(logger, row)
         best = None if self.best is None else self.curve[self.best_epoch]["valid"]
         self.display.epoch(row, best, self.best_epoch)

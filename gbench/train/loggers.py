@@ -1,9 +1,11 @@
-"""Where learning curves go besides the record: each logger is a function of (config, folder)."""
+"""Where learning curves go besides the record: each logger is a function of (config, folder).
+
+It returns Lightning loggers, or one; a Mirror among them is told when the run begins and ends.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -11,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
-from gbench.config.checks import flatten
-from gbench.config.identity import identity
-from gbench.config.names import WANDB_NAME, shortened, wandb_id, wandb_tags
 from gbench.environment import helps_another_process
 from gbench.errors import UserError
 from gbench.locate import locate
-from gbench.mirror.account import logged_in
-from gbench.mirror.mirrored import Mirror
+from gbench.mirror.mirrored import Mirror, Told
 from gbench.mirror.mlflow_address import tracking_uri
 from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import Interrupted
@@ -27,8 +26,8 @@ from gbench.train.interrupt import Interrupted
 
 def make_loggers(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     """The loggers of the config's `logger` choice."""
-    loggers: list[Logger] = locate(config["logger"]["_target_"])(config, folder)
-    return loggers
+    made: Logger | list[Logger] = locate(config["logger"]["_target_"])(config, folder)
+    return [made] if isinstance(made, Logger) else made
 
 
 def none(config: Mapping[str, Any], folder: Path) -> list[Logger]:
@@ -46,33 +45,15 @@ def wandb(config: Mapping[str, Any], folder: Path) -> list[Logger]:
 
     Offline unless the user is logged in; never asks for a login.
     """
-    os.environ.setdefault("WANDB_SILENT", "true")
-    from lightning.pytorch.loggers import WandbLogger
+    from gbench.mirror.wandb import WandbMirror
 
-    options = config["logger"]
-    about = f"{config['data']['name']}-{config['model']['name']}"
-    logger = WandbLogger(
-        name=wandb_id(folder.name),
-        id=wandb_id(folder.name),
-        resume="allow",
-        project=options["project"],
-        entity=options["entity"],
-        group=shortened(about, WANDB_NAME, end=f"-{identity(config)}"),
-        job_type="train",
-        tags=wandb_tags(config),
-        config=dict(config),
-        save_dir=folder,
-        mode="online" if logged_in() else "offline",
-    )
-    # Lightning passes anonymous=None on, of which wandb 0.31 warns whatever it is.
-    getattr(logger, "_wandb_init", {}).pop("anonymous", None)
-    return [*csv(config, folder), logger]
+    return [*csv(config, folder), WandbMirror(folder)]
 
 
 def tensorboard(config: Mapping[str, Any], folder: Path) -> list[Logger]:
     """The CSV file, mirrored to `tensorboard/` in the run's folder."""
     _need("tensorboard", "tensorboard")
-    from gbench.mirror.mirrored import TensorBoardMirror
+    from gbench.mirror.tensorboard import TensorBoardMirror
 
     return [*csv(config, folder), TensorBoardMirror(folder)]
 
@@ -101,26 +82,19 @@ def _need(module: str, package: str) -> None:
 
 @contextmanager
 def mirrored(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Tell the loggers the settings, what the block puts into the summary, and how it ended."""
-    mirrors = [logger for logger in loggers if isinstance(logger, Mirror)]
+    """Tell the loggers the settings, what the block puts into the figures, and how it ended."""
+    is_main = rank_zero_only.rank == 0
+    mirrors = [log if isinstance(log, Mirror) else Told(log) for log in loggers if is_main]
     for mirror in mirrors:
-        mirror.begin(dict(flatten(config)))
-    summary: dict[str, Any] = {}
-    exit_code = 1
+        mirror.begin(config)
+    figures: dict[str, Any] = {}
+    code = 1
     try:
-        yield summary
-        exit_code = 0
+        yield figures
+        code = 0
     except Interrupted as interrupted:
-        exit_code = interrupted.exit_code
+        code = interrupted.exit_code
         raise
     finally:
-        run = sys.modules["wandb"].run if "wandb" in sys.modules else None
-        if run is not None:
-            run.summary.update(summary)
-            run.finish(exit_code=exit_code)
-        figures = {f"tested/{part}": summary[part] for part in ("valid", "test") if part in summary}
-        if figures:
-            figures["best_epoch"] = float(summary["best_epoch"])
         for mirror in mirrors:
-            step = int(figures.get("best_epoch", 1)) - 1  # as the epochs' rows are counted
-            mirror.end(figures, step, failed=exit_code != 0)
+            mirror.end(figures, code)

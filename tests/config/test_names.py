@@ -13,7 +13,7 @@ from gbench.config.compose import compose
 from gbench.config.identity import identity, run_name
 from gbench.config.names import num_bytes, shortened, wandb_id, wandb_tags
 from gbench.errors import UserError
-from gbench.train import loggers
+from gbench.mirror.wandb import WandbMirror
 
 
 @pytest.mark.parametrize("text", ["a" * 300, "图" * 90, "é-" * 140, "🙂" * 70])
@@ -47,13 +47,9 @@ def test_a_run_folder_can_be_made_whatever_the_names(tmp_path: Path) -> None:
     assert run_name(named("gcn", "csbm")) == f"csbm-gcn-{identity(named('gcn', 'csbm'))}-s0-f0"
 
 
-def test_wandb_accepts_what_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(
-        "lightning.pytorch.loggers.WandbLogger", lambda **options: asked.update(options)
-    )
+def test_wandb_accepts_what_it_is_given(tmp_path: Path) -> None:
     config = named("m" * 250, "own:data#1;it's", ("t" * 100, "short"))
-    loggers.wandb(config, tmp_path / run_name(config))
+    asked = WandbMirror(tmp_path / run_name(config)).options(config)
     wandb.Settings(
         run_id=asked["id"], run_name=asked["name"], run_tags=asked["tags"], project=asked["project"]
     )

@@ -186,8 +186,8 @@ def test_epochs_are_sent_together_by_another_thread(
     for step in range(40):
         made.log_metrics({"valid": 1 / (1 + step), "train_loss": 0.5}, step)
     assert requests == []
-    made.end({"best_epoch": 3.0}, 2, failed=False)
-    assert requests == [81]
+    made.end({"valid": 0.4, "test": 0.5, "best_epoch": 3}, 0)
+    assert requests == [83]
     history = made.client.get_metric_history(made.run_id, "valid")
     assert {m.step: m.value for m in history} == {step: 1 / (1 + step) for step in range(40)}
 

@@ -118,7 +118,7 @@ def test_an_interrupted_run_ends_as_such_in_wandb(
 
 
 def test_login_decides_between_online_and_offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gbench.train.loggers import logged_in
+    from gbench.mirror.account import logged_in
 
     assert not logged_in()
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
