@@ -23,6 +23,7 @@ from gbench.limits import check_limits
 from gbench.locate import locate
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
+from gbench.train.optimizer import optimizer_class
 from gbench.train.parts import Cutter
 from gbench.train.sources import Graphs, Pairs, Parts, Source, WholeGraph
 from gbench.train.task import Task
@@ -36,6 +37,7 @@ def build_task(config: Config) -> Task:
     card = DataCard.from_config(config["data"])
     cache_dir = folders.cache_dir(config["cache_dir"])
     data_dir, source = folders.data_dir(config["data_dir"]), config.get("data_source", "")
+    optimizer_class(config["optim"])  # a wrong one is told before data is loaded
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
     check_metric(card)

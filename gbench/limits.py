@@ -92,7 +92,6 @@ LIMITS: dict[str, Interval | OneOf] = {
     "data.fold": Interval(0),
     "data.num_folds": Interval(1),
     "optim.lr": Interval(0, low_open=True),
-    "optim.optimizer": OneOf(("adam", "asam")),
     "optim.momentum": Interval(0, 1, high_open=True),
     "optim.rho": Interval(0),
     "optim.eta": Interval(0),

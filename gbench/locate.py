@@ -9,8 +9,8 @@ from gbench.errors import UserError, unknown
 from gbench.fault import own_line
 
 
-def locate(dotted: str) -> Any:
-    """The class or function that a `_target_` names."""
+def locate(dotted: str, setting: str = "_target_") -> Any:
+    """The class or function that a setting names."""
     module_name, _, name = str(dotted).rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -18,11 +18,11 @@ def locate(dotted: str) -> Any:
         if own_line(error):  # raised by a module of the user's own
             raise
         raise UserError(
-            f"_target_: {dotted} cannot be imported ({error}). "
+            f"{setting}: {dotted} cannot be imported ({error}). "
             "A class of your own lies in the folder given by --config-dir, as file.Class"
         ) from error
     found = getattr(module, name, None)
     if not callable(found):
         public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise unknown(f"class or function of {module.__file__}", name, public, "It is a _target_")
+        raise unknown(f"class or function of {module.__file__}", name, public, f"It is a {setting}")
     return found

@@ -13,6 +13,7 @@ from typing import Any
 from gbench.choices import GROUPS, choices, stated
 from gbench.config.arguments import check_arguments, check_unlisted
 from gbench.config.names import check_wandb
+from gbench.config.optim import check_groups, is_free
 from gbench.config.protocol import check_protocol
 from gbench.data.spec import DataCard
 from gbench.errors import UserError, unknown
@@ -70,7 +71,7 @@ def check_keys(values: Sequence[str], base: Config) -> None:
             )
         if key.endswith("._target_"):
             raise UserError(f"{word}: a name stands for one class; make a {section} of your own")
-        if word.startswith("+") and section.split(".")[0] in EXTENSIBLE:
+        if is_free(key) or (word.startswith("+") and section.split(".")[0] in EXTENSIBLE):
             continue
         if word.startswith("~") and key in known and section.split(".")[0] not in EXTENSIBLE:
             raise UserError(f"{word}: gbench needs {key}; it can be changed but not removed")
@@ -90,6 +91,9 @@ def check_keys(values: Sequence[str], base: Config) -> None:
 
 def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> None:
     """Types as in the YAML files, values within their limits, and a model that fits the data."""
+    optim = config["optim"]
+    if "." not in str(optim["optimizer"]):  # torch's names are taken in any case
+        optim["optimizer"] = str(optim["optimizer"]).lower()
     flat, default = dict(flatten(config)), dict(flatten(base))
     for key, value in flat.items():
         expected = default.get(key)
@@ -106,6 +110,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             raise UserError(f"{key}: has to be given, as in {key}=VALUE; it is ??? so far")
     check_arguments(config["trainer"])
     check_limits(flat)
+    check_groups(config["optim"]["groups"])
     model, data = config["model"], config["data"]
     if data["fold"] >= data["num_folds"]:
         last = data["num_folds"] - 1

@@ -25,6 +25,7 @@ from gbench.choices import (
 from gbench.config.checks import CARD, check_keys, check_values, flatten
 from gbench.config.experiment import experiment_of_pair
 from gbench.config.identity import NOTHING, same_setting
+from gbench.config.optim import opened
 from gbench.config.own_files import check_chosen, own_files, placed
 from gbench.config.protocol import check_typed
 from gbench.data.places import data_source, own_folder, with_own
@@ -58,6 +59,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]
     words += split + member
     values = [word for word in overrides if word.split("=", 1)[0] not in (*GROUPS, "data.split")]
+    values = [opened(word) for word in values]
 
     files = own_files(picks, config_dirs)
     typed = [word.split("=", 1)[0].lstrip("+") for word in values]

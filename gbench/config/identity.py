@@ -22,6 +22,10 @@ from gbench.own_code.stated import with_digests
 _SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
 # what says nothing, so that runs keep their identity when gbench learns to do more
 NOTHING = {"encoding": "none", "batching": "full"}
+# what came after runs without it, as it was for them
+_BEFORE: dict[str, dict[str, Any]] = {
+    "optim": {"options": {}, "groups": []},
+}
 _WITHOUT_EFFECT = {
     "model": {"levels"},  # a check before the run
     "data": {
@@ -62,8 +66,12 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict):
             if section.get("name") == NOTHING.get(name, ()) and "_target_" not in section:
                 continue
-            dropped = _WITHOUT_EFFECT.get(name, set())
-            section = {key: value for key, value in section.items() if key not in dropped}
+            dropped, before = _WITHOUT_EFFECT.get(name, set()), _BEFORE.get(name, {})
+            section = {
+                key: value
+                for key, value in section.items()
+                if key not in dropped and not (key in before and value == before[key])
+            }
         kept[name] = _canonical(section)
     code = config.get("code", {})
     kept = with_digests(kept, code.get("files", {}))

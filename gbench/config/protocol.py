@@ -27,6 +27,12 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
     for key in typed:
         decider, words = _READ_BY.get(key, ("", ()))
         if decider and flat[decider] not in words:
+            if decider == "optim.optimizer" and flat[decider] != "adam":
+                option = key.replace("optim.", "optim.options.")
+                raise UserError(
+                    f"{key} is of optim.optimizer=asam alone: what {flat[decider]} takes by this "
+                    f"name is {option}={flat[key]}"
+                )
             raise UserError(
                 f"{key} has no effect with {decider}={flat[decider]}: leave it out, or add "
                 f"{' or '.join(f'{decider}={word}' for word in words)}"

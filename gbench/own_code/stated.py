@@ -25,6 +25,8 @@ from gbench.own_code.closure import closure, find
 
 Code = dict[str, dict[str, str]]
 _COUNTED = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
+# settings that may name a class or function of the user's own, as my_module.Lion
+_NAMING = ("optim.optimizer", "optim.schedule", "trainer.stop")
 
 
 def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection[str]) -> Code:
@@ -32,9 +34,9 @@ def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection
 
     `facts` are the keys of a dataset that stand on its card: they name no files of its loader.
     """
-    sections = [config[name] for name in _COUNTED if name in config]
+    sections = _sections(config)
     counted = closure([*_targets(sections), *_named_modules(sections, folders)], folders)
-    logger = closure(_targets([config["logger"]]), folders)
+    logger = closure(_targets({"logger": config["logger"]}), folders)
     files = named_files(config, folders, facts)
     code = {
         "sources": {place: digest(path) for place, path in sorted(counted.sources.items())},
@@ -52,7 +54,7 @@ def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection
 
 def has_own_code(config: Mapping[str, Any]) -> bool:
     """Whether a run executed classes outside gbench, whether or not their code was kept."""
-    return any(map(_is_own, _targets(config[name] for name in _COUNTED if name in config)))
+    return any(map(_is_own, _targets(_sections(config))))
 
 
 def source_digest(target: str, folders: Sequence[Path]) -> str:
@@ -68,8 +70,7 @@ def imported_versions(config: Mapping[str, Any], folders: Sequence[Path]) -> dic
     """The versions of all installed packages that the user's own code imports, for the record."""
     if "code" not in config:
         return {}
-    sections = [config[name] for name in _COUNTED if name in config]
-    return versions(closure(filter(_is_own, _targets(sections)), folders).installed)
+    return versions(closure(filter(_is_own, _targets(_sections(config))), folders).installed)
 
 
 def named_files(
@@ -80,9 +81,8 @@ def named_files(
     A dataset's facts are left out: its raw files are told apart by its fingerprint.
     """
     found = {}
-    for name in _COUNTED:
-        section = config.get(name, {})
-        if any(_is_own(target) for target in _targets([section])):
+    for name, section in _sections(config).items():
+        if any(_is_own(target) for target in _targets({name: section})):
             options = {k: v for k, v in section.items() if name != "data" or k not in facts}
             for key, text in _texts(options, name):
                 path = located(text, folders)
@@ -149,23 +149,25 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _targets(sections: Iterable[Any]) -> Iterator[str]:
-    """Every `_target_`, however deep."""
-    for section in sections:
-        for key, text in _texts(section, ""):
-            if key.rpartition(".")[2] == "_target_":
-                yield text
+def _sections(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in _COUNTED if name in config}
 
 
-def _named_modules(sections: Iterable[Any], folders: Sequence[Path]) -> Iterator[str]:
+def _targets(sections: Mapping[str, Any]) -> Iterator[str]:
+    """Every `_target_`, however deep, and what else names a class or function by its module."""
+    for key, text in _texts(sections, ""):
+        if key.rpartition(".")[2] == "_target_" or (key in _NAMING and "." in text):
+            yield text
+
+
+def _named_modules(sections: Mapping[str, Any], folders: Sequence[Path]) -> Iterator[str]:
     """Other settings that name something in a module of the user's, as `activation: acts.swish`."""
-    for section in sections:
-        for _, text in _texts(section, ""):
-            module, dot, name = text.partition(".")
-            if dot and module.isidentifier() and name.replace(".", "").isidentifier():
-                file, _ = find(module, folders)
-                if file is not None:
-                    yield text
+    for _, text in _texts(sections, ""):
+        module, dot, name = text.partition(".")
+        if dot and module.isidentifier() and name.replace(".", "").isidentifier():
+            file, _ = find(module, folders)
+            if file is not None:
+                yield text
 
 
 def _is_own(target: str) -> bool:

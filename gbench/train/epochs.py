@@ -23,7 +23,7 @@ from gbench.errors import UserError
 from gbench.train.curve_file import CurveFile
 from gbench.train.metrics import loss_of, score
 from gbench.train.monitor import Monitor
-from gbench.train.optimizer import decay_penalty
+from gbench.train.optimizer import decay_penalty, has_penalty
 from gbench.train.schedule import Schedule
 from gbench.train.stopping import Stopping
 from gbench.train.task import mean_of_processes
@@ -74,13 +74,20 @@ class Epochs(Callback):  # type: ignore[misc]
             if isinstance(logger, CurveFile):
                 logger.before = [{"step": row["epoch"], **row} for row in self.curve]
                 logger.later = ("valid", "valid_loss") if self.reads_loss else ("valid",)
+        if self.monitor.of == "objective" and not has_penalty(trainer.optimizers[0]):
+            raise UserError(
+                "trainer.monitor=objective adds the penalty that weight decay descends, and that "
+                "of this optim.optimizer is none: take trainer.monitor=loss, or adam"
+            )
         self.display.start(first_epoch=task.epoch)
         trainer.should_stop = self._is_over()  # cut between its last epoch and its record
         self._begin_epoch(trainer, task)
 
     def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
+        rate = self.schedule.rate(self.curve)
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.schedule.rate(self.curve)
+            initial = group.get("initial_lr", self.schedule.lr)  # older checkpoints do not say
+            group["lr"] = rate * (initial / self.schedule.lr)
         task.position = 0
         self.loss_sum = torch.zeros((), device=task.device)
         self.epoch_started = time.perf_counter()

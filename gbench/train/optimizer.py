@@ -1,42 +1,119 @@
-"""The optimizer of a run, with its parameters in groups by weight decay."""
+"""The optimizer of a run: one of torch's, ASAM, or one of the user's own."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from gbench.errors import UserError
+from gbench.errors import UserError, unknown
+from gbench.locate import locate
 from gbench.train.asam import ASAM
+from gbench.train.groups import parameter_groups
+
+# torch's that cannot step as a run does
+_UNFIT = {
+    "lbfgs": "computes the loss several times in a step and has no groups of parameters",
+    "sparseadam": "takes sparse gradients alone, which no model here has",
+}
+# whose weight decay is no gradient of a penalty
+_DECOUPLED = (torch.optim.AdamW, torch.optim.Adafactor, getattr(torch.optim, "Muon", ()))
+_PLACED = ("lr", "weight_decay")  # arguments that are settings of their own
 
 
 def make_optimizer(
     model: nn.Module, optim: Mapping[str, Any], *, fused: bool
 ) -> torch.optim.Optimizer:
-    """Adam or ASAM; `decay_prefix` tells the parameters of one weight decay from the others.
+    """`optim.optimizer` on the model's parameters, in the groups that `optim` tells apart.
 
-    Raises UserError for a prefix that no parameter's name begins with.
+    Each group keeps its rate before any schedule as `initial_lr`, as torch's own schedules do.
+    `fused` is whether Adam and AdamW may update all parameters in one pass.
+
+    Raises UserError as `optimizer_class` and `parameter_groups` do, and for values that the
+    optimizer refuses.
     """
-    prefix, is_asam = optim["decay_prefix"], optim["optimizer"] == "asam"
-    prefixes = (prefix, f"encoder.{prefix}")  # the second within a link predictor
-    names = [name for name, _ in model.named_parameters()]
-    if not any(name.startswith(prefixes) for name in names):
-        begin = ", ".join(sorted({name.split(".")[0] for name in names}))
-        raise UserError(f"optim.decay_prefix={prefix}: no parameter begins so; they are in {begin}")
-    groups: dict[tuple[tuple[str, float], ...], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        decay = "weight_decay" if name.startswith(prefixes) else "decay_of_others"
-        settings = {"weight_decay": optim[decay]}
-        if is_asam:
-            settings["adaptive"] = parameter.dim() > 0 and not name.endswith("bias")
-        groups.setdefault(tuple(settings.items()), []).append(parameter)
-    parameters = [{"params": group, **dict(settings)} for settings, group in groups.items()]
-    if is_asam:
-        momentum, rho, eta = optim["momentum"], optim["rho"], optim["eta"]
-        return ASAM(parameters, lr=optim["lr"], momentum=momentum, rho=rho, eta=eta)
-    return torch.optim.Adam(parameters, lr=optim["lr"], fused=fused)
+    kind = optimizer_class(optim)
+    arguments = {"lr": optim["lr"], **optim["options"]}
+    if kind is ASAM:
+        arguments |= {name: optim[name] for name in ("momentum", "rho", "eta")}
+    if kind in (torch.optim.Adam, torch.optim.AdamW) and "foreach" not in arguments:
+        arguments = {"fused": fused, **arguments}
+    groups = parameter_groups(model, optim)
+    try:
+        made: torch.optim.Optimizer = kind(groups, **arguments)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if not kind.__module__.startswith("torch."):
+            raise
+        raise UserError(f"optim.optimizer={optim['optimizer']}: {error}") from error
+    for group in made.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+    return made
+
+
+def optimizer_class(optim: Mapping[str, Any]) -> type[torch.optim.Optimizer]:
+    """The class that `optim.optimizer` names: `asam`, torch's in any case, or `my_module.Lion`.
+
+    Raises UserError for a name that is unknown, for a class that is no optimizer or cannot step as
+    a run does, and for options, also those of `optim.groups`, that its constructor does not take.
+    """
+    name = optim["optimizer"]
+    kind = _class(name)
+    said, taken = f"optim.optimizer={name}", inspect.signature(kind).parameters
+    free = [key for key in [*taken][1:] if key not in _PLACED] if kind is not ASAM else []
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
+    for key in optim["options"]:
+        if key in _PLACED:
+            raise UserError(f"optim.options.{key}: the place of {key} is optim.{key}")
+        if kind is ASAM:
+            raise UserError(f"optim.options.{key}: asam takes optim.momentum, rho and eta alone")
+        if key not in free and not takes_any:
+            raise unknown(f"option of {said}", key, free)
+    for key in {key for entry in optim["groups"] for key in entry} - {"match", *_PLACED, *free}:
+        if not takes_any:
+            raise unknown(f"setting in optim.groups of {said}", key, ["match", *_PLACED, *free])
+    if "lr" not in taken and not takes_any:
+        raise UserError(f"{said}: its constructor takes no lr, which each run sets")
+    decays = [optim["weight_decay"], optim["decay_of_others"]]
+    decays += [entry.get("weight_decay") for entry in optim["groups"]]
+    if kind is not ASAM and "weight_decay" not in taken and not takes_any and any(decays):
+        raise UserError(f"{said} has no weight decay: set optim.weight_decay=0")
+    for key in free:
+        each = taken[key]
+        is_one = each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+        if is_one and each.default is each.empty and key not in optim["options"]:
+            raise UserError(f"{said} needs optim.options.{key}=VALUE")
+    return kind
+
+
+def has_penalty(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its weight decay is the gradient of a penalty, which AdamW's is not."""
+    decoupled = any(group.get("decoupled_weight_decay") for group in optimizer.param_groups)
+    return not decoupled and not isinstance(optimizer, _DECOUPLED)
+
+
+def _class(name: str) -> type[torch.optim.Optimizer]:
+    if name == "asam":
+        return ASAM
+    if "." in name:
+        found = locate(name, "optim.optimizer")
+        if not (inspect.isclass(found) and issubclass(found, torch.optim.Optimizer)):
+            raise UserError(f"optim.optimizer={name} is no class of torch.optim.Optimizer")
+        return found
+    kinds = {
+        key.lower(): value
+        for key, value in vars(torch.optim).items()
+        if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer)
+    }
+    del kinds["optimizer"]
+    if name.lower() not in kinds:
+        fit = ["asam", *(key for key in kinds if key not in _UNFIT)]
+        raise unknown("optimizer", name, fit, "One of your own has a dot, as my_module.Lion")
+    if name.lower() in _UNFIT:
+        raise UserError(f"optim.optimizer={name} {_UNFIT[name.lower()]}: take another, as adam")
+    return kinds[name.lower()]
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from gbench.train.optimizer import decay_penalty, make_optimizer
 
 OPTIM: dict[str, Any] = {
     "optimizer": "asam", "lr": 0.1, "momentum": 0.9, "rho": 0.5, "eta": 0.01,
-    "weight_decay": 0.0, "decay_prefix": "", "decay_of_others": 0.0,
+    "options": {}, "groups": [], "weight_decay": 0.0, "decay_prefix": "", "decay_of_others": 0.0,
 }  # fmt: skip
 
 
