@@ -159,6 +159,15 @@ GOLDEN = {
     "model=gcn data=ogbn-products batching=neighbours": "da98ac93f9",
     "model=diag-nsd data=texas optim.lr=0.5": "956ecb4ee0",
     "model=graph-vit data=csl trainer=cpu": "576c33465c",
+    # with each setting of `optim` that there was before groups, options and warm-up
+    "experiment=diag-nsd-cornell": "efe04d52d6",
+    "model=gcn data=cora optim.decay_prefix=layers. optim.decay_of_others=0.1": "afd71c5a62",
+    "model=mlp data=cora optim.optimizer=asam optim.rho=0.1": "98926ec28c",
+    "model=gin data=digits optim.schedule=step optim.lr_every=7": "424bb5681e",
+    "model=gin data=zinc optim.schedule=plateau optim.min_lr=1e-5": "d6847ec13e",
+    "model=gcn data=csbm trainer.stop=window trainer.patience=10 trainer.monitor=objective": (
+        "67a8b2ebc9"
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ def one_thread() -> None:
 def run(tmp_path: Path) -> Run:
     """Train with these overrides below this test's folder; the record and the run's folder."""
 
-    def start(*overrides: str, **replaced: Any) -> tuple[RunRecord, Path]:
-        config = compose([f"runs_dir={tmp_path / 'runs'}", "trainer=cpu", *overrides])
+    def start(
+        *overrides: str, dirs: Sequence[Path] = (), **replaced: Any
+    ) -> tuple[RunRecord, Path]:
+        config = compose([f"runs_dir={tmp_path / 'runs'}", "trainer=cpu", *overrides], dirs)
         for section, values in replaced.items():
             config[section].update(values)
         folder = Path(config["runs_dir"]) / run_name(config)
