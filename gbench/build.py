@@ -27,7 +27,6 @@ from gbench.train.optimizer import optimizer_class
 from gbench.train.parts import Cutter
 from gbench.train.sources import Graphs, Pairs, Parts, Source, WholeGraph
 from gbench.train.task import Task
-from gbench.train.undefined import check_metric
 
 NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
 
@@ -40,7 +39,6 @@ def build_task(config: Config) -> Task:
     optimizer_class(config["optim"])  # a wrong one is told before data is loaded
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
-    check_metric(card)
     seed_everything(config["seed"], verbose=False)
     if card.level == "link":
         predictor = config["predictor"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-PERCENT = frozenset({"accuracy", "rocauc", "ap"})  # fractions that papers print as percentages
+from gbench.metrics import is_percent
+
 UNKNOWN = "–"
 _FEW = 5
 
 
 def metric_text(metric: str, mean: float, std: float | None = None) -> str:
     """`81.46 ± 0.52` for a percentage, else four significant digits and as many decimals of std."""
-    if math.isnan(mean):
-        return "nan"  # diverged: a result, unlike an unknown duration
-    if metric in PERCENT:
+    if not math.isfinite(mean):
+        return str(mean)  # diverged: a result, unlike an unknown duration
+    if is_percent(metric):
         mean, decimals, std = 100 * mean, 2, None if std is None else 100 * std
     else:
         decimals = 3 - math.floor(math.log10(abs(mean))) if mean else 3

@@ -87,8 +87,6 @@ LIMITS: dict[str, Interval | OneOf] = {
     "predictor.num_layers": Interval(1),
     "predictor.dropout": Interval(0, 1, high_open=True),
     "data.level": OneOf(("node", "graph", "link")),
-    "data.loss": OneOf(("cross-entropy", "bce", "l1", "mse")),
-    "data.direction": OneOf(("max", "min")),
     "data.fold": Interval(0),
     "data.num_folds": Interval(1),
     "optim.lr": Interval(0, low_open=True),

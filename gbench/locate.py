@@ -10,16 +10,20 @@ from gbench.fault import own_line
 
 
 def locate(dotted: str, setting: str = "_target_") -> Any:
-    """The class or function that a setting names."""
+    """The class or function that a setting names.
+
+    Raises UserError where there is none of that name; a fault within the module as it is.
+    """
     module_name, _, name = str(dotted).rpartition(".")
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:
         if own_line(error):  # raised by a module of the user's own
             raise
+        example = "file.Class" if setting == "_target_" else "file.function"
         raise UserError(
             f"{setting}: {dotted} cannot be imported ({error}). "
-            "A class of your own lies in the folder given by --config-dir, as file.Class"
+            f"One of your own lies in the folder given by --config-dir, as {example}"
         ) from error
     found = getattr(module, name, None)
     if not callable(found):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gbench.bench.row import Row
 from gbench.bench.training import TrainRow
-from gbench.train.progress import percent
+from gbench.figures import metric_text
 
 HEAD = f"  {'peer':26}{'ratio':>8}  {'95 % interval':>15}{'peer ms':>11}{'peer MiB':>10}"
 
@@ -53,9 +53,10 @@ def train_lines(row: TrainRow) -> str:
     if not row.checked:
         return f"{row.name:20}checked: no, so not timed. {row.note}"
     assert row.ours_test is not None and row.other_test is not None
+    ours, other = (metric_text(row.metric, value) for value in (row.ours_test, row.other_test))
     interval = f"{row.ratio_low:.2f} – {row.ratio_high:.2f}"
     return (
         f"{row.name:20}{row.ratio:>6.2f}×  {interval:>15}{row.ours_ms:>10.3g}{row.other_ms:>10.3g}"
-        f"{percent(row.metric, row.ours_test):>13}{percent(row.metric, row.other_test):>8}\n"
+        f"{ours:>13}{other:>8}\n"
         f"  per {row.unit}, against {row.other}; test {row.metric} after {row.trained}"
     )

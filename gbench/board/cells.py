@@ -12,7 +12,8 @@ from gbench.board.published import Published
 from gbench.board.settings import settings_texts
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
-from gbench.figures import PERCENT, UNKNOWN, count_text, few_runs, metric_text
+from gbench.figures import UNKNOWN, count_text, few_runs, metric_text
+from gbench.metrics import is_percent
 
 
 class Shared(NamedTuple):
@@ -38,7 +39,7 @@ def paper_text(row: Published, value: Spread | None) -> str:
     """A figure of a published row with as many digits as its paper prints; empty if it has none."""
     if value is None or math.isnan(value.mean):
         return ""
-    scale, shift = (100, 2) if row.metric in PERCENT else (1, 0)
+    scale, shift = (100, 2) if is_percent(row.metric) else (1, 0)
     decimals = max(0, round(-math.log10(row.resolution)) - shift)
     text = f"{scale * value.mean:.{decimals}f}"
     return text if value.std is None else f"{text} ± {scale * value.std:.{decimals}f}"

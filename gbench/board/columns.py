@@ -18,7 +18,8 @@ from gbench.board.notes import Line, lines, plain
 from gbench.board.published import Published
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
-from gbench.figures import PERCENT, count_text, memory_text, seconds_text
+from gbench.figures import count_text, memory_text, seconds_text
+from gbench.metrics import is_percent
 
 
 def _number(value: Any) -> float:
@@ -99,7 +100,7 @@ def columns(table: Table) -> list[Shown]:
     """The columns that have anything to say; a published row leaves most of them empty."""
     ordered, shared = lines(table), cells.shared(table)
     facts = {
-        "unit": " %" if table.metric in PERCENT else "",
+        "unit": " %" if is_percent(table.metric) else "",
         "item": table.rows[0].item if table.rows else "",
     }
     shown = []

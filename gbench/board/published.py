@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from gbench.board.statistics import Spread
+from gbench.metrics import Direction, find
 
 FILE = Path(__file__).with_name("published.csv")
-_LOWER_IS_BETTER = {"mae", "rmse"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Published:
     resolution: float  # one unit of the last digit that is printed of the mean
 
     @property
-    def direction(self) -> Literal["max", "min"]:
+    def direction(self) -> Direction:
         """Whether more or less of the metric is better."""
-        return "min" if self.metric in _LOWER_IS_BETTER else "max"
+        return find(self.metric).direction
 
     @property
     def sample_std(self) -> float | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from gbench.board.reproduction import Reproduction
 from gbench.board.statistics import POOLING
-from gbench.figures import PERCENT, UNKNOWN, few_runs, metric_text, seconds_text
+from gbench.figures import UNKNOWN, few_runs, metric_text, seconds_text
+from gbench.metrics import is_percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,11 +105,11 @@ def cells(result: Reproduction) -> list[str]:
     paper, said, metric = result.published, result.verdict, result.metric
     difference = UNKNOWN
     if paper is not None:
-        scale, digits = (100, 2) if metric in PERCENT else (1, 4)
+        scale, digits = (100, 2) if is_percent(metric) else (1, 4)
         difference = f"{scale * result.difference:+.{digits}f}"
     if said is not None and math.isfinite(said.standard_errors):
         difference += f" ({said.standard_errors:+.1f})"
-    unit = " %" if metric in PERCENT else ""
+    unit = " %" if is_percent(metric) else ""
     return [
         result.experiment + (" †" if result.quirk else ""),
         metric + unit,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from gbench.board.cells import paper_text
 from gbench.board.published import published_by
 from gbench.board.statistics import Spread
-from gbench.figures import PERCENT, count_text, memory_text, metric_text, seconds_text
+from gbench.figures import count_text, memory_text, metric_text, seconds_text
 from gbench.folders import near
+from gbench.metrics import is_percent
 from gbench.records.record import RunRecord
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
     """Print what the run reached, what it cost, where it lies and what to type next."""
     from rich.text import Text
 
-    unit = " %" if record.metric in PERCENT else ""
+    unit = " %" if is_percent(record.metric) else ""
     fold = f", fold {record.fold} of 0–{record.num_folds - 1}" if record.num_folds > 1 else ""
     chosen = {
         "best-validation": f"best validation epoch, {record.best_epoch} of {record.epochs}",

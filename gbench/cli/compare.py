@@ -122,20 +122,20 @@ def _text(value: Any) -> Any:
 def _figure_texts(found: Comparison) -> dict[str, list[str]]:
     """Each figure as people read it, and from the second run on its difference to the first."""
     from gbench.figures import (
-        PERCENT,
         UNKNOWN,
         count_text,
         memory_text,
         metric_text,
         seconds_text,
     )
+    from gbench.metrics import is_percent
 
     first = next((run.record for run in found.runs if run.record is not None), None)
     if first is None:
         return {}
     metric = first.metric
-    unit = " %" if metric in PERCENT else ""
-    scale = 100 if metric in PERCENT else 1
+    unit = " %" if is_percent(metric) else ""
+    scale = 100 if is_percent(metric) else 1
     styles: dict[str, tuple[str, Callable[[Any], str]]] = {
         "test": (f"test {metric}{unit}", lambda value: metric_text(metric, value)),
         "valid": (f"valid {metric}{unit}", lambda value: metric_text(metric, value)),
@@ -166,11 +166,11 @@ def _curves(found: Comparison, console: Console, letters: str) -> None:
     """The validation metric of each epoch, all runs on one pair of axes."""
     from rich.text import Text
 
-    from gbench.figures import PERCENT
+    from gbench.metrics import is_percent
     from gbench.records import curves
 
     metric = found.runs[0].config["data"]["metric"]
-    scale, unit = (100, " %") if metric in PERCENT else (1, "")
+    scale, unit = (100, " %") if is_percent(metric) else (1, "")
     drawn = {
         letter: [scale * value for value in run.curve]
         for letter, run in zip(letters, found.runs, strict=True)

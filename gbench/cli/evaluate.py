@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
         silence()
 
     from gbench.build import build_task
+    from gbench.figures import metric_text
     from gbench.records import record as records
     from gbench.train.checkpoint import load_weights
-    from gbench.train.progress import percent
     from gbench.train.trainer import make_trainer
 
     record = records.read(folder / runfolder.RECORD)
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     for split, value in values.items():
         recorded = getattr(record, split)
         console.print(
-            f"{split:5} {record.metric} {percent(record.metric, value)}"
-            f"  (recorded {percent(record.metric, recorded)})"
+            f"{split:5} {record.metric} {metric_text(record.metric, value)}"
+            f"  (recorded {metric_text(record.metric, recorded)})"
         )
     return 0

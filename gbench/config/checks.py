@@ -15,6 +15,7 @@ from gbench.config.arguments import check_arguments, check_unlisted
 from gbench.config.names import check_wandb
 from gbench.config.optim import check_groups, is_free
 from gbench.config.protocol import check_protocol
+from gbench.data.judged import check_judged
 from gbench.data.spec import DataCard
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
@@ -112,6 +113,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
     check_limits(flat)
     check_groups(config["optim"]["groups"])
     model, data = config["model"], config["data"]
+    check_judged(data)
     if data["fold"] >= data["num_folds"]:
         last = data["num_folds"] - 1
         raise UserError(f"data.fold={data['fold']}: {data['name']} has folds 0 to {last}")

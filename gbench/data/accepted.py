@@ -91,13 +91,13 @@ def _labels(
     if not ys or not all(isinstance(y, Tensor) and y.numel() for y in ys):
         return ys, None, source.classes
     rows = [1] * len(ys) if card.level == "graph" else [_rows(y) for y in ys]
-    if card.level == "graph" and card.loss == "cross-entropy" and any(y.numel() != 1 for y in ys):
+    if card.level == "graph" and card.labels == "classes" and any(y.numel() != 1 for y in ys):
         i = next(i for i, y in enumerate(ys) if y.numel() != 1)
         nodes = [_rows(_tensor(graph.x)) for graph in source.graphs]
         if all(y.dim() and len(y) == n for y, n in zip(ys, nodes, strict=True)):
             _fault(card, of_nodes_of_graphs(len(ys)))
         _fault(card, f"graph {i}: y has shape {tuple(ys[i].shape)}, expected (1,): one class")
-    if card.loss != "cross-entropy":
+    if card.labels != "classes":
         shaped = []
         for y, count in zip(ys, rows, strict=True):
             shape = (count, source.num_outputs)
@@ -113,8 +113,8 @@ def _labels(
         for i, y in enumerate(shaped):
             if y.is_floating_point() and bool(y.isinf().any()):
                 _fault(card, f"graph {i}: y is infinite")
-            if card.loss == "bce" and not bool(((y == 0) | (y == 1) | y.isnan()).all()):
-                _fault(card, f"graph {i}: y is other than 0, 1 and NaN, which a loss of bce wants")
+            if card.labels == "tasks" and not bool(((y == 0) | (y == 1) | y.isnan()).all()):
+                _fault(card, f"graph {i}: y is other than 0, 1 and NaN, and loss {card.loss} wants")
         return shaped, None, source.classes
     if any(y.numel() != count for y, count in zip(ys, rows, strict=True)):
         return ys, None, source.classes
@@ -124,7 +124,7 @@ def _labels(
         _fault(card, "y has labels that are no finite numbers")
     is_known = ~every.isnan() & ~torch.isin(every, torch.tensor(_marks(card), dtype=every.dtype))
     if every.is_floating_point() and bool((every[is_known] % 1 != 0).any()):
-        _fault(card, "y has numbers that are not whole, and a loss of cross-entropy wants classes")
+        _fault(card, f"y has numbers that are not whole, and loss {card.loss} is for classes")
     found = torch.unique(every[is_known])
     names: Sequence[str] = source.classes
     if len(found) and not (int(found[0]) >= 0 and int(found[-1]) < source.num_outputs):

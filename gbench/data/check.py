@@ -104,7 +104,7 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
 
 
 def _label_problem(card: DataCard, y: Tensor, rows: int, num_outputs: int) -> str:
-    if card.loss == "cross-entropy":
+    if card.labels == "classes":
         if y.shape != (rows,) or y.is_floating_point():
             return f"y has shape {tuple(y.shape)}, expected ({rows},) of integers{_held(y)}"
         if not (int(y.min()) >= 0 and int(y.max()) < num_outputs):

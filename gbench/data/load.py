@@ -16,6 +16,7 @@ from torch import Tensor
 from gbench.data import told
 from gbench.data.accepted import accepted
 from gbench.data.check import check_source, check_statistics
+from gbench.data.class_weights import with_weights
 from gbench.data.dataset import Dataset
 from gbench.data.files import cache, named, raw
 from gbench.data.files.checked import read_checked, write_checked
@@ -45,11 +46,13 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     sizes = prepared["split_sizes"]
     start = sum(map(sum, sizes[: card.fold]))
     parts = prepared["splits"][start : start + sum(sizes[card.fold])].split(sizes[card.fold])
+    spec, split = DataSpec(**prepared["spec"]), Split(*parts)
+    store = GraphStore(card.level, **prepared["tensors"])
     return Dataset(
-        card,
-        DataSpec(**prepared["spec"]),
-        GraphStore(card.level, **prepared["tensors"]),
-        Split(*parts),
+        with_weights(card, store.y[split.train], spec.num_outputs),
+        spec,
+        store,
+        split,
         prepared["fingerprint"],
         prepared["statistics"],
         prepared["told"],
@@ -132,7 +135,7 @@ def _source(card: DataCard, folder: Path) -> Source:
 def _statistics(card: DataCard, source: Source, store: GraphStore) -> dict[str, int]:
     """Sizes as papers state them; edges count each direction, the split is that of fold 0."""
     train, valid, test = (part.numel() for part in source.splits[0])
-    outputs = "num_classes" if card.loss == "cross-entropy" else "num_tasks"
+    outputs = "num_classes" if card.labels == "classes" else "num_tasks"
     return {
         "num_graphs": store.num_graphs,
         "num_nodes": store.num_nodes,

@@ -40,22 +40,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gbench import losses, metrics
 from gbench.choices import read_yaml
 from gbench.data.files import named
+from gbench.data.judged import check_judged
 from gbench.data.own_kinds import ABOUT, FOLDS_DRAWN, Description, table_of, task_of_numbers
 from gbench.data.spec import Level
 from gbench.errors import UserError, unknown
+from gbench.metrics import Labels
 
 if TYPE_CHECKING:
     from gbench.data.loaders.table import Table
 
-TASKS = {  # each with the loss of its metrics; the first metric is the usual one
-    "classification": {"accuracy": "cross-entropy"},
-    "multi-label": {"rocauc": "bce", "ap": "bce"},
-    "regression": {"mae": "l1", "rmse": "mse"},
+TASKS: dict[str, Labels] = {  # each with what its labels are
+    "classification": "classes",
+    "multi-label": "tasks",
+    "regression": "numbers",
 }
-LOWER_IS_BETTER = ("mae", "rmse")
-SAID = ("task", "metric", "unlabelled", "directed", "source", "licence", "citation")
+JUDGED = ("metric", "direction", "loss", "loss_options")
+SAID = ("task", *JUDGED, "unlabelled", "directed", "source", "licence", "citation")
 TEXTS = ("source", "licence", "citation")
 
 
@@ -84,9 +87,7 @@ def facts_of(path: Path) -> dict[str, Any]:
     return {
         "name": f"{slug[:NAME_CHARACTERS]}-{digest[:8]}",
         "level": about.level,
-        "loss": TASKS[about.task][about.metric],
-        "metric": about.metric,
-        "direction": "min" if about.metric in LOWER_IS_BETTER else "max",
+        **_judged(about, folder / ABOUT),
         "split": "own" if about.num_folds else drawn,
         "num_folds": about.num_folds or FOLDS_DRAWN,
         "folder": str(folder),
@@ -111,10 +112,30 @@ def described(folder: Path, saved: str) -> Description:
     if (folder / "splits.csv").is_file():
         num_folds = _num_folds(folder / "splits.csv")
     task = said.get("task") or guess or _guessed_task(labels_of(folder, level), said)
-    metric = said.get("metric", next(iter(TASKS[task])))
-    if metric not in TASKS[task]:
-        raise UserError(f"{folder / ABOUT}: {unknown(f'metric of {task}', metric, TASKS[task])}")
+    metric = said.get("metric", metrics.usual(TASKS[task]))
     return Description(level, task, metric, num_folds, said)
+
+
+def _judged(about: Description, path: Path) -> dict[str, Any]:
+    """Loss, metric and direction: what dataset.yaml says of them, else the usual ones."""
+    labels, said = TASKS[about.task], about.said
+    try:
+        metric = metrics.find(str(about.metric))
+        usual = metric.loss if labels in metric.labels and metric.loss else losses.usual(labels)
+        loss = losses.find(str(said.get("loss", usual)), labels)
+        if metric.is_own and "direction" not in said:
+            raise UserError(f"metric {metric.name} is your own: write direction: max or min")
+        facts = {
+            "loss": loss.name,
+            "metric": metric.name,
+            "direction": said.get("direction", metric.direction),
+            **({"loss_options": said["loss_options"]} if "loss_options" in said else {}),
+            **({"loss_labels": labels} if loss.is_own else {}),
+        }
+        check_judged({"name": f"a folder of {about.task}", "level": about.level, **facts})
+    except UserError as error:
+        raise UserError(f"{path}: {str(error).removeprefix('data.')}") from error
+    return facts
 
 
 def labels_of(folder: Path, level: Level) -> tuple[Table, list[str]]:

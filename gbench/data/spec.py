@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from gbench.data.judged import check_judged, with_direction
 from gbench.errors import UserError, unknown
+from gbench.losses import find as find_loss
+from gbench.metrics import Direction, Labels
 
 Level = Literal["node", "graph", "link"]
-Loss = Literal["cross-entropy", "bce", "l1", "mse"]
-Direction = Literal["max", "min"]
 Parts = Literal["disjoint", "valid-is-test", "all-one"]
 
 
@@ -24,9 +25,9 @@ class DataCard:
     name: str
     _target_: str  # the loader: a function of (raw: Path, **options) that returns a Source
     level: Level
-    loss: Loss
-    metric: str  # accuracy, rocauc, ...: see gbench/train/metrics.py
-    direction: Direction
+    loss: str  # cross-entropy, bce, ..., or a function of one's own: see gbench/losses.py
+    metric: str  # accuracy, rocauc, ..., or a function of one's own: see gbench/metrics.py
+    direction: Direction  # may be left out where gbench knows the metric
     split: str  # the split's name, as papers call it
     num_folds: int
     fold: int
@@ -35,6 +36,8 @@ class DataCard:
     citation: str
     splits: Sequence[str] = ()  # the protocols to choose from, where papers use several
     parts: Parts = "disjoint"  # of a split; anything else is a paper's own way and says so here
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    loss_labels: str = ""  # what a loss of one's own is for: classes, tasks or numbers
     evaluator: str = ""  # the name of OGB's own evaluator, where there is one
     normalize_features: bool = False  # divide each feature row by its sum; zero rows stay zero
     unlabelled: Any = None  # a label, or a list of them, that own loaders give what has none
@@ -55,7 +58,12 @@ class DataCard:
         """node-classification, graph-classification, graph-regression or link-prediction."""
         if self.level == "link":
             return "link-prediction"
-        return f"{self.level}-{'regression' if self.loss in ('l1', 'mse') else 'classification'}"
+        return f"{self.level}-{'regression' if self.labels == 'numbers' else 'classification'}"
+
+    @property
+    def labels(self) -> Labels:
+        """classes, tasks or numbers: what the loss is for."""
+        return find_loss(self.loss, self.loss_labels).labels
 
     @property
     def is_own_folder(self) -> bool:
@@ -81,11 +89,12 @@ class DataCard:
         check_stated(data)
         known = {f.name for f in fields(DataCard) if f.name != "options"}
         name = f"dataset '{data.get('name', '?')}'"
-        kinds = {"level": Level, "loss": Loss, "direction": Direction, "parts": Parts}
+        kinds = {"level": Level, "parts": Parts}
         for key, kind in kinds.items():
             if key in data and data[key] not in get_args(kind):
                 allowed = ", ".join(get_args(kind))
                 raise UserError(f"{name}: {key} is '{data[key]}', allowed are {allowed}")
+        check_judged(data)
         num_folds, fold = data["num_folds"], data["fold"]
         if not (isinstance(fold, int) and 0 <= fold < num_folds):
             raise UserError(
@@ -114,26 +123,28 @@ def check_stated(data: Mapping[str, Any]) -> None:
 
 
 def with_split(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a dataset under the protocol that `split` names.
+    """The facts of a dataset under the protocol that `split` names, with its metric's direction.
 
     A YAML may list several under `splits`, each with the facts that it changes. What is left of the
     list are the names. Raises UserError when `split` is none of them.
     """
     protocols = data.get("splits", {})
     if not isinstance(protocols, Mapping) or not protocols:
-        return dict(data)
+        return with_direction(data)
     if data["split"] not in protocols:
         raise unknown(f"split of {data.get('name', 'this dataset')}", data["split"], protocols)
     chosen = protocols[data["split"]] or {}
     statistics = {**data.get("statistics", {}), **chosen.get("statistics", {})}
     download = [*data.get("download", ()), *chosen.get("download", ())]
-    return {
-        **data,
-        **chosen,
-        "statistics": statistics,
-        "download": download,
-        "splits": list(protocols),
-    }
+    return with_direction(
+        {
+            **data,
+            **chosen,
+            "statistics": statistics,
+            "download": download,
+            "splits": list(protocols),
+        }
+    )
 
 
 def with_name(data: Mapping[str, Any], collection: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def rows(card: DataCard, source: Source, y: Tensor) -> dict[str, str]:
     if card.level == "link":
         return dict(source.told)
     items = y.size(0)
-    if card.loss == "cross-entropy":
+    if card.labels == "classes":
         names, counts = classes(source, y)
         named = [f"{name} ({count:,})" for name, count in zip(names, counts, strict=True)]
         return {
@@ -31,7 +31,7 @@ def rows(card: DataCard, source: Source, y: Tensor) -> dict[str, str]:
             **source.told,
         }
     is_known = ~y.isnan()
-    if card.loss == "bce":
+    if card.labels == "tasks":
         texts = [
             f"{int((y[:, k] == 1).sum()):,} of {int(is_known[:, k].sum()):,}"
             for k in range(y.size(1))
@@ -55,7 +55,7 @@ def rows(card: DataCard, source: Source, y: Tensor) -> dict[str, str]:
 
 def notes(card: DataCard, source: Source, y: Tensor) -> list[str]:
     """What a user must know before training."""
-    if card.loss != "cross-entropy" or not source.classes:
+    if card.labels != "classes" or not source.classes:
         return list(source.notes)
     where = "dataset.yaml" if card.is_own_folder else "its YAML"
     return [*source.notes, *doubts(*classes(source, y), where)]

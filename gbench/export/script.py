@@ -141,7 +141,8 @@ def _imports(config: Mapping[str, Any], folder: Path) -> list[str]:
         "from gbench import folders",
         "from gbench.data.load import load",
         "from gbench.data.spec import DataCard",
-        "from gbench.train.metrics import loss_of, score",
+        "from gbench.train.losses import loss_of",
+        "from gbench.train.metrics import score",
     ]
     if training.keeps_best(trainer):
         standard.append("import math")
@@ -190,6 +191,8 @@ def _dataset(config: Mapping[str, Any]) -> list[str]:
     ]
     if "_target_" in config["encoding"]:
         lines.append("dataset = encoded(dataset, ENCODING, cache_dir)")
+    if "loss_options" in config["data"]:
+        lines.append("card = dataset.card  # with the weights of its training classes")
     return [*lines, "dataset = dataset.to(device)"]
 
 

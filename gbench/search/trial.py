@@ -37,7 +37,7 @@ def validated(config: Config, folder: Path, send: Send) -> float:
     """Train, or go on from the folder's checkpoint; the validation metric of the chosen epoch."""
     task = build_task(at_hand(config, folder))
     card = task.dataset.card
-    reason = undefined(card, task.labels("valid"))
+    reason = undefined(card.metric, task.labels("valid"))
     if reason:
         raise UserError(
             f"a search compares trials by the validation {card.metric}, which {card.name} does not "

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from gbench.errors import UserError
 from gbench.train.curve_file import CurveFile
-from gbench.train.metrics import loss_of, score
+from gbench.train.losses import loss_of
+from gbench.train.metrics import score
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, has_penalty
 from gbench.train.schedule import Schedule

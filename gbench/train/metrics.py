@@ -1,75 +1,166 @@
-"""A dataset's own loss and metric, the only ones its runs are trained on and judged by."""
+"""What a dataset's predictions are worth, and the metrics that no library has as they are asked.
+
+Which metrics there are, and how each is called, is in gbench/metrics.py.
+"""
 
 from __future__ import annotations
 
-import importlib
 import math
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from gbench.errors import unknown
-from gbench.train.undefined import undefined
+from gbench.errors import UserError
+from gbench.locate import locate
+from gbench.metrics import Metric, find
+from gbench.train.undefined import lacks, undefined
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gbench.data.spec import DataCard
 
-ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
-    "bce": F.binary_cross_entropy_with_logits,
-    "l1": F.l1_loss,
-    "mse": F.mse_loss,
-}
+    Array = NDArray[Any]
 
-
-def loss_of(card: DataCard, logits: Tensor, y: Tensor) -> Tensor:
-    """The dataset's training loss, averaged over rows (and labelled entries).
-
-    Shapes: logits (T, C), y (T,) int64 for cross-entropy; logits and y (T, K) for bce, l1 and mse,
-    where NaN in y marks a missing label. A batch without any label has loss 0. Of links and other
-    pairs it is the mean over the links plus the mean over the others, as in OGB's examples.
-    """
-    if card.level == "link":
-        terms = ELEMENTWISE[card.loss](logits.float(), y, reduction="none")
-        return _mean(terms, y > 0) + _mean(terms, y <= 0)
-    if card.loss == "cross-entropy":
-        return F.cross_entropy(logits.float(), y)
-    # A mask instead of y[labelled]: boolean indexing would make a GPU wait for the CPU.
-    terms = ELEMENTWISE[card.loss](logits.float(), y.nan_to_num(), reduction="none")
-    return _mean(terms, ~y.isnan())
-
-
-def _mean(terms: Tensor, chosen: Tensor) -> Tensor:
-    return (terms * chosen).sum() / chosen.sum().clamp(min=1)
+BINS = 15  # of confidence, of the expected calibration error
 
 
 def score(card: DataCard, logits: Tensor, y: Tensor) -> float:
     """The dataset's metric over a whole split: OGB's own evaluator where the card names one.
 
     NaN where the metric is undefined (see gbench/train/undefined.py). Logits of a lower precision
-    are float32 here: numpy and sums over a split know nothing less.
+    are float32 here: numpy and sums over a split know nothing less. Raises UserError where a
+    function of the user's own returns no number.
     """
-    if undefined(card, y):
+    if not card.evaluator:
+        return value_of(find(card.metric), logits, y)
+    return math.nan if undefined(card.metric, y) else _ogb_score(card.evaluator, logits, y)
+
+
+def scores(names: Sequence[str], logits: Tensor, y: Tensor) -> dict[str, float]:
+    """The values of other metrics over a whole split, by name."""
+    return {name: value_of(find(name), logits, y) for name in names}
+
+
+def value_of(metric: Metric, logits: Tensor, y: Tensor) -> float:
+    """One metric over a whole split; NaN where it is undefined.
+
+    Shapes: logits (T, C), y (T,) int64 of classes; logits and y (T, K) of others.
+    """
+    if undefined(metric.name, y):
         return math.nan
     if logits.dtype.itemsize < 4:
         logits = logits.float()
-    if card.metric.startswith("hits@"):
-        return _hits(int(card.metric.removeprefix("hits@")), logits, y)
-    if card.evaluator:
-        return _ogb_score(card.evaluator, logits, y)
-    module = card._target_.rpartition(".")[0]
-    if card.metric not in METRICS and module:  # the cache did without the loader, which may add it
-        importlib.import_module(module)
-    if card.metric not in METRICS:
-        raise unknown("metric", card.metric, METRICS, f"The YAML of {card.name} asks for it")
-    return METRICS[card.metric](logits, y)
+    function = locate(metric.function, "metric")
+    if metric.is_own:
+        return _own_value(metric, function(logits, y))
+    if metric.input == "logits":
+        return float(function(logits, y, **metric.options))
+    logits, y = logits.cpu(), y.cpu()
+    if metric.input == "answers" and not y.is_floating_point():
+        return float(function(y.numpy(), logits.argmax(-1).numpy(), **metric.options))
+    values = [
+        float(function(truth, (said > 0) if metric.input == "answers" else said, **metric.options))
+        for truth, said in columns(logits, y)
+        if not lacks(metric, torch.from_numpy(truth))
+    ]
+    return sum(values) / len(values)
+
+
+def columns(logits: Tensor, y: Tensor) -> Iterator[tuple[Array, Array]]:
+    """Of each task, target or class its known labels, and what is said of them, in float64.
+
+    Of a class these are whether it is the label, and its probability. Shapes: as `value_of`.
+    """
+    if not y.is_floating_point():
+        logits, y = logits.double().softmax(-1), one_hot(y, logits.size(-1))
+    for truth, said in zip(y.double().T, logits.double().T, strict=True):
+        known = ~truth.isnan()
+        yield truth[known].numpy(), said[known].numpy()
+
+
+def _own_value(metric: Metric, value: Any) -> float:
+    """What a function of the user's own returned, which has to be one number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        shape = getattr(value, "shape", None)
+        what = f" of shape {tuple(shape)}" if shape is not None else ""
+        raise UserError(
+            f"metric {metric.name} returned a {type(value).__name__}{what}, and has to return one "
+            "number"
+        ) from error
+    if not math.isfinite(number):
+        raise UserError(f"metric {metric.name} returned {number}, and has to return a number")
+    return number
 
 
 def accuracy(logits: Tensor, y: Tensor) -> float:
     """Share of rows whose largest logit is at their class."""
     return (logits.argmax(-1) == y).float().mean().item()
+
+
+def f1(logits: Tensor, y: Tensor, average: str) -> float:
+    """2 TP / (2 TP + FP + FN), with average "macro" of each class or task, and their mean.
+
+    With "micro" of all classes or tasks together, which for classes is the accuracy. A task is
+    answered by the sign of its logit; missing labels are left out. As scikit-learn's f1_score: a
+    class that neither occurs nor is answered does not count, a task without a positive has 0.
+    """
+    from sklearn.metrics import f1_score
+
+    logits, y = logits.cpu(), y.cpu()
+    if not y.is_floating_point():
+        return float(f1_score(y, logits.argmax(-1), average=average, zero_division=0))
+    if average == "micro":
+        logits, y = logits.view(-1, 1), y.view(-1, 1)
+    values = [
+        f1_score(truth, said > 0, zero_division=0)
+        for truth, said in columns(logits, y)
+        if truth.size
+    ]
+    return float(sum(values) / len(values))
+
+
+def balanced_accuracy(truth: Array, answers: Array) -> float:
+    """The mean over the classes that occur of the share of theirs that is answered so.
+
+    Brodersen et al., The Balanced Accuracy and Its Posterior Distribution, ICPR 2010.
+    """
+    from sklearn.metrics import recall_score
+
+    occurring = sorted({*truth.tolist()})
+    return float(recall_score(truth, answers, labels=occurring, average="macro", zero_division=0))
+
+
+def calibration_error(logits: Tensor, y: Tensor) -> float:
+    """The expected calibration error: Σ_b (n_b / n) |accuracy of b - mean confidence of b|.
+
+    The bins b are 15 of equal width, (0, 1/15], ..., (14/15, 1], of the confidence, the largest
+    softmax probability of a row (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
+    """
+    confidence, answers = logits.cpu().double().softmax(-1).max(-1)
+    edges = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)
+    bins = torch.bucketize(confidence, edges)  # 1 to 15
+    gaps = torch.bincount(bins, (answers == y.cpu()).double() - confidence)
+    return gaps.abs().sum().item() / len(y)
+
+
+def area_under_precision_recall(truth: Array, score: Array) -> float:
+    """The area under the precision-recall curve by the trapezoidal rule, as MoleculeNet's PRC-AUC.
+
+    Average precision (`ap`) takes steps in its place, Σ (recall_n - recall_{n-1}) precision_n: it
+    does not interpolate between thresholds, where a straight line is too optimistic (Davis and
+    Goadrich, ICML 2006), so that the two differ where positives are few.
+    """
+    from sklearn.metrics import auc, precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(truth, score)
+    return float(auc(recall, precision))
 
 
 def mean_absolute_error(logits: Tensor, y: Tensor) -> float:
@@ -82,47 +173,24 @@ def root_mean_squared_error(logits: Tensor, y: Tensor) -> float:
     return (logits - y).square().nanmean(dim=0).sqrt().nanmean().item()
 
 
-def rocauc(logits: Tensor, y: Tensor) -> float:
-    """Area under the ROC curve, averaged over the tasks that have both classes."""
-    from sklearn.metrics import roc_auc_score
+def spearman(truth: Array, prediction: Array) -> float:
+    """The correlation of the ranks, ties at their mean rank; 0 for a constant prediction."""
+    from scipy.stats import spearmanr
 
-    return _mean_over_tasks(roc_auc_score, logits, y)
-
-
-def average_precision(logits: Tensor, y: Tensor) -> float:
-    """Σ (recall_n - recall_{n-1}) precision_n, averaged over the tasks that have both classes."""
-    from sklearn.metrics import average_precision_score
-
-    return _mean_over_tasks(average_precision_score, logits, y)
+    if (prediction == prediction[0]).all():
+        return 0.0
+    return float(spearmanr(truth, prediction).statistic)
 
 
-def _mean_over_tasks(metric: Callable[[Tensor, Tensor], float], logits: Tensor, y: Tensor) -> float:
-    per_task = []
-    for prediction, label in zip(logits.float().T.cpu(), y.T.cpu(), strict=True):
-        known = ~label.isnan()
-        if label[known].unique().numel() == 2:
-            per_task.append(float(metric(label[known], prediction[known])))
-    return sum(per_task) / len(per_task) if per_task else float("nan")
-
-
-METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
-    "accuracy": accuracy,
-    "ap": average_precision,
-    "mae": mean_absolute_error,
-    "rmse": root_mean_squared_error,
-    "rocauc": rocauc,
-}
-
-
-def _hits(k: int, logits: Tensor, y: Tensor) -> float:
+def hits(logits: Tensor, y: Tensor, k: int) -> float:
     """OGB's Hits@K: the share of links that score above the K-th best of the other pairs."""
     sys.modules.setdefault("outdated", None)  # type: ignore[arg-type]
     from ogb.linkproppred import Evaluator
 
     evaluator = Evaluator("ogbl-ddi")
     evaluator.K = k
-    scores, is_link = logits.float().cpu(), y.cpu() > 0
-    answer = evaluator.eval({"y_pred_pos": scores[is_link], "y_pred_neg": scores[~is_link]})
+    said, is_link = logits.float().cpu(), y.cpu() > 0
+    answer = evaluator.eval({"y_pred_pos": said[is_link], "y_pred_neg": said[~is_link]})
     return float(answer[f"hits@{k}"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gbench.data.spec import Direction
+from gbench.metrics import Direction
 
 
 @dataclass(frozen=True)

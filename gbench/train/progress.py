@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from gbench.figures import metric_text
+
 if TYPE_CHECKING:
     from gbench.data.spec import DataCard
 
@@ -20,11 +22,6 @@ LINE_SECONDS = 10.0  # a log file gets a line at least so often, and one per ten
 FIRST_SECONDS = (
     3.0  # the first line of a log file tells of the inside of an epoch that takes longer
 )
-
-
-def percent(metric: str, value: float) -> str:
-    """A metric as papers print it: shares in percent, errors as they are."""
-    return f"{value:.4f}" if metric in ("mae", "mse", "rmse") else f"{100 * value:.2f}"
 
 
 class Display:
@@ -101,9 +98,9 @@ class Display:
         self.done = float(epoch)
         parts = [f"loss {row['train_loss']:.4f}"]
         if "valid" in row:
-            parts.append(f"valid {self.metric} {percent(self.metric, row['valid'])}")
+            parts.append(f"valid {self.metric} {metric_text(self.metric, row['valid'])}")
         if best is not None:
-            parts.append(f"best {percent(self.metric, best)} @{best_epoch + 1}")
+            parts.append(f"best {metric_text(self.metric, best)} @{best_epoch + 1}")
         self.text = "  ".join([*parts, f"{_duration(row['seconds'])}/epoch"])
         if self.live is not None:
             self._draw()

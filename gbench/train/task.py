@@ -26,7 +26,8 @@ from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches
-from gbench.train.metrics import loss_of, score
+from gbench.train.losses import loss_of
+from gbench.train.metrics import score
 from gbench.train.optimizer import make_optimizer
 from gbench.train.sources import Parts, Source
 from gbench.train.undefined import told, undefined
@@ -129,7 +130,7 @@ class Task(LightningModule):  # type: ignore[misc]
         return self._checked(answer, batch.y.size(0))
 
     def _checked(self, answer: object, rows: int) -> Tensor:
-        column = "class" if self.dataset.card.loss == "cross-entropy" else "target"
+        column = "class" if self.dataset.card.labels == "classes" else "target"
         shape = (rows, self.dataset.spec.num_outputs)
         what = f"a row per {self.source.row} and a column per {column}"
         return checked(answer, shape, self.model, what)
@@ -186,11 +187,9 @@ class Task(LightningModule):  # type: ignore[misc]
 
     def undefined(self, monitor: str) -> list[str]:
         """A sentence for each part on which the metric has no value."""
-        parts = {
-            part: undefined(self.dataset.card, self.labels(part)) for part in ("valid", "test")
-        }
-        card = self.dataset.card
-        return [told(card, part, reason, monitor) for part, reason in parts.items() if reason]
+        metric = self.dataset.card.metric
+        parts = {part: undefined(metric, self.labels(part)) for part in ("valid", "test")}
+        return [told(metric, part, reason, monitor) for part, reason in parts.items() if reason]
 
     def labels(self, split: str) -> Tensor:
         """The labels that a split is evaluated by. Shapes: (T,) or (T, K)."""

@@ -82,7 +82,7 @@ def test_labels_that_are_refused(toy: Any, labels: Any, message: str) -> None:
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_one_target_in_any_shape(toy: Any, shape: tuple[int, ...]) -> None:
-    kind = card(toy, loss="l1")
+    kind = card(toy, loss="l1", metric="mae", direction="min")
     made = accepted(kind, source([torch.full(shape, i / 10) for i in range(10)], outputs=1))
     check_source(kind, made)
     assert pack(made.graphs).y.shape == (10, 1)
@@ -165,12 +165,18 @@ def test_a_graph_without_y_is_unlabelled(toy: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "y", "message"),
-    [("bce", 2.0, "other than 0, 1 and NaN"), ("cross-entropy", "a", "y is a str, not a tensor")],
+    ("loss", "metric", "y", "message"),
+    [
+        ("bce", "rocauc", 2.0, "other than 0, 1 and NaN"),
+        ("cross-entropy", "accuracy", "a", "y is a str, not a tensor"),
+    ],
 )
-def test_labels_that_the_loss_does_not_take(toy: Any, loss: str, y: Any, message: str) -> None:
+def test_labels_that_the_loss_does_not_take(
+    toy: Any, loss: str, metric: str, y: Any, message: str
+) -> None:
+    asked = card(toy, loss=loss, metric=metric)
     with pytest.raises(UserError, match=message):
-        check_source(card(toy), accepted(card(toy, loss=loss), source([y] * 10, outputs=1)))
+        check_source(card(toy), accepted(asked, source([y] * 10, outputs=1)))
 
 
 def test_no_column_of_features_is_a_one(toy: Any) -> None:

@@ -33,7 +33,9 @@ def test_sound_sources_pass(toy: Any) -> None:
     check_source(toy.card(), CATEGORIES)
     tasks = with_graph(GOOD, y=torch.tensor([[float("nan")]]))
     labels = [graph._replace(y=torch.tensor([[1.0]])) for graph in tasks.graphs]
-    check_source(toy.card(loss="bce"), tasks._replace(graphs=labels, num_outputs=1))
+    check_source(
+        toy.card(loss="bce", metric="rocauc"), tasks._replace(graphs=labels, num_outputs=1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,14 +88,14 @@ def test_faults_of_the_level_and_the_loss(toy: Any) -> None:
     with pytest.raises(UserError, match="has 3 graphs, but a node-level dataset has one"):
         check_source(toy.card(level="node"), GOOD)
     with pytest.raises(UserError, match=r"y has shape \(1,\), expected \(1, 2\) of floats"):
-        check_source(toy.card(loss="bce"), GOOD)
+        check_source(toy.card(loss="bce", metric="rocauc"), GOOD)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"level": "egde"}, "level is 'egde', allowed are node, graph"),
-        ({"direction": "up"}, "direction is 'up', allowed are max, min"),
+        ({"direction": "up"}, "direction=up: allowed is max or min"),
         ({"fold": 2}, "has folds 0..1, but fold is 2"),
         ({"fold": -1}, "has folds 0..1, but fold is -1"),
     ],

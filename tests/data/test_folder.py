@@ -236,7 +236,7 @@ FAULTS = [
     ("splits.csv", "id,part,kind\na,train,x\n", ":1: unknown column 'kind'"),
     ("dataset.yaml", "tsak: regression\n", ": unknown key 'tsak': did you mean 'task'"),
     ("dataset.yaml", "task: regresion\n", ": unknown task 'regresion': did you mean 'regression'"),
-    ("dataset.yaml", "metric: mae\n", ": unknown metric of classification 'mae'"),
+    ("dataset.yaml", "metric: mae\n", ": metric=mae: it is for numbers, and the labels of "),
     ("dataset.yaml", "directed: maybe\n", ": directed is maybe, allowed are true and false"),
     ("dataset.yaml", "a: [\n", " is not valid YAML: while parsing a flow node"),
 ]  # fmt: skip

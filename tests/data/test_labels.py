@@ -13,7 +13,8 @@ from torch_geometric.data import Data
 
 from gbench.data import manage
 from gbench.errors import UserError
-from gbench.train.metrics import loss_of, score
+from gbench.train.losses import loss_of
+from gbench.train.metrics import score
 from tests.data.own_data import labelled, nodes, read, ring, saved, told
 
 NAN = float("nan")

@@ -11,7 +11,8 @@ from gbench.data import manage
 from gbench.data.loaders.edges import among, both_directions, largest_component
 from gbench.data.loaders.splits import of_masks, twenty_and_thirty_per_class, twenty_per_class
 from gbench.data.source import Split
-from gbench.train.metrics import loss_of, score
+from gbench.train.losses import loss_of
+from gbench.train.metrics import score
 
 LABELS = np.random.RandomState(0).choice(4, size=3000, p=[0.1, 0.2, 0.3, 0.4])
 

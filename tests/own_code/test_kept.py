@@ -29,7 +29,6 @@ from gbench.run import train
 from gbench.train import loader
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import Interrupted
-from gbench.train.metrics import METRICS
 
 Trained = Callable[..., tuple[RunRecord, Path]]
 Compose = Callable[..., Config]
@@ -261,14 +260,13 @@ def test_what_is_computed_is_computed_again_when_its_helpers_change(
     assert "computed loader" in computed("+data.table=table.txt")
 
 
-def test_a_metric_that_a_loader_registers_is_there_beside_cached_data(
+def test_a_metric_of_ones_own_is_there_beside_cached_data(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained("data=owndata")
-    monkeypatch.delitem(METRICS, "own-share")
     monkeypatch.delitem(sys.modules, "own_data")  # as in the next process
     record, _ = trained("data=owndata", "seed=1")
-    assert record.metric == "own-share"
+    assert record.metric == "own_data.share"
 
 
 def test_modules_keep_the_name_of_the_users_file(mine: Path, composed: Compose) -> None:

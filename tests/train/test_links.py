@@ -28,7 +28,8 @@ from gbench.models.link_predictor import LinkPredictor
 from gbench.train.checkpoint import load_weights
 from gbench.train.links import NonLinks, distinct, known_pairs, training_pairs
 from gbench.train.loader import TrainingBatches
-from gbench.train.metrics import loss_of, score
+from gbench.train.losses import loss_of
+from gbench.train.metrics import score
 from gbench.train.optimizer import make_optimizer
 from gbench.train.sources import Pairs
 

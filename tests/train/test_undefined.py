@@ -16,13 +16,14 @@ from torch_geometric.data import Data
 from gbench.choices import choices, stated
 from gbench.config.compose import compose
 from gbench.config.identity import run_name
+from gbench.data.judged import check_judged
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.run import train
 from gbench.train.metrics import score
 from gbench.train.stopping import Stopping
 from gbench.train.task import Task
-from gbench.train.undefined import check_metric, undefined
+from gbench.train.undefined import undefined
 
 
 def card(**facts: str) -> DataCard:
@@ -58,7 +59,7 @@ def test_a_metric_is_nan_where_it_is_said_to_be(
 ) -> None:
     facts = card(metric=metric, loss="bce" if metric not in ("mae", "rmse") else "l1")
     labels = torch.tensor(y)
-    assert undefined(facts, labels) == reason
+    assert undefined(facts.metric, labels) == reason
     logits = torch.linspace(-1, 1, labels.numel()).view_as(labels)
     assert math.isnan(score(facts, logits, labels)) == bool(reason)
 
@@ -123,21 +124,47 @@ def test_answers_that_became_nan_are_no_score(run: Any, monkeypatch: pytest.Monk
         run("model=gcn", "data=csbm", "data.num_nodes=60", "trainer.max_epochs=2")
 
 
+def judged(**facts: Any) -> None:
+    """As a YAML of a node-level dataset would be judged by."""
+    usual = {"name": "made-up", "level": "node", "loss": "cross-entropy"}
+    check_judged(usual | {"metric": "accuracy", "direction": "max"} | facts)
+
+
 def test_a_metric_fits_the_labels_of_its_loss() -> None:
-    with pytest.raises(UserError, match=r"accuracy is for loss cross-entropy.* rocauc, ap"):
-        check_metric(card(metric="accuracy", loss="bce"))
-    with pytest.raises(UserError, match=r"rocauc is for loss bce.* loss cross-entropy"):
-        check_metric(card(metric="rocauc"))
-    check_metric(card(metric="one-of-my-own", loss="bce"))
+    with pytest.raises(UserError, match=r"accuracy: it is for classes.* those of loss bce, tasks"):
+        judged(loss="bce")
+    with pytest.raises(
+        UserError, match=r"mae: it is for numbers.* there are accuracy, rocauc, f1-macro"
+    ):
+        judged(metric="mae", direction="min")
+    with pytest.raises(UserError, match=r"hits@50: it is for links"):
+        judged(metric="hits@50")
+    with pytest.raises(UserError, match=r"there are hits@K, rocauc, ap, auprc$"):
+        judged(level="link", loss="bce", metric="f1-macro")
+    with pytest.raises(UserError, match=r"cross-entropy: it is for classes.* link-level"):
+        judged(level="link", metric="hits@50")
+    judged(metric="rocauc")
+    judged(level="link", loss="bce", metric="hits@7")
+    judged(metric="mine.own", direction="min", loss="bce")
+
+
+@pytest.mark.parametrize(
+    "name", ["acuracy", "hits@0", "hits@", "hits@1.5", "mine.", ".own", "a b.c"]
+)
+def test_a_name_that_is_no_metric_is_told_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(UserError, match=r"unknown metric '.*available: accuracy, .*hits@K, mae"):
+        judged(metric=name)
 
 
 def test_a_direction_that_chooses_the_worst_epoch_is_refused() -> None:
-    with pytest.raises(UserError, match=r"would choose the worst accuracy: write direction: max"):
-        check_metric(card(direction="min"))
-    with pytest.raises(UserError, match=r"would choose the worst mae: write direction: min"):
-        check_metric(card(metric="mae", loss="l1"))
-    check_metric(card(metric="mae", loss="l1", direction="min"))
-    check_metric(card(metric="one-of-my-own", direction="min"))
+    with pytest.raises(UserError, match=r"would choose the worst accuracy.* write direction: max"):
+        judged(direction="min")
+    with pytest.raises(UserError, match=r"would choose the worst mae.* write direction: min"):
+        judged(metric="mae", loss="l1")
+    with pytest.raises(UserError, match=r"direction=up: allowed is max or min"):
+        judged(direction="up")
+    judged(metric="mae", loss="l1", direction="min")
+    judged(metric="mine.own", direction="min")
 
 
 def test_every_packaged_dataset_has_a_metric_of_its_loss() -> None:
@@ -146,4 +173,4 @@ def test_every_packaged_dataset_has_a_metric_of_its_loss() -> None:
     assert len(stating) > 40
     for name in stating:
         facts = {fact: stated(fact, files, name) for fact in ("metric", "loss", "direction")}
-        check_metric(card(**facts))
+        judged(level=stated("level", files, name), **facts)

@@ -12,7 +12,7 @@ from gbench.board.notes import Line, footnotes, is_best, lines, plain, protocol_
 from gbench.board.page.pareto import front
 from gbench.board.published import Published
 from gbench.board.tables import Row, Table
-from gbench.figures import PERCENT
+from gbench.metrics import is_percent
 
 _LONG = 40  # rows from which on a table scrolls by itself, so that its head stays in sight
 _COSTS = {"epoch": ("seconds", "time per epoch"), "parameters": ("count", "parameters")}
@@ -26,7 +26,7 @@ def section(number: int, table: Table, is_open: bool) -> str:
     rows = _rows(table, known, figures)
     protocol = protocol_text(table)
     identity = hashlib.sha256(f"{table.data}: {protocol}".encode()).hexdigest()[:10]
-    unit = " %" if table.metric in PERCENT else ""
+    unit = " %" if is_percent(table.metric) else ""
     facts = {
         "table": number,
         "data": plain(table.data),

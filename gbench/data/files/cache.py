@@ -27,7 +27,7 @@ def path_of(card: DataCard, cache_dir: Path) -> Path:
         "loader": card._target_,
         "code": source_hash(card._target_),
         "level": card.level,
-        "loss": card.loss,
+        "labels": card.labels,
         "num_folds": card.num_folds,
         "split": card.split if card.splits else "",
         "normalize_features": card.normalize_features,
