@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         put_aside(request.folder)
     console = Console(stderr=True, highlight=False)
     with request.study(anew=args.force) as study:
-        search = Search(study, request.composed, request.trials, request.options, console)
+        search = Search(request.options, console, study, request.composed, request.trials)
         stopped_by = search.run(request.base)
         if stopped_by:
             console.print(f"Stopped with {study.tally()}. The same command goes on.")

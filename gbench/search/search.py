@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.own_code.kept import keep
@@ -24,11 +22,9 @@ from gbench.search.running import Running
 from gbench.search.space import Value
 from gbench.search.study import Study
 from gbench.search.view import View
-from gbench.sweep.engine import LOOK_SECONDS, MAX_LOSSES, TICK_SECONDS
 from gbench.sweep.executor import make_executor
 from gbench.sweep.fork_server import Message
-from gbench.sweep.signals import signals_kept
-from gbench.sweep.words import Options
+from gbench.sweep.loop import LOOK_SECONDS, Loop
 
 if TYPE_CHECKING:
     import optuna
@@ -37,43 +33,32 @@ RUN_TRIAL = "gbench.search.trial.run_trial"
 
 
 @dataclass
-class Search:
+class Search(Loop[Running]):
     """The trials of this command, from its first to the study's last."""
+
+    noun = "trial"
 
     study: Study
     composed: Callable[[dict[str, Value]], Config]  # the config of these values
     limit: int  # trials of the study
-    options: Options
-    console: Console
     running: dict[int, Running] = field(default_factory=dict)  # by the trial's number
-    signals: list[int] = field(default_factory=list)  # that have come
-    losses: int = 0
     look_at: float = 0.0
 
     def run(self, base: Config) -> int:
         """Work until the study has its trials, or a signal comes; returns that signal."""
-        self.base, self.executor = base, make_executor([base], self.options, RUN_TRIAL)
-        answered = 0
-        with signals_kept(self.signals), self._view(base) as view:
-            self.view = view
-            try:
-                while self._fill() or self.running:
-                    for number, message in self.executor.wait(TICK_SECONDS):
-                        self._hear(self.running[number], message)
-                    if answered < len(self.signals):
-                        answered = len(self.signals)
-                        self._stop(at_once=answered > 1)
-                    self.study.beat()
-                    view.draw()
-            finally:
-                self.executor.close()
-        return self.signals[0] if self.signals else 0
+        self.base, executor = base, make_executor([base], self.options, RUN_TRIAL)
+        shown = (self.study, self.running, self.limit, executor.slots)
+        self.view = View(*shown, base, self.console)
+        return self.work(executor, self.view)
 
-    def _view(self, base: Config) -> View:
-        return View(self.study, self.running, self.limit, self.executor.slots, base, self.console)
+    def _is_busy(self) -> bool:
+        return bool(self.running)
+
+    def _running(self, number: int) -> Running | None:
+        return self.running[number]
 
     def _fill(self) -> bool:
-        """Start trials while there is room; whether there may be more to come."""
+        self.study.beat()
         if self.signals:
             return False
         now = time.monotonic()
@@ -106,71 +91,53 @@ class Search:
         self.running[trial.number] = Running(trial, values, config, folder)
         self.executor.start(trial.number, config, folder)
 
-    def _hear(self, running: Running, message: Message) -> None:
-        number = running.trial.number
-        if message["kind"] == "started":
-            self.losses = 0
-            return
-        if message["kind"] == "pending":
-            return
-        if message["kind"] == "progress":
-            if "valid" in message:
-                self._judge(running, message["epoch"], message["valid"])
-            else:
-                running.epoch, running.of = message["epoch"], message["of"]
-            return
-        state = message["state"]
-        if running.given_up:
-            self.study.prune(running.trial)
-            self._over(running, f"pruned after epoch {int(running.epoch)}")
-        elif state == "finished":
-            self.study.finish(running.trial, message["valid"])
-            self._over(running, self.view.metric(message["valid"]))
-        elif self.signals:
-            del self.running[number]  # the study keeps it running: the same command goes on with it
-        elif state == "lost":
-            self.losses += 1
-            if self.losses > MAX_LOSSES:
-                raise RuntimeError("the process that starts the trials dies again and again")
-            running.again_at = 0.0
-        elif state == "cut":
-            running.again_at = 0.0
-        elif state in ("busy", "refused"):  # a killed command's last process has not gone yet
-            running.again_at = time.monotonic() + LOOK_SECONDS
-        else:
-            self._failed(running, message)
+    def _forget_waiting(self) -> None:
+        for number, running in [*self.running.items()]:
+            if running.again_at is not None:
+                del self.running[number]
 
-    def _judge(self, running: Running, epoch: int, valid: float) -> None:
+    def _progress(self, number: int, running: Running, message: Message) -> None:
+        if "valid" not in message:
+            running.epoch, running.of = message["epoch"], message["of"]
+            return
+        epoch, valid = message["epoch"], message["valid"]
         if not running.given_up and self.study.is_hopeless(running.trial, epoch, valid):
             running.given_up, running.epoch = True, epoch
-            self.executor.cancel(running.trial.number)
+            self.executor.cancel(number)
 
-    def _failed(self, running: Running, message: Message) -> None:
-        error = message.get("error") or "it was stopped from outside"
-        running.attempts += 1
-        if message.get("again", True) and running.attempts <= self.options.retries:
-            self.view.event(running.trial.number, running.values, f"{error}; tried again")
-            running.again_at = 0.0
-            return
+    def _is_done(self, number: int, running: Running, message: Message) -> bool:
+        if running.given_up:
+            self.study.prune(running.trial)
+            self._over(number, running, f"pruned after epoch {int(running.epoch)}")
+        elif message["state"] == "finished":
+            self.study.finish(running.trial, message["valid"])
+            self._over(number, running, self.view.metric(message["valid"]))
+        else:
+            return False
+        return True
+
+    def _interrupted(self, number: int, running: Running) -> None:
+        del self.running[number]  # the study keeps it running: the same command goes on with it
+
+    def _turned_away(self, number: int, running: Running, message: Message) -> None:
+        # a killed command's last process has not gone yet
+        running.again_at = time.monotonic() + LOOK_SECONDS
+
+    def _again(self, number: int, running: Running, note: str = "") -> None:
+        running.again_at = 0.0
+        if note:
+            self.view.event(number, running.values, note)
+
+    def _failed(self, number: int, running: Running, error: str, message: Message) -> None:
         self.study.fail(running.trial, error)
         if "text" in message:  # the trial's own folder goes
             with suppress(OSError):
                 (self.study.folder / ERROR).write_text(message["text"], encoding="utf-8")
             error = f"{error} (see {self.study.folder / ERROR})"
-        self._over(running, f"failed: {error}")
+        self._over(number, running, f"failed: {error}")
 
-    def _over(self, running: Running, note: str) -> None:
-        del self.running[running.trial.number]
+    def _over(self, number: int, running: Running, note: str) -> None:
+        del self.running[number]
         self.look_at = 0.0
         shutil.rmtree(running.folder, ignore_errors=True)
-        self.view.event(running.trial.number, running.values, note)
-
-    def _stop(self, at_once: bool) -> None:
-        for number, running in [*self.running.items()]:
-            if running.again_at is not None:
-                del self.running[number]
-        if at_once:
-            self.executor.kill()
-        else:
-            self.view.say("stopping: each trial leaves its checkpoint; again to kill them")
-            self.executor.stop()
+        self.view.event(number, running.values, note)

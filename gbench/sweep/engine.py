@@ -39,16 +39,13 @@ from gbench.records import record as records
 from gbench.records.folder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
 from gbench.sweep.executor import make_executor
 from gbench.sweep.fork_server import Message
+from gbench.sweep.loop import LOOK_SECONDS, Loop
 from gbench.sweep.points import run_folder
-from gbench.sweep.queued import Outcomes, Point, State
-from gbench.sweep.signals import signals_kept
+from gbench.sweep.queued import Outcomes, Point
 from gbench.sweep.table import View
 from gbench.sweep.words import Options
 
-TICK_SECONDS = 0.1  # how long a signal may go unnoticed
-LOOK_SECONDS = 1.0  # how often to look whether another process has left a folder
-QUEUED_SECONDS = 5.0  # or has finished a point that waits on a cluster
-MAX_LOSSES = 3  # of fork servers in a row, none of which ran a point
+QUEUED_SECONDS = 5.0  # how often to look whether another process has finished a queued point
 
 
 def run_all(configs: Sequence[Config], *, options: Options, console: Console) -> Outcomes:
@@ -60,7 +57,7 @@ def run_all(configs: Sequence[Config], *, options: Options, console: Console) ->
     if all(point.before for point in points):
         console.print("All of these have finished before; --force runs them again.", style="yellow")
     else:
-        sweep = Sweep(points, options, console)
+        sweep = Sweep(options, console, points)
         outcomes.stopped_by = sweep.run()
     outcomes += [point.outcome() for point in points]
     return outcomes
@@ -85,15 +82,13 @@ def finished_on_disk(point: Point) -> bool:
 
 
 @dataclass
-class Sweep:
+class Sweep(Loop[Point]):
     """The queue, from its first point to its last."""
 
+    noun = "point"
+
     points: list[Point]
-    options: Options
-    console: Console
     queue: deque[int] = field(default_factory=deque)
-    signals: list[int] = field(default_factory=list)  # that have come
-    losses: int = 0
     refused: bool = False  # a point, by a cluster that has others of this sweep
 
     def run(self) -> int:
@@ -103,30 +98,18 @@ class Sweep:
         keep_all((self.points[number].config, self.points[number].folder) for number in self.queue)
         if self.options.executor == "local":  # another machine may reach what this one does not
             check_servers(waiting)
-        self.executor = make_executor(waiting, self.options)
-        answered = 0
-        with (
-            signals_kept(self.signals),
-            View(self.points, self.executor.slots, self.console) as view,
-        ):
-            self.view = view
-            try:
-                while self._fill() or self._any("running") or self._any("elsewhere"):
-                    for number, message in self.executor.wait(TICK_SECONDS):
-                        self._hear(self.points[number], number, message)
-                    if answered < len(self.signals):
-                        answered = len(self.signals)
-                        self._stop(at_once=answered > 1)
-                    view.draw()
-            finally:
-                self.executor.close()
-        return self.signals[0] if self.signals else 0
+        executor = make_executor(waiting, self.options)
+        self.view = View(self.points, executor.slots, self.console)
+        return self.work(executor, self.view)
 
-    def _any(self, state: State) -> bool:
-        return any(point.state == state for point in self.points)
+    def _is_busy(self) -> bool:
+        return any(point.state in ("running", "elsewhere") for point in self.points)
+
+    def _running(self, number: int) -> Point | None:
+        point = self.points[number]
+        return point if point.state == "running" else None  # another process has finished it
 
     def _fill(self) -> bool:
-        """Start points while there is room; whether any is left to start."""
         if self.signals:
             return False
         now = time.monotonic()
@@ -156,51 +139,15 @@ class Sweep:
             running += 1
         return bool(self.queue)
 
-    def _hear(self, point: Point, number: int, message: Message) -> None:
-        if point.state != "running":  # another process finished it meanwhile
-            return
-        if message["kind"] == "started":
-            point.started, self.losses = time.monotonic(), 0
-            return
-        if message["kind"] == "pending":
-            self._pending(point, message)
-            return
-        if message["kind"] == "progress":
-            point.started = point.started or time.monotonic()
-            point.epoch, point.of, point.best = message["epoch"], message["of"], message["best"]
-            return
-        point.ended = time.monotonic()
-        state, error = message["state"], message.get("error", "")
-        if state == "finished" and not finished_on_disk(point):
-            state, error = "failed", "it said that it had finished, and left no record"
-        if state == "finished":
-            with suppress(OSError):
-                (point.folder / OUTPUT).unlink(missing_ok=True)
-            self.view.event(point)
-        elif self.signals:
-            point.state = "interrupted" if (point.folder / LAST).exists() else "waiting"
-        elif state == "busy":
-            point.state, point.look_at = "elsewhere", 0.0
-            self.view.event(point, "another process is training it: waiting for that one")
-        elif state == "cut":
-            self._again(point, number)
-            self.view.event(point, f"{error or 'its job was cut'}; it goes on in another")
-        elif state == "refused":
-            point.state = "waiting"
-            self.queue.appendleft(number)
-            if not self.refused:
-                self.view.event(None, f"{error}; the others wait until one has ended")
-            self.refused = True
-        elif state == "lost":
-            self._again(point, number)
-            self.losses += 1
-            if self.losses > MAX_LOSSES:
-                raise RuntimeError("the process that starts the points dies again and again")
-        else:
-            self._failed(point, number, error or "it was stopped from outside", message)
+    def _forget_waiting(self) -> None:
+        for point in self.points:
+            if point.state == "elsewhere":
+                point.state = "waiting"
+
+    def _started(self, point: Point) -> None:
+        point.started = time.monotonic()
 
     def _pending(self, point: Point, message: Message) -> None:
-        """The cluster has not begun with it, or has queued it again."""
         if point.started:
             self.view.event(point, f"job {message['job']} is queued again, as the same point")
         point.started, point.reason = 0.0, message["reason"]
@@ -208,30 +155,43 @@ class Sweep:
             job = message["job"]
             self.view.event(point, f"job {job} is held ({point.reason}): scontrol release {job}")
 
-    def _failed(self, point: Point, number: int, error: str, message: Message) -> None:
-        point.attempts += 1
-        point.error = error
-        if message.get("again", True) and point.attempts <= self.options.retries:
-            self.view.event(point, f"{error}; it will be tried again")
-            self._again(point, number)
-            return
-        point.state = "failed"
-        keep_failure(point, message.get("text") or f"{error}\n", message.get("printed", ""))
-        self.view.event(point)
+    def _progress(self, number: int, point: Point, message: Message) -> None:
+        point.started = point.started or time.monotonic()
+        point.epoch, point.of, point.best = message["epoch"], message["of"], message["best"]
 
-    def _again(self, point: Point, number: int) -> None:
+    def _is_done(self, number: int, point: Point, message: Message) -> bool:
+        point.ended = time.monotonic()
+        if message["state"] != "finished" or not finished_on_disk(point):
+            return False
+        with suppress(OSError):
+            (point.folder / OUTPUT).unlink(missing_ok=True)
+        self.view.event(point)
+        return True
+
+    def _interrupted(self, number: int, point: Point) -> None:
+        point.state = "interrupted" if (point.folder / LAST).exists() else "waiting"
+
+    def _turned_away(self, number: int, point: Point, message: Message) -> None:
+        if message["state"] == "busy":
+            point.state, point.look_at = "elsewhere", 0.0
+            self.view.event(point, "another process is training it: waiting for that one")
+            return
+        point.state = "waiting"
+        self.queue.appendleft(number)
+        if not self.refused:
+            self.view.say(f"{message.get('error', '')}; the others wait until one has ended")
+        self.refused = True
+
+    def _again(self, number: int, point: Point, note: str = "") -> None:
         point.state, point.epoch, point.best = "waiting", 0, None
         self.queue.append(number)
+        if note:
+            self.view.event(point, note)
 
-    def _stop(self, at_once: bool) -> None:
-        for point in self.points:
-            if point.state == "elsewhere":
-                point.state = "waiting"
-        if at_once:
-            self.executor.kill()
-        else:
-            self.view.event(None, "stopping: each point leaves its checkpoint; again to kill them")
-            self.executor.stop()
+    def _failed(self, number: int, point: Point, error: str, message: Message) -> None:
+        point.state, point.error = "failed", error
+        keep_failure(point, message.get("text") or f"{error}\n", message.get("printed", ""))
+        self.view.event(point)
 
 
 def keep_failure(point: Point, reason: str, printed: str) -> None:

@@ -63,11 +63,13 @@ class View:
         if self.live is not None:
             self.live.stop()
 
-    def event(self, point: Point | None, note: str = "") -> None:
+    def say(self, text: str) -> None:
+        """Something that concerns all points."""
+        self.console.print(text, style="yellow")
+
+    def event(self, point: Point, note: str = "") -> None:
         """A point ended, or something is to be said: in a terminal the table tells most of it."""
-        if point is None:
-            self.console.print(note, style="yellow")
-        elif self.live is None or note or point.state == "failed":
+        if self.live is None or note or point.state == "failed":
             over = sum(other.state in ("finished", "failed") for other in self.points)
             width = len(str(len(self.points)))
             text = Text(f"{over:{width}}/{len(self.points)}  {self.labels[id(point)]}  ")

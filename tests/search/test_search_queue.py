@@ -100,7 +100,7 @@ def run(gcn_on_csbm: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         )
         printed = StringIO()
         console = Console(file=printed, width=200)
-        asked = Search(study, composed, limit, Options(retries=1), console)
+        asked = Search(Options(retries=1), console, study, composed, limit)
         asked.stopped_by = asked.run(gcn_on_csbm)  # type: ignore[attr-defined]
         study.close()
         return asked, executor, printed.getvalue()
