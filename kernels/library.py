@@ -20,6 +20,9 @@ from typing import Any, TypeVar, cast
 import torch
 from torch.autograd.function import once_differentiable
 
+from gbench.kernels import torch_private
+from gbench.kernels.torch_private import any_autocast, below_autograd
+
 LIBRARY = torch.library.Library("gbench", "DEF")
 ORDINARY = (torch.Tensor, torch.nn.Parameter)
 PLAIN: dict[str, Callable[..., Any]] = {}  # what each operation is on ordinary CPU tensors
@@ -30,7 +33,6 @@ INTEGERS = {*GRAPH, "ptr", "edge_code", "codes", "offsets", "seed"}
 
 Derived = Callable[[torch.dtype], torch.dtype]  # of one dtype another
 Function = TypeVar("Function", bound=Callable[..., Any])
-_any_autocast: Callable[[], bool] = torch._C._is_any_autocast_enabled
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -62,7 +64,7 @@ def operation(of: str, types: tuple[torch.dtype, ...] = FLOATS) -> Callable[[Fun
 
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not _any_autocast():
+            if not any_autocast():
                 return function(*args, **kwargs)
             features = args[place] if place < len(args) else kwargs[of]
             if not (_is_under_autocast(features.device.type) and features.is_floating_point()):
@@ -84,7 +86,7 @@ def _as(arg: Any, dtype: torch.dtype) -> Any:
 
 
 def _is_under_autocast(device: str) -> bool:
-    return _any_autocast() and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    return any_autocast() and device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
 
 
 def define(
@@ -104,7 +106,7 @@ def define(
     """
     name = schema[: schema.index("(")]
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
-    check = _dtype_check(name, dtypes or {}, types)
+    check = _dtype_check(name, _arguments(schema), dtypes or {}, types)
     on_cpu = _on_first_use("cpu", name, check)
     LIBRARY.impl(name, on_cpu, "CPU")
     LIBRARY.impl(name, _on_first_use("cuda", name, check), "CUDA")
@@ -123,12 +125,7 @@ def _is_plain(args: tuple[Any, ...]) -> bool:
 
     Then the dispatcher would find the same functions again: 20 µs per forward and backward.
     """
-    if (
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._functorch.maybe_current_level() is not None
-        or torch._C._autograd._profiler_enabled()
-    ):
+    if torch_private.is_watched():
         return False
     for arg in args:
         if isinstance(arg, torch.Tensor) and not (type(arg) in ORDINARY and arg.is_cpu):
@@ -142,7 +139,8 @@ def differentiate(
     """Give the operation a gradient: save(ctx, inputs, output), backward(ctx, grad).
 
     `torch.library.register_autograd` does the same with 25 µs more per forward and backward, which
-    is a tenth of a fused layer on a batch of 32 molecules.
+    is a tenth of a fused layer on a batch of 32 molecules. It does it where torch_private.py finds
+    no shortcut.
     """
     op, on_cpu = getattr(torch.ops.gbench, name).default, PLAIN[name]
 
@@ -150,7 +148,7 @@ def differentiate(
         if _is_plain(args):
             output = on_cpu(*args)
         else:
-            with torch._C._AutoDispatchBelowAutograd():
+            with below_autograd():
                 output = op(*args)
         save(ctx, args, output)
         return output
@@ -166,9 +164,11 @@ def differentiate(
                 return formula(ctx, *grads)
         return formula(ctx, *grads)
 
-    # The public torch.autograd.Function first looks at each argument for torch.func, 1 µs each.
+    if not torch_private.SHORTCUTS:
+        torch.library.register_autograd(op, once, setup_context=save, lib=LIBRARY)
+        return
     members = {"forward": staticmethod(forward), "backward": staticmethod(once)}
-    function: Any = type(name, (torch.autograd.function._SingleLevelFunction,), members)
+    function: Any = type(name, (torch_private.Function,), members)
 
     def plain(*args: Any) -> Any:
         return function.apply(*args) if _wants_grad(args) else on_cpu(*args)
@@ -176,7 +176,7 @@ def differentiate(
     def call(*args: Any) -> Any:
         if _wants_grad(args):
             return function.apply(*args)
-        with torch._C._AutoDispatchBelowAutograd():
+        with below_autograd():
             return op(*args)
 
     LIBRARY.impl(name, call, "Autograd")
@@ -191,17 +191,24 @@ def _wants_grad(args: tuple[Any, ...]) -> bool:
     return False
 
 
+def _arguments(schema: str) -> list[tuple[str, str]]:
+    """The type and the name of each argument."""
+    inside = schema[schema.index("(") + 1 : schema.index(") ->")]
+    kinds = (argument.partition(" ") for argument in inside.split(", "))
+    return [(kind, argument) for kind, _, argument in kinds]
+
+
 def _dtype_check(
     name: str,
+    arguments: list[tuple[str, str]],
     dtypes: Mapping[str, Derived],
     types: tuple[torch.dtype, ...],
 ) -> Callable[[tuple[Any, ...]], None]:
     """The check that `define` promises, of an operation's arguments."""
-    schema = getattr(torch.ops.gbench, name).default._schema
     floats = [
-        (place, arg.name)
-        for place, arg in enumerate(schema.arguments)
-        if str(arg.type) in ("Tensor", "Optional[Tensor]") and arg.name not in INTEGERS
+        (place, argument)
+        for place, (kind, argument) in enumerate(arguments)
+        if kind in ("Tensor", "Tensor?") and argument not in INTEGERS
     ]
     base, base_name = next(pair for pair in floats if pair[1] not in dtypes)
     rules = [(place, arg, dtypes.get(arg)) for place, arg in floats if place != base]
