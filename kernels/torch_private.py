@@ -9,7 +9,6 @@ and backward.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import torch
@@ -17,7 +16,10 @@ import torch
 
 def _private(name: str) -> Any:
     """What torch has by this name, None where it has none."""
-    return reduce(lambda owner, part: getattr(owner, part, None), name.split("."), torch)
+    found: Any = torch
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _autocast_of_any() -> bool:

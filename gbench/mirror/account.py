@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from gbench.errors import UserError
+from gbench.mirror.wandb_private import base_url
 
 _PATIENCE_SECONDS = 10.0
 
@@ -31,13 +32,6 @@ def has_key() -> bool:
         return netrc.netrc(file).authenticators(urlsplit(base_url()).hostname or "") is not None
     except (OSError, netrc.NetrcParseError):
         return False
-
-
-def base_url() -> str:
-    """The server that wandb would talk to, by its environment variables and files."""
-    from wandb.sdk import wandb_setup
-
-    return str(wandb_setup.singleton().settings.base_url)
 
 
 def check_reachable() -> None:

@@ -8,6 +8,7 @@ process writes when its run is gone. A file without an end is a run that failed.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from gbench.records import folder as runfolder
 
@@ -24,6 +26,9 @@ from gbench.records import folder as runfolder
 # first, middle and last part of one. Where no fragment's header fits, a block is padded.
 _FILE_HEADER, _HEADER, _BLOCK = 7, 7, 1 << 15
 _WHOLE, _FIRST, _LAST = 1, 2, 4
+
+# An entry is a protocol buffer, whose numbers never change: a record's end, and its exit code.
+_END, _CODE = 18, 1
 
 _AT_REST_SECONDS = 3.0
 _FILES_AT_ONCE = 200  # of one command, whose length has a limit
@@ -100,12 +105,36 @@ def _last(content: bytes) -> tuple[int, int, bytes]:
 
 
 def _exit_code(entry: bytes) -> int | None:
-    """How the run ended, if the entry tells that."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    """How the run ended, if the entry tells that: 0 is written as nothing."""
+    end = dict(_fields(entry)).get(_END)
+    return dict(_fields(end)).get(_CODE, 0) if isinstance(end, bytes) else None
 
-    record = Record()
-    record.ParseFromString(entry)
-    return record.exit.exit_code if record.WhichOneof("record_type") == "exit" else None
+
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Number and value of each field of a protocol buffer: an int, or bytes."""
+    stream = io.BytesIO(message)
+    while stream.tell() < len(message):
+        key = _varint(stream)
+        match key & 7:
+            case 0:
+                yield key >> 3, _varint(stream)
+            case 2:
+                yield key >> 3, stream.read(_varint(stream))
+            case 1 | 5 as width:
+                yield key >> 3, stream.read(8 if width == 1 else 4)
+            case _:  # damaged, or of a kind that nobody writes any more
+                return
+
+
+def _varint(stream: io.BytesIO) -> int:
+    """The whole number that comes next: seven bits a byte, the lowest first; signed, in 64 bits."""
+    value = shift = 0
+    for (byte,) in iter(lambda: stream.read(1), b""):
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _wait_for_writer(file: Path) -> None:

@@ -6,13 +6,16 @@ study.storage=postgresql://USER:PASSWORD@HOST/NAME     whatever SQLAlchemy has a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from gbench.errors import UserError
+from gbench.locks import take
 from gbench.passwords import without_password
 
 EXAMPLES = "sqlite:///studies.db or postgresql://USER:PASSWORD@HOST/NAME"
@@ -80,3 +83,40 @@ def open_database(optuna: ModuleType, url: str) -> Any:
             raise UserError(f"{shown} needs a driver: pip install {package}") from None
         except RuntimeError as error:  # tables of another Optuna
             raise UserError(f"{shown}: {without_password(str(error))}") from None
+
+
+def open_journal(optuna: ModuleType, folder: Path) -> Any:
+    """Optuna's storage in `study.journal` of this folder."""
+    journal = optuna.storages.journal
+    backend = journal.JournalFileBackend(str(folder / "study.journal"), _JournalLock(folder))
+    return optuna.storages.JournalStorage(backend)
+
+
+class _JournalLock:
+    """Optuna's lock of its journal, freed by the kernel when its holder dies.
+
+    Optuna's own locks are files that a killed process leaves, and wait half a minute for it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.journal, self.path = folder / "study.journal", folder / ".journal"
+
+    def acquire(self) -> bool:
+        self.file = self.path.open("w")
+        take(self.file, wait=True)
+        self._mend()
+        return True
+
+    def release(self) -> None:
+        self.file.close()
+
+    def _mend(self) -> None:
+        """Cut off a line that its writer died in: the next one would be lost with it."""
+        with self.journal.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size == 0:
+                return
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)

@@ -14,7 +14,6 @@ sign them each BEAT seconds; a trial that is not signed any more is anyone's, fr
 from __future__ import annotations
 
 import math
-import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from gbench.errors import UserError
 from gbench.locks import locked, take
 from gbench.search.space import Dimension, Value
-from gbench.search.storage import open_database
+from gbench.search.storage import open_database, open_journal
 
 if TYPE_CHECKING:
     import optuna
@@ -94,25 +93,21 @@ class Study:
                 f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
             ) from error
         take(self.lock, wait=True)
-        where = open_database(self.optuna, storage) if storage else self._journal()
+        self.storage = (
+            open_database(self.optuna, storage) if storage else open_journal(self.optuna, folder)
+        )
         with locked(folder / ".claim"):
             self.study = self.optuna.create_study(
-                storage=where,
-                study_name=self._name(where, anew) if storage else folder.name,
+                storage=self.storage,
+                study_name=self._name(anew) if storage else folder.name,
                 direction="maximize" if maximise else "minimize",
                 pruner=_pruner(self.optuna, pruner, max_epochs),
                 load_if_exists=True,
             )
 
-    def _journal(self) -> Any:
-        journal = self.optuna.storages.journal
-        lock = _JournalLock(self.folder)
-        backend = journal.JournalFileBackend(str(self.folder / "study.journal"), lock)
-        return self.optuna.storages.JournalStorage(backend)
-
-    def _name(self, where: Any, anew: bool) -> str:
+    def _name(self, anew: bool) -> str:
         """In a database each search anew is another study; the last of them is gone on with."""
-        known, name = {*self.optuna.get_all_study_names(where)}, self.folder.name
+        known, name = {*self.optuna.get_all_study_names(self.storage)}, self.folder.name
         names = [name, *(f"{name}-{number}" for number in range(2, len(known) + 2))]
         last = sum(name in known for name in names)
         return names[last if anew else max(0, last - 1)]
@@ -134,7 +129,7 @@ class Study:
             if not left and len(trials) >= limit:
                 return None
             self.study.sampler = self._sampler(len(trials))
-            trial = self.optuna.Trial(self.study, left[0]._trial_id) if left else self.study.ask()
+            trial = self._trial(left[0].number) if left else self.study.ask()
             self.study.sampler = self._sampler(trial.number)  # another machine may have asked, too
             trial.set_user_attr(WORKER, self.worker)
             if self.is_shared:
@@ -142,6 +137,13 @@ class Study:
             values = {dimension.key: _suggested(trial, dimension) for dimension in self.dimensions}
         self.mine.add(trial.number)
         return trial, values
+
+    def _trial(self, number: int) -> optuna.Trial:
+        """A trial that runs, to go on with."""
+        study = self.storage.get_study_id_from_name(self.study.study_name)
+        key = self.storage.get_trial_id_from_study_id_trial_number(study, number)
+        trial: optuna.Trial = self.optuna.Trial(self.study, key)
+        return trial
 
     def _sampler(self, number: int) -> Any:
         seed = (self.seed * 1_000_003 + number) % 2**32
@@ -153,7 +155,7 @@ class Study:
             self.beat_at = time.monotonic() + BEAT
             for trial in self.study.get_trials(deepcopy=False):
                 if trial.number in self.mine and not trial.state.is_finished():
-                    self.optuna.Trial(self.study, trial._trial_id).set_user_attr(SEEN, time.time())
+                    self._trial(trial.number).set_user_attr(SEEN, time.time())
 
     def others_run(self) -> bool:
         """Whether trials are left that another command works on, or that nobody does any more."""
@@ -266,33 +268,3 @@ def _pruner(optuna: ModuleType, name: str, max_epochs: int) -> Any:
         least = max(1, max_epochs // WARM_UP)
         return optuna.pruners.HyperbandPruner(min_resource=least, max_resource=max_epochs)
     return optuna.pruners.NopPruner()
-
-
-class _JournalLock:
-    """Optuna's lock of its journal, freed by the kernel when its holder dies.
-
-    Optuna's own locks are files that a killed process leaves, and wait half a minute for it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.journal, self.path = folder / "study.journal", folder / ".journal"
-
-    def acquire(self) -> bool:
-        self.file = self.path.open("w")
-        take(self.file, wait=True)
-        self._mend()
-        return True
-
-    def release(self) -> None:
-        self.file.close()
-
-    def _mend(self) -> None:
-        """Cut off a line that its writer died in: the next one would be lost with it."""
-        with self.journal.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)

@@ -17,7 +17,6 @@ the server goes when its socket ends. A server that dies takes no point with it.
 
 from __future__ import annotations
 
-import atexit
 import faulthandler
 import gc
 import importlib
@@ -38,6 +37,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gbench.config.compose import Config
+from gbench.sweep import ending
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -145,12 +145,7 @@ def point_process(channel: socket.socket, printed: int) -> NoReturn:
             os._exit(0)
     threading.Thread(target=_stop_when_alone, args=(channel,), daemon=True).start()
     send(carry_out(job, send))
-    sys.stdout.flush()
-    # The interpreter's own end would free, and so copy, all that is shared with the server: 2 s.
-    # These two are what it does before: threads, so that pools of processes close, come first.
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    os._exit(0)
+    ending.end()
 
 
 def carry_out(job: Job, send: Send) -> Message:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +127,21 @@ def test_login_decides_between_online_and_offline(monkeypatch: pytest.MonkeyPatc
     assert logged_in()
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert not logged_in()
+
+
+WITHOUT = """
+import sys
+import wandb
+from gbench.mirror.wandb_private import base_url
+
+sys.modules["wandb.sdk.wandb_setup"] = None
+print(base_url())
+"""
+
+
+def test_wandbs_server_is_known_without_its_private_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gbench.mirror.wandb_private import base_url
+
+    monkeypatch.setenv("WANDB_BASE_URL", "http://wandb.example:8080")
+    said = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
+    assert said.stdout == f"{base_url()}\n" == "http://wandb.example:8080\n", said.stderr

@@ -222,3 +222,18 @@ def test_only_what_is_cut_or_untrue_is_taken_away(offline: Path, run: Any) -> No
     for _ in range(2):  # the end, and nothing else
         wandb_offline.mend(file, finished=False)
         assert len(whole) - 100 < len(file.read_bytes()) < len(whole)
+
+
+@pytest.mark.parametrize("code", [None, 0, 1, 143, 300, -9])
+def test_an_entry_tells_the_exit_code_that_wandb_wrote(code: int | None) -> None:
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    record = Record(num=7)
+    record.control.mailbox_slot = "x" * 200
+    if code is None:
+        record.history.step.num = 3
+    else:
+        record.exit.exit_code = code
+        record.exit.runtime = 1000
+    assert wandb_offline._exit_code(record.SerializeToString()) == code
+    assert wandb_offline._exit_code(record.SerializeToString()[:3]) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,16 @@ def read_torch(path: Path) -> Any:
 
 
 def _refuse_program(path: Path) -> None:
-    """Raise ValueError for what torch.jit.save wrote: torch.load would run it."""
-    import torch
+    """Raise ValueError for what torch.jit.save wrote: torch.load would run it.
 
+    An archive has the names of its files in it as they are, and torch knows a program by this one.
+    """
     with path.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
-    if is_zip and "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records():
-        raise ValueError("it is a TorchScript program, not data")
+        if file.read(4) != b"PK\x03\x04":
+            return
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as archive:
+            if archive.find(b"constants.pkl") >= 0:
+                raise ValueError("it is a TorchScript program, not data")
 
 
 class _TorchPickles:

@@ -1,0 +1,32 @@
+"""A forked process ends as Python does: threads come to their end, then what atexit was given."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+ENDING = """
+import atexit, os, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+
+missing = sys.argv[1]
+if missing:
+    delattr({"_shutdown": threading, "_run_exitfuncs": atexit}[missing], missing)
+from gbench.sweep import ending
+
+atexit.register(lambda: os.write(1, b"atexit"))
+ThreadPoolExecutor(1).submit(lambda: (time.sleep(0.2), os.write(1, b"thread ")))
+print("said", end=" ")
+ending.end()
+print("never")
+"""
+
+
+@pytest.mark.parametrize("missing", ["", "_run_exitfuncs"])
+def test_threads_then_atexit(missing: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDING, missing], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "said thread atexit"
