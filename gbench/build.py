@@ -25,7 +25,9 @@ from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
 from gbench.train.optimizer import optimizer_class
 from gbench.train.parts import Cutter
+from gbench.train.schedule import Schedule
 from gbench.train.sources import Graphs, Pairs, Parts, Source, WholeGraph
+from gbench.train.stopping import Stopping
 from gbench.train.task import Task
 
 NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
@@ -36,7 +38,10 @@ def build_task(config: Config) -> Task:
     card = DataCard.from_config(config["data"])
     cache_dir = folders.cache_dir(config["cache_dir"])
     data_dir, source = folders.data_dir(config["data_dir"]), config.get("data_source", "")
-    optimizer_class(config["optim"])  # a wrong one is told before data is loaded
+    # what is wrong with these is told before data is loaded
+    optimizer_class(config["optim"])
+    Schedule.from_config(config["optim"], config["trainer"]["max_epochs"], card.direction)
+    Stopping.from_config(config["trainer"])
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
     seed_everything(config["seed"], verbose=False)

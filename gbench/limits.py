@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gbench.errors import UserError
+from gbench.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class OneOf:
-    """A closed list of words."""
+    """A closed list of words; or, with an example in `own`, what the user has in a module."""
 
     words: tuple[str, ...]
+    own: str = ""
 
     def __contains__(self, value: object) -> bool:
-        return value in self.words
+        parts = str(value).split(".")
+        is_own = bool(self.own) and len(parts) > 1 and all(part.isidentifier() for part in parts)
+        return value in self.words or is_own
 
     def __str__(self) -> str:
-        return f"one of {', '.join(self.words)}"
+        own = f", or a function of your own, as {self.own}" if self.own else ""
+        return f"one of {', '.join(self.words)}{own}"
 
 
 LIMITS: dict[str, Interval | OneOf] = {
@@ -95,7 +100,10 @@ LIMITS: dict[str, Interval | OneOf] = {
     "optim.eta": Interval(0),
     "optim.weight_decay": Interval(0),
     "optim.decay_of_others": Interval(0),
-    "optim.schedule": OneOf(("constant", "step", "plateau")),
+    "optim.schedule": OneOf((*SCHEDULES,), "my_module.my_schedule"),
+    "optim.warmup_epochs": Interval(0),
+    "optim.warmup_steps": Interval(0),
+    "optim.plateau_on": OneOf(("loss", "metric")),
     "optim.lr_factor": Interval(0, 1, low_open=True, high_open=True),
     "optim.lr_every": Interval(1),
     "optim.lr_patience": Interval(0),
@@ -107,7 +115,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "trainer.monitor": OneOf(("metric", "loss", "objective")),
     "trainer.ties": OneOf(("earlier", "later")),
     "trainer.select": OneOf(("best", "last", "best-mean-epoch")),
-    "trainer.stop": OneOf(("patience", "window", "late-window")),
+    "trainer.stop": OneOf(("patience", "window", "late-window"), "my_module.my_rule"),
     "trainer.limit_batches": Interval(0),
     "trainer.precision": OneOf(("32-true", "bf16-mixed", "16-mixed")),
     "trainer.gradient_clip_val": Interval(0),

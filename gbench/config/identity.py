@@ -24,7 +24,14 @@ _SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "tra
 NOTHING = {"encoding": "none", "batching": "full"}
 # what came after runs without it, as it was for them
 _BEFORE: dict[str, dict[str, Any]] = {
-    "optim": {"options": {}, "groups": []},
+    "optim": {
+        "options": {},
+        "groups": [],
+        "schedule_options": {},
+        "warmup_epochs": 0,
+        "warmup_steps": 0,
+        "plateau_on": "loss",
+    },
 }
 _WITHOUT_EFFECT = {
     "model": {"levels"},  # a check before the run

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gbench.errors import UserError
+from gbench.schedules import readers
 
 # setting: the one that decides whether it is read, and the words with which it is
 _READ_BY = {
     "optim.momentum": ("optim.optimizer", ("asam",)),
     "optim.rho": ("optim.optimizer", ("asam",)),
     "optim.eta": ("optim.optimizer", ("asam",)),
-    "optim.lr_factor": ("optim.schedule", ("step", "plateau")),
-    "optim.lr_every": ("optim.schedule", ("step",)),
-    "optim.lr_patience": ("optim.schedule", ("plateau",)),
-    "optim.min_lr": ("optim.schedule", ("plateau",)),
+    "optim.min_lr": ("optim.schedule", ("plateau", "cosine")),
+    **{
+        f"optim.{name}": ("optim.schedule", readers(name))
+        for name in ("lr_factor", "lr_every", "lr_patience", "plateau_on")
+    },
 }
 
 
@@ -26,6 +28,8 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
     """
     for key in typed:
         decider, words = _READ_BY.get(key, ("", ()))
+        if decider == "optim.schedule" and "." in flat[decider]:  # it asks for what it reads
+            continue
         if decider and flat[decider] not in words:
             if decider == "optim.optimizer" and flat[decider] != "adam":
                 option = key.replace("optim.", "optim.options.")
@@ -42,7 +46,7 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
                 f"{key} has no effect without optim.decay_prefix: optim.weight_decay is for all "
                 "parameters"
             )
-        if key == "trainer.stop" and not flat["trainer.patience"]:
+        if key == "trainer.stop" and not flat["trainer.patience"] and "." not in flat[key]:
             raise UserError(
                 f"trainer.stop={flat[key]} has no effect with trainer.patience=0, by which "
                 "all epochs are run: leave it out, or say after how many, as in "
@@ -73,6 +77,7 @@ def check_protocol(flat: Mapping[str, Any]) -> None:
         )
     if flat.get("trainer.check_val_every_n_epoch", 1) != 1:
         _check_validated_now_and_then(flat)
+    _check_warmup(flat)
     if flat["optim.steps_per_epoch"] and level == "node":
         raise UserError(
             "optim.steps_per_epoch counts batches drawn from many graphs or links, and "
@@ -80,8 +85,22 @@ def check_protocol(flat: Mapping[str, Any]) -> None:
         )
 
 
+def _check_warmup(flat: Mapping[str, Any]) -> None:
+    epochs, steps = flat["optim.warmup_epochs"], flat["optim.warmup_steps"]
+    if epochs and steps:
+        raise UserError(
+            f"optim.warmup_epochs={epochs:g} and optim.warmup_steps={steps} are one length, said "
+            "twice: set one of them to 0"
+        )
+    if epochs >= flat["trainer.max_epochs"]:
+        raise UserError(
+            f"optim.warmup_epochs={epochs:g} takes the whole run: trainer.max_epochs="
+            f"{flat['trainer.max_epochs']}"
+        )
+
+
 def _check_validated_now_and_then(flat: Mapping[str, Any]) -> None:
-    windows = flat["trainer.stop"] != "patience" and flat["trainer.patience"]
+    windows = flat["trainer.stop"] in ("window", "late-window") and flat["trainer.patience"]
     readers = {
         f"trainer.stop={flat['trainer.stop']}": windows,
         "optim.schedule=plateau": flat["optim.schedule"] == "plateau",
@@ -103,8 +122,9 @@ def _check_best_mean_epoch(flat: Mapping[str, Any]) -> None:
             f"of {flat['data.name']} keeps from all choices: take a split that says "
             "selects-on-test, or trainer.select=best"
         )
-    if flat["trainer.patience"] or flat["optim.schedule"] == "plateau":
+    own = "." in flat["trainer.stop"]
+    if flat["trainer.patience"] or own or flat["optim.schedule"] == "plateau":
         raise UserError(
             f"{wanted} compares all runs epoch by epoch, so that all must run as long: "
-            "set trainer.patience=0 and no optim.schedule=plateau"
+            "set trainer.patience=0, no trainer.stop of your own and no optim.schedule=plateau"
         )

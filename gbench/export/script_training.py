@@ -31,7 +31,7 @@ def reads_loss(optim: Settings, trainer: Settings) -> bool:
     return (
         trainer["monitor"] != "metric"
         or "window" in stop(trainer)
-        or optim["schedule"] == "plateau"
+        or (optim["schedule"] == "plateau" and optim["plateau_on"] == "loss")
     )
 
 
@@ -182,10 +182,7 @@ def loop(optim: Settings, trainer: Settings, data: Settings) -> list[str]:
     if keeps_best(trainer):
         start.append("best, best_epoch, best_weights = None, 0, None")
     if optim["schedule"] != "constant":
-        names = {"rule": "schedule", "lr": "lr", "factor": "lr_factor", "every": "lr_every"}
-        names |= {"patience": "lr_patience", "min_lr": "min_lr"}
-        arguments = (f"    {name}={literal(optim[key])}," for name, key in names.items())
-        start += ["schedule = Schedule(", *arguments, ")"]
+        start.append(f"schedule = Schedule.from_config(OPTIM, {epochs}, card.direction)")
     anomaly = ["torch.autograd.set_detect_anomaly(True)"] if trainer.get("detect_anomaly") else []
     return [
         *start,

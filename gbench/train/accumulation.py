@@ -20,6 +20,11 @@ class Windows:
     size: int
     batches_per_epoch: int
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of windows in an epoch."""
+        return -(-self.batches_per_epoch // self.size)
+
     def begins(self, batch: int) -> bool:
         """Whether gradients are zeroed before a batch, counted from 0 within its epoch."""
         return batch % self.size == 0

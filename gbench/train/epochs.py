@@ -48,8 +48,8 @@ class Epochs(Callback):  # type: ignore[misc]
     ) -> None:
         trainer = config["trainer"]
         self.monitor = Monitor(trainer["monitor"], card.direction, trainer["ties"])
-        self.stopping = Stopping(trainer["stop"], trainer["patience"], trainer["max_epochs"])
-        self.schedule = Schedule.from_config(config["optim"])
+        self.stopping = Stopping.from_config(trainer)
+        self.schedule = Schedule.from_config(config["optim"], trainer["max_epochs"], card.direction)
         self.reads_loss = (
             self.monitor.of != "metric" or self.stopping.reads_loss or self.schedule.reads_loss
         )
@@ -80,18 +80,25 @@ class Epochs(Callback):  # type: ignore[misc]
                 "trainer.monitor=objective adds the penalty that weight decay descends, and that "
                 "of this optim.optimizer is none: take trainer.monitor=loss, or adam"
             )
+        self.schedule.check_warmup(task.windows.steps_per_epoch)
         self.display.start(first_epoch=task.epoch)
-        trainer.should_stop = self._is_over()  # cut between its last epoch and its record
+        trainer.should_stop = self._is_over(task)  # cut between its last epoch and its record
         self._begin_epoch(trainer, task)
 
     def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
-        rate = self.schedule.rate(self.curve)
+        task.position = 0
+        self._set_rate(trainer, task)
+        self.loss_sum = torch.zeros((), device=task.device)
+        self.epoch_started = time.perf_counter()
+
+    def _set_rate(self, trainer: Trainer, task: Task) -> None:
+        """The rate of the step to which the next batch belongs."""
+        windows = task.windows
+        step = task.position // windows.size
+        rate = self.schedule.rate(self.curve, step, windows.steps_per_epoch)
         for group in trainer.optimizers[0].param_groups:
             initial = group.get("initial_lr", self.schedule.lr)  # older checkpoints do not say
             group["lr"] = rate * (initial / self.schedule.lr)
-        task.position = 0
-        self.loss_sum = torch.zeros((), device=task.device)
-        self.epoch_started = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, task: Task, outputs: Any, batch: Any, batch_idx: int
@@ -101,6 +108,8 @@ class Epochs(Callback):  # type: ignore[misc]
         assert task.batches is not None
         number = task.batches.batches_per_epoch
         if task.position < number:
+            if self.schedule.changes_within(task.epoch, task.windows.steps_per_epoch):
+                self._set_rate(trainer, task)
             self.display.batch(task.epoch, task.position, number, task.batches.items_per_epoch)
             return
         self._end_epoch(trainer, task)
@@ -126,7 +135,7 @@ class Epochs(Callback):  # type: ignore[misc]
             _log(logger, row)
         best = None if self.best is None else self.curve[self.best_epoch]["valid"]
         self.display.epoch(row, best, self.best_epoch)
-        if self._is_over():
+        if self._is_over(task):
             trainer.should_stop = True
 
     def _keep_best(self, task: Task, monitored: float) -> None:
@@ -148,11 +157,14 @@ class Epochs(Callback):  # type: ignore[misc]
             values["valid_loss"] += decay_penalty(trainer.optimizers[0])
         return values
 
-    def _is_over(self) -> bool:
+    def _is_over(self, task: Task) -> bool:
         if self.curve and "valid" not in self.curve[-1]:  # what is tested last has been validated
             return False
         best_epoch = None if self.best is None else self.best_epoch
-        return self.stopping.is_due(self.curve, best_epoch) or self.schedule.is_over(self.curve)
+        steps = task.windows.steps_per_epoch
+        return self.stopping.is_due(self.curve, best_epoch) or self.schedule.is_over(
+            self.curve, steps
+        )
 
     def on_train_epoch_end(self, trainer: Trainer, task: Task) -> None:
         """A round is over: leave a checkpoint to resume from."""

@@ -1,4 +1,6 @@
-"""When a run ends before its last epoch: the rules of papers, each a function of the curve alone.
+"""When a run ends before its last epoch: by a rule of a paper, or by one of the user's own.
+
+Each is a function of the curve alone.
 
 Nothing is remembered between epochs, so that a resumed run stops where an uninterrupted one would.
 """
@@ -8,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
+from typing import Any
+
+from gbench.errors import UserError
+from gbench.locate import locate
+from gbench.train.rule import Rule
+
+_FACTS = ("curve", "best_epoch", "patience", "max_epochs")
 
 
 @dataclass(frozen=True)
@@ -19,15 +27,33 @@ class Stopping:
     window: t > P and loss(t) > mean of loss(t-P), ..., loss(t-1), as in Kipf's code of GCN.
     late-window: the same for t >= max_epochs // 2, as in PyG's citation benchmark and DAGNN's code;
     there may be fewer than P epochs before.
+    my_module.my_rule: what this function says, also where P is 0. It asks by the names of its
+    arguments for the curve, the best epoch (from 0, None before there is one), P or max_epochs.
     """
 
-    rule: Literal["patience", "window", "late-window"]
+    rule: str
     patience: int
     max_epochs: int
+    own: Rule | None = None
+
+    @staticmethod
+    def from_config(trainer: Mapping[str, Any]) -> Stopping:
+        """The rule that the config's `trainer` describes.
+
+        Raises UserError for a function that cannot be found or asks for what there is not.
+        """
+        name = trainer["stop"]
+        own = None
+        if "." in name:
+            setting = f"trainer.stop={name}"
+            own = Rule.of(setting, locate(name, "trainer.stop"), _FACTS, {})
+        return Stopping(name, trainer["patience"], trainer["max_epochs"], own)
 
     @property
     def reads_loss(self) -> bool:
         """Whether rows need a `valid_loss`."""
+        if self.own is not None:
+            return "curve" in self.own.asks
         return self.patience > 0 and self.rule != "patience"
 
     def is_due(self, curve: Sequence[Mapping[str, float]], best_epoch: int | None) -> bool:
@@ -35,6 +61,8 @@ class Stopping:
         if len(curve) >= self.max_epochs:
             return True
         t = len(curve) - 1
+        if self.own is not None and t >= 0:
+            return self._own(self.own, curve, best_epoch)
         if self.patience == 0 or t < 0:
             return False
         if self.rule == "patience":
@@ -42,3 +70,20 @@ class Stopping:
         first = self.patience + 1 if self.rule == "window" else self.max_epochs // 2
         before = [row["valid_loss"] for row in curve[max(t - self.patience, 0) : t]]
         return t >= first and bool(before) and curve[t]["valid_loss"] > fmean(before)
+
+    def _own(
+        self, rule: Rule, curve: Sequence[Mapping[str, float]], best_epoch: int | None
+    ) -> bool:
+        facts = {
+            "curve": curve,
+            "best_epoch": best_epoch,
+            "patience": self.patience,
+            "max_epochs": self.max_epochs,
+        }
+        answer = rule(facts)
+        if str(answer) not in ("True", "False"):  # also numpy's
+            raise UserError(
+                f"trainer.stop={self.rule} answers {answer!r} after epoch {len(curve)}: expected "
+                "is True, which ends the run, or False"
+            )
+        return bool(answer)

@@ -61,6 +61,19 @@ PROTOCOLS = {
         "trainer.gradient_clip_val=0.1", "+trainer.gradient_clip_algorithm=value",
     ),
     "every-third": (*NODE, "+trainer.check_val_every_n_epoch=3", "trainer.patience=4"),
+    "warm-up": (
+        *GRAPH, "optim.batch_size=16", "optim.warmup_epochs=5", "optim.schedule=cosine",
+        "optim.optimizer=adamw", "optim.weight_decay=0.1",
+    ),
+    "one-cycle": (
+        *GRAPH, "optim.batch_size=16", "optim.warmup_steps=3", "optim.schedule=one-cycle",
+        "+trainer.accumulate_grad_batches=2", "optim.optimizer=sgd", "optim.options.momentum=0.9",
+        "optim.groups=[{match:*.bias,lr:0.01,momentum:0.5}]",
+    ),
+    "plateau-metric": (
+        *RISING, "optim.schedule=plateau", "optim.lr_patience=1", "optim.plateau_on=metric",
+        "trainer.max_epochs=20",
+    ),
     "asam": (*GRAPH, "optim.optimizer=asam", "optim.lr=0.05", "trainer.gradient_clip_val=1.0"),
 }  # fmt: skip
 

@@ -1,47 +1,70 @@
-"""Learning rates epoch by epoch, against torch's own schedulers."""
+"""Learning rates epoch by epoch and step by step, against torch's own schedulers."""
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+from torch.optim import lr_scheduler as torchs
 
+from gbench.choices import PACKAGED, read_yaml
+from gbench.config.compose import compose
+from gbench.errors import UserError
+from gbench.limits import LIMITS
+from gbench.schedules import SCHEDULES
 from gbench.train.schedule import Schedule
 
-
-def schedule(rule: Any, **changes: Any) -> Schedule:
-    settings: dict[str, Any] = {
-        "rule": rule, "lr": 0.01, "factor": 0.5, "every": 50, "patience": 10, "min_lr": 0.0,
-    }  # fmt: skip
-    return Schedule(**{**settings, **changes})
+OPTIM = {**read_yaml(PACKAGED / "train.yaml")["optim"], "lr": 0.01}
 
 
-def rates(made: Schedule, losses: list[float]) -> list[float]:
+def schedule(rule: str, epochs: int = 0, direction: str = "max", **changes: Any) -> Schedule:
+    return Schedule.from_config({**OPTIM, "schedule": rule, **changes}, epochs, direction)
+
+
+def rates(made: Schedule, losses: list[float], key: str = "valid_loss") -> list[float]:
     curve: list[dict[str, float]] = []
     used = []
     for loss in losses:
         used.append(made.rate(curve))
-        curve.append({"valid_loss": loss})
+        curve.append({key: loss})
     return used
 
 
-def sgd(lr: float) -> torch.optim.Optimizer:
+def by_step(made: Schedule, epochs: int, steps: int) -> list[float]:
+    """Every step's rate, where it is asked for as training asks."""
+    used: list[float] = []
+    for epoch in range(epochs):
+        curve = [{"valid_loss": 1.0}] * epoch
+        for step in range(steps):
+            if step and not made.changes_within(epoch, steps):
+                used.append(used[-1])
+            else:
+                used.append(made.rate(curve, step, steps))
+    return used
+
+
+def sgd(lr: float = 0.01) -> torch.optim.Optimizer:
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def oracle_rates(optimizer: torch.optim.Optimizer, oracle: Any, number: int) -> list[float]:
+    expected = []
+    for done in range(number):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if done + 1 < number:
+            oracle.step()
+    return expected
 
 
 @pytest.mark.parametrize(("every", "factor"), [(50, 0.5), (7, 0.3), (1, 0.9)])
 def test_step_is_torchs_step_lr(every: int, factor: float) -> None:
-    optimizer = sgd(0.01)
-    oracle = StepLR(optimizer, every, factor)
-    expected = []
-    for _ in range(160):
-        expected.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        oracle.step()
-    used = rates(schedule("step", every=every, factor=factor), [0.0] * 160)
+    optimizer = sgd()
+    expected = oracle_rates(optimizer, torchs.StepLR(optimizer, every, factor), 160)
+    used = rates(schedule("step", lr_every=every, lr_factor=factor), [0.0] * 160)
     assert used == pytest.approx(expected, rel=1e-12)
 
 
@@ -52,39 +75,153 @@ def test_step_halves_at_the_beginning_of_epochs_50_and_100() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("patience", [0, 1, 10])
-def test_plateau_is_torchs_reduce_lr_on_plateau(seed: int, patience: int) -> None:
+@pytest.mark.parametrize("on", ["loss", "max", "min"])
+def test_plateau_is_torchs_reduce_lr_on_plateau(on: str, seed: int, patience: int) -> None:
     draw = random.Random(seed)
     # progress by less than the threshold, ties, rises and falls
-    losses = [1.0]
+    values = [1.0]
     for _ in range(150):
-        losses.append(losses[-1] * draw.choice([1.0, 0.99995, 0.999, 0.95, 1.03]))
-    optimizer = sgd(0.01)
-    oracle = ReduceLROnPlateau(optimizer, mode="min", factor=0.5, patience=patience, eps=0.0)
+        change = draw.choice([1.0, 0.99995, 0.999, 0.95, 1.03])
+        values.append(values[-1] * (1 / change if on == "max" else change))
+    values[20] = math.nan  # a metric that has no value in an epoch
+    mode: Any = "max" if on == "max" else "min"
+    optimizer = sgd()
+    oracle = torchs.ReduceLROnPlateau(optimizer, mode=mode, factor=0.5, patience=patience, eps=0.0)
     expected = []
-    for loss in losses:
+    for value in values:
         expected.append(optimizer.param_groups[0]["lr"])
-        oracle.step(loss)
-    used = rates(schedule("plateau", patience=patience), losses)
+        oracle.step(value)
+    read, key = ("loss", "valid_loss") if on == "loss" else ("metric", "valid")
+    made = schedule("plateau", direction=mode, plateau_on=read, lr_patience=patience)
+    used = rates(made, values, key)
     assert used == pytest.approx(expected, rel=1e-12)
     assert len(set(used)) > 3
+    assert made.reads_loss == (on == "loss")
 
 
 def test_plateau_ends_the_run_when_the_rate_falls_below_the_least() -> None:
-    made = schedule("plateau", lr=0.001, patience=2, min_lr=1e-5)
+    made = schedule("plateau", lr=0.001, lr_patience=2, min_lr=1e-5)
     curve: list[dict[str, float]] = []
     while not made.is_over(curve):
         curve.append({"valid_loss": 1.0})
     # the first loss is progress, each halving takes three more; 0.001 / 2^7 < 1e-5 < 0.001 / 2^6
     assert len(curve) == 1 + 3 * 7
     assert not made.is_over(curve[:-1])
+    warm = schedule("plateau", lr=0.001, lr_patience=2, min_lr=1e-3, warmup_epochs=3)
+    assert not any(warm.is_over(curve[:epoch], 10) for epoch in range(6))
 
 
 def test_constant_is_constant_and_reads_nothing() -> None:
     made = schedule("constant", min_lr=1.0)
     assert rates(made, [1.0] * 30) == [0.01] * 30
     assert not made.is_over([{}] * 30)
-    assert [schedule(rule).reads_loss for rule in ("constant", "step", "plateau")] == [
-        False,
-        False,
-        True,
-    ]
+    readers = {rule for rule in SCHEDULES if schedule(rule).reads_loss}
+    assert readers == {"plateau"}
+
+
+def test_every_schedule_may_be_chosen() -> None:
+    assert all(name in LIMITS["optim.schedule"] for name in SCHEDULES)
+
+
+@pytest.mark.parametrize(("epochs", "least"), [(1, 0.0), (2, 0.001), (50, 0.0), (37, 0.002)])
+def test_cosine_is_torchs_cosine_annealing_lr(epochs: int, least: float) -> None:
+    optimizer = sgd()
+    oracle = torchs.CosineAnnealingLR(optimizer, epochs, eta_min=least)
+    expected = oracle_rates(optimizer, oracle, epochs)
+    used = rates(schedule("cosine", epochs, min_lr=least), [0.0] * epochs)
+    assert used == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"pct_start": 0.1, "div_factor": 10.0}, {"anneal_strategy": "linear"},
+     {"final_div_factor": 100.0, "pct_start": 0.5}],
+)  # fmt: skip
+def test_one_cycle_is_torchs_one_cycle_lr(steps: int, options: dict[str, Any]) -> None:
+    optimizer = sgd()
+    oracle = torchs.OneCycleLR(
+        optimizer, max_lr=0.01, total_steps=12 * steps, cycle_momentum=False, **options
+    )
+    expected = oracle_rates(optimizer, oracle, 12 * steps)
+    made = schedule("one-cycle", 12, schedule_options=options)
+    assert by_step(made, 12, steps) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [{"warmup_epochs": 3.0}, {"warmup_steps": 12}])
+@pytest.mark.parametrize("rule", ["constant", "step", "cosine", "one-cycle", "plateau"])
+def test_a_warm_up_is_torchs_linear_lr_and_then_the_schedule_begins(
+    rule: str, warmup: dict[str, Any]
+) -> None:
+    epochs, steps = 11, 4
+    used = by_step(schedule(rule, epochs, lr_every=2, lr_patience=1, **warmup), epochs, steps)
+    optimizer = sgd()
+    oracle = torchs.LinearLR(optimizer, start_factor=1 / 12, total_iters=11)
+    assert used[:12] == pytest.approx(oracle_rates(optimizer, oracle, 12), rel=1e-12)
+    assert used[11] == 0.01
+    after = by_step(schedule(rule, epochs - 3, lr_every=2, lr_patience=1), epochs - 3, steps)
+    assert used[12:] == pytest.approx(after, rel=1e-12)
+
+
+def test_a_warm_up_may_end_within_an_epoch() -> None:
+    used = by_step(schedule("step", 4, lr_every=1, warmup_steps=3), 4, 2)
+    assert used == pytest.approx([0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005])
+    assert schedule("step", 4, warmup_epochs=0.5).warmup(10) == 5
+    schedule("step", 4, warmup_steps=7).check_warmup(2)
+    with pytest.raises(UserError, match="a warm-up of 8 steps takes the whole run"):
+        schedule("step", 4, warmup_steps=8).check_warmup(2)
+
+
+def test_groups_keep_the_proportion_of_their_rates(run: Any, monkeypatch: Any) -> None:
+    from gbench.train.epochs import Epochs
+
+    seen = []
+    after = Epochs.on_train_batch_end
+
+    def keep(self: Epochs, trainer: Any, *rest: Any) -> None:
+        seen.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+        after(self, trainer, *rest)
+
+    monkeypatch.setattr(Epochs, "on_train_batch_end", keep)
+    run(
+        "model=gcn", "data=csbm", "trainer.max_epochs=4", "optim.lr=0.01", "optim.schedule=step",
+        "optim.lr_every=2", "optim.groups=[{match:layers.0.*,lr:0.1}]",
+    )  # fmt: skip
+    assert sorted(seen[0]) == pytest.approx([0.01, 0.1])
+    assert sorted(seen[-1]) == pytest.approx([0.005, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("optim.schedule=cosin", "allowed is one of constant, .*function of your own, as my_mod"),
+        (
+            "optim.schedule=step optim.plateau_on=metric",
+            "no effect with optim.schedule=step: .*=pl",
+        ),
+        ("optim.schedule=constant optim.min_lr=0.1", "schedule=plateau or optim.schedule=cosine"),
+        ("optim.warmup_epochs=2 optim.warmup_steps=2", "said twice"),
+        ("optim.warmup_epochs=100", "takes the whole run: trainer.max_epochs=100"),
+        ("optim.warmup_steps=1.5", "expected a whole number"),
+        ("optim.warmup_epochs=-1", "allowed is a number at least 0"),
+    ],
+)
+def test_what_composing_refuses(words: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose(["model=mlp", "data=csbm", "trainer.max_epochs=100", *words.split()])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": "step", "schedule_options": {"pct_start": 0.1}}, "unknown option of .*=step"),
+        ({"schedule": "one-cycle", "schedule_options": {"pct": 0.1}}, "did you mean 'pct_start'"),
+        ({"schedule": "no_such_module.f"}, "optim.schedule: no_such_module.f cannot be imported"),
+        ({"schedule": "bisect.insort"}, "asks for a, and what there is to read is epoch, .*"
+         "optim.schedule_options.a=VALUE"),
+        ({"schedule": "gbench.schedules.readers"}, "asks for setting"),
+    ],
+)  # fmt: skip
+def test_what_a_schedule_refuses(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Schedule.from_config({**OPTIM, **changes}, 10, "max")
