@@ -24,6 +24,8 @@ SETTINGS = (
     "trainer.limit_batches=20",
     "optim.batch_size=16",
     "+trainer.accumulate_grad_batches=3",
+    "optim.schedule=one-cycle",
+    "optim.warmup_steps=2",
 )
 
 

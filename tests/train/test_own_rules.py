@@ -77,12 +77,9 @@ def test_a_schedule_of_ones_own_may_read_the_curve(mine: Any, rates: list[float]
 
 def test_with_accumulation_a_step_has_several_batches(mine: Any, rates: list[float]) -> None:
     """10 batches of 9 graphs, 4 to a step: 3 steps in each epoch, the last of two batches."""
-    words = ("optim.batch_size=6", "+trainer.accumulate_grad_batches=4", "trainer.limit_batches=10")
+    words = ("optim.batch_size=9", "+trainer.accumulate_grad_batches=4")
     mine("optim.schedule=own_rules.decay", *words)
     steps = [s for s in range(6 * 3) for _ in range((4, 4, 2)[s % 3])]
-    if len(rates) != len(steps):  # csl's training part decides how many batches there are
-        per_epoch = len(rates) // 6
-        steps = [3 * e + b // 4 for e in range(6) for b in range(per_epoch)]
     assert rates == pytest.approx([0.01 * (1 - step / 18) for step in steps])
 
 
@@ -98,7 +95,7 @@ def test_a_stopping_rule_of_ones_own_ends_the_run(mine: Any, tmp_path: Path) -> 
     [
         (
             "optim.schedule=own_rules.wrong",
-            r"own_rules.wrong answers None for epoch 2: expected is",
+            r"own_rules.wrong answers None for epoch 2",
         ),
         ("trainer.stop=own_rules.unsure", r"own_rules.unsure answers 'maybe' after epoch 1"),
         ("trainer.stop=own_rules.decay", r"trainer.stop=own_rules.decay asks for step, and what"),

@@ -197,7 +197,7 @@ def test_groups_keep_the_proportion_of_their_rates(run: Any, monkeypatch: Any) -
         ("optim.schedule=cosin", "allowed is one of constant, .*function of your own, as my_mod"),
         (
             "optim.schedule=step optim.plateau_on=metric",
-            "no effect with optim.schedule=step: .*=pl",
+            "no effect with .*=step: .*=plateau",
         ),
         ("optim.schedule=constant optim.min_lr=0.1", "schedule=plateau or optim.schedule=cosine"),
         ("optim.warmup_epochs=2 optim.warmup_steps=2", "said twice"),
