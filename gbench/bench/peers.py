@@ -20,6 +20,7 @@ from torch import Tensor
 from gbench.bench.case import Arm
 from gbench.kernels import CSR
 from gbench.kernels.csr import INT32_MAX
+from gbench.offline_ogb import offline_ogb
 
 PACKAGES = ("dgl", "torch-scatter", "turbo-gnn")  # the extra `peers`
 
@@ -87,8 +88,7 @@ def dgl_graph(graph: CSR) -> Any:
 
 def ogb_encoders() -> Any:
     """OGB's module of atom and bond encoders."""
-    sys.modules.setdefault("outdated", None)  # type: ignore[arg-type]  # else ogb asks the network
-    return import_module("ogb.graphproppred.mol_encoder")
+    return offline_ogb("graphproppred.mol_encoder")
 
 
 def embedding_weights(encoder: Any, table: Tensor) -> tuple[Tensor, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gbench.config.flat import flatten
 from gbench.config.identity import NOTHING, decisive
 
 
@@ -16,7 +17,7 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     have it and some do not; that another model lacks it says nothing. Settings that tell rows of
     one model apart come first: without them two rows would look the same.
     """
-    flat = [flatten(decisive(config)) for _, config in configs]
+    flat = [dict(flatten(decisive(config))) for _, config in configs]
     for settings in flat:
         for group, nothing in NOTHING.items():
             if settings.get(f"{group}.name") != nothing:
@@ -40,14 +41,3 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
         within |= {key for key in candidates if len({texts.get(key) for texts in same_model}) > 1}
     keys = sorted(across | within, key=lambda key: (key not in within, key))
     return [{key: settings[key] for key in keys if key in settings} for settings in flat]
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every setting under its dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

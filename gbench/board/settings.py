@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gbench.board.differing import flatten
 from gbench.board.tables import Row, Table
 from gbench.choices import PACKAGED, read_yaml
+from gbench.config.flat import flatten
 from gbench.config.identity import decisive, on_hardware
 
 _LEARNING = ("optim.lr", "optim.weight_decay")  # of a row that stands alone
@@ -52,10 +52,10 @@ def settings_texts(table: Table) -> list[str]:
 def _of_one(row: Row) -> str:
     if row.experiment:
         return f"experiment={row.experiment}"
-    usual = flatten(read_yaml(PACKAGED / "train.yaml"))
+    usual = dict(flatten(read_yaml(PACKAGED / "train.yaml")))
     shown = {
         key: value
-        for key, value in flatten(decisive(row.runs[-1].config)).items()
+        for key, value in flatten(decisive(row.runs[-1].config))
         if key.rpartition(".")[2] not in ("name", "_target_")
         and (key.startswith("model.") or key in _LEARNING or value != usual.get(key, value))
     }

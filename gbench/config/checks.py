@@ -5,13 +5,14 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gbench.choices import GROUPS, choices, stated
 from gbench.config.arguments import check_arguments, check_unlisted
+from gbench.config.flat import flatten
 from gbench.config.names import check_wandb
 from gbench.config.optim import check_groups, is_free
 from gbench.config.protocol import check_protocol
@@ -43,15 +44,6 @@ _TYPE_NAMES = {
     list: "a list",
     dict: "a mapping",
 }
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting under its dotted name, as it is typed on the command line."""
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def check_keys(values: Sequence[str], base: Config) -> None:

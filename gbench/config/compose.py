@@ -22,8 +22,9 @@ from gbench.choices import (
     takes_place,
     title,
 )
-from gbench.config.checks import CARD, check_keys, check_values, flatten
+from gbench.config.checks import CARD, check_keys, check_values
 from gbench.config.experiment import experiment_of_pair
+from gbench.config.flat import flatten
 from gbench.config.identity import NOTHING, same_setting
 from gbench.config.optim import opened
 from gbench.config.own_files import check_chosen, own_files, placed

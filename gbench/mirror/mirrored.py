@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from gbench.config.checks import flatten
+from gbench.config.flat import flatten
 
 Settings = Mapping[str, Any]
 

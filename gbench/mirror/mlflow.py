@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from gbench.config.checks import flatten
+from gbench.config.flat import flatten
 from gbench.errors import UserError
 from gbench.locks import take
 from gbench.mirror.mirrored import Mirror, Settings, tested

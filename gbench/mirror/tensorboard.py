@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from gbench.config.checks import flatten
+from gbench.config.flat import flatten
 from gbench.mirror.mirrored import Mirror, Settings, tested
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gbench.config import compose as configs
-from gbench.config.checks import flatten
+from gbench.config.flat import flatten
 from gbench.own_code.kept import stated_parts
 from gbench.records import curves
 from gbench.records import folder as runfolder

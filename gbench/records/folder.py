@@ -47,7 +47,7 @@ def claimed(folder: Path) -> Iterator[None]:
             raise Busy(
                 f"{folder} is being trained by another process: wait for it, or change the seed"
             )
-        for part in (*folder.glob(".*.part"), *folder.glob(f".{RECORD}.*")):
+        for part in folder.glob(".*.part"):
             part.unlink()  # of a process that was killed while it wrote
         yield
 

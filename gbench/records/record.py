@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gbench.errors import UserError
+from gbench.folders import written_whole
 
 SCHEMA = 1  # goes up when the meaning of a key changes; a new key alone does not need it
 FILE_NAME = "record.json"
@@ -130,28 +128,10 @@ _KINDS = {f.name: _BY_ANNOTATION.get(str(f.type), _BY_ANNOTATION["str"]) for f i
 
 
 def write(record: RunRecord, folder: Path) -> Path:
-    """Write `folder/record.json` so that it is either the old one or the new one, never a part.
-
-    The temporary file lies in the same folder because rename is atomic only within a file system;
-    both fsyncs are needed for that to hold after a power cut too.
-    """
+    """Write `folder/record.json` so that it is either the old one or the new one, never a part."""
     path = folder / FILE_NAME
-    temporary = folder / f".{FILE_NAME}.{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(record.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:  # Ctrl-C and a full disk alike must leave no half-written file
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with written_whole(path) as file:
+        file.write(record.to_json().encode())
     return path
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gbench.choices import choices, read_yaml
-from gbench.config.checks import flatten
 from gbench.config.compose import Config, compose
+from gbench.config.flat import flatten
 from gbench.errors import UserError, unknown
 from gbench.sweep.file import as_typed
 from gbench.sweep.words import count

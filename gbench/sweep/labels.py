@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gbench.config.checks import flatten
 from gbench.config.compose import Config
+from gbench.config.flat import flatten
 
 _NAMED = ("model.name", "data.name", "data.variant", "data.fold", "seed")
 

@@ -6,7 +6,6 @@ Which metrics there are, and how each is called, is in gbench/metrics.py.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from torch.nn.functional import one_hot
 from gbench.errors import UserError
 from gbench.locate import locate
 from gbench.metrics import Metric, find
+from gbench.offline_ogb import offline_ogb
 from gbench.train.undefined import lacks, undefined
 
 if TYPE_CHECKING:
@@ -184,10 +184,7 @@ def spearman(truth: Array, prediction: Array) -> float:
 
 def hits(logits: Tensor, y: Tensor, k: int) -> float:
     """OGB's Hits@K: the share of links that score above the K-th best of the other pairs."""
-    sys.modules.setdefault("outdated", None)  # type: ignore[arg-type]
-    from ogb.linkproppred import Evaluator
-
-    evaluator = Evaluator("ogbl-ddi")
+    evaluator = offline_ogb("linkproppred").Evaluator("ogbl-ddi")
     evaluator.K = k
     said, is_link = logits.float().cpu(), y.cpu() > 0
     answer = evaluator.eval({"y_pred_pos": said[is_link], "y_pred_neg": said[~is_link]})
@@ -195,14 +192,9 @@ def hits(logits: Tensor, y: Tensor, k: int) -> float:
 
 
 def _ogb_score(name: str, logits: Tensor, y: Tensor) -> float:
-    # `import ogb` asks the package index for a newer version through `outdated`; without that
-    # package it does not.
-    sys.modules.setdefault("outdated", None)  # type: ignore[arg-type]
-    from ogb import graphproppred, nodeproppred
-
-    module = graphproppred
+    module = "graphproppred"
     if name.startswith("ogbn-"):  # it compares classes, in a column
-        module, logits, y = nodeproppred, logits.argmax(-1, keepdim=True), y.unsqueeze(-1)
-    evaluator = module.Evaluator(name)
+        module, logits, y = "nodeproppred", logits.argmax(-1, keepdim=True), y.unsqueeze(-1)
+    evaluator = offline_ogb(module).Evaluator(name)
     answer = evaluator.eval({"y_true": y.cpu().numpy(), "y_pred": logits.float().cpu().numpy()})
     return float(answer[evaluator.eval_metric])

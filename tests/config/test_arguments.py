@@ -11,8 +11,9 @@ from lightning.pytorch import Trainer
 
 from gbench.choices import GROUPS
 from gbench.config.arguments import OWN, PASSED, REFUSED
-from gbench.config.checks import check_values, flatten
+from gbench.config.checks import check_values
 from gbench.config.compose import Config, compose
+from gbench.config.flat import flatten
 from gbench.errors import UserError
 from gbench.train.trainer import make_trainer
 

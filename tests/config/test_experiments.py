@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gbench.choices import choices
-from gbench.config.checks import flatten
 from gbench.config.compose import Config, compose
+from gbench.config.flat import flatten
 
 ADAM = {"optim.optimizer": "adam", "optim.schedule": "constant", "optim.steps_per_epoch": 0}
 

@@ -8,7 +8,6 @@ from dataclasses import fields, replace
 import pytest
 
 from gbench.errors import UserError
-from gbench.records import record as record_module
 from gbench.records.record import SCHEMA, RunRecord, read, write
 
 
@@ -143,7 +142,7 @@ def test_a_full_disk_leaves_the_old_record_and_no_litter(make_record, tmp_path, 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record_module.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write(make_record(seed=2), tmp_path)
     assert read(path).seed == 1

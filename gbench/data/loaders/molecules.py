@@ -6,7 +6,6 @@ The processes that do the work import this module, so it imports neither torch n
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gbench.errors import UserError
+from gbench.offline_ogb import offline_ogb
 from gbench.parallel import gathered, num_cores
 
 AT_ONCE = 256  # molecules; a process takes about a second for so many peptides
@@ -53,14 +53,10 @@ def from_smiles(smiles: Sequence[str]) -> Molecules:
 
 
 def _converted(smiles: list[str]) -> Molecules:
-    # `import ogb` asks the package index for a newer version through `outdated`; without that
-    # package it does not.
-    sys.modules.setdefault("outdated", None)  # type: ignore[arg-type]
-    from ogb.utils import smiles2graph
     from rdkit import __version__, rdBase
 
     rdBase.DisableLog("rdApp.*")  # it would print what is raised here
-    graphs = []
+    smiles2graph, graphs = offline_ogb("utils").smiles2graph, []
     for text in smiles:
         try:
             graphs.append(smiles2graph(text))
