@@ -57,7 +57,7 @@ _WITHOUT_EFFECT = {
     },
 }
 
-_HARDWARE = {"accelerator", "devices", "strategy", "precision", "deterministic"}
+HARDWARE = {"accelerator", "devices", "strategy", "precision", "deterministic"}
 
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,13 +98,13 @@ def same_setting(config: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     if "predictor" not in one:  # only link-level runs keep it
         another.pop("predictor", None)
     for settings in (one, another):
-        settings["trainer"] = {k: v for k, v in settings["trainer"].items() if k not in _HARDWARE}
+        settings["trainer"] = {k: v for k, v in settings["trainer"].items() if k not in HARDWARE}
     return one == another
 
 
 def on_hardware(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of dotted settings those that say what a run computes on, and how precisely."""
-    names = {f"trainer.{name}" for name in _HARDWARE}
+    names = {f"trainer.{name}" for name in HARDWARE}
     return {key: value for key, value in settings.items() if key in names}
 
 

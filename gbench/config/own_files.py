@@ -42,7 +42,7 @@ def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[Own
         return []
     found: dict[OwnFile, None] = {}
     experiment = choices("experiment", config_dirs).get(picks.get("experiment", ""))
-    chosen = dict(_builds_on(OwnFile("experiment", experiment))) if experiment else {}
+    chosen = dict(builds_on(OwnFile("experiment", experiment))) if experiment else {}
     usual = {group: default_choice(group) for group in GROUPS if group != "experiment"}
     waiting = [*{**usual, **chosen, **picks}.items()]
     while waiting:
@@ -53,7 +53,7 @@ def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[Own
             continue
         found[file] = None
         _check(file)
-        for choice in _builds_on(file):
+        for choice in builds_on(file):
             if choice == (group, name):
                 raise UserError(
                     f"{path} builds on {name}, which is itself here: give it another name than "
@@ -146,7 +146,7 @@ def _check(file: OwnFile) -> None:
         raise UserError(f"{path} names {named} and so needs '{GLOBAL}' as its first line")
 
 
-def _builds_on(file: OwnFile) -> Iterator[tuple[str, str]]:
+def builds_on(file: OwnFile) -> Iterator[tuple[str, str]]:
     """Group and name of each choice in the file's defaults list.
 
     Raises UserError for one that no such file can make.
