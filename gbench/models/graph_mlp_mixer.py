@@ -117,6 +117,7 @@ class GraphMLPMixer(nn.Module):
             )
         self.mixer: nn.Module
         if mixing == "mlp":
+            self.contracts = {"padding": "an MLP over patches has weights for each place"}
             self.mixer = Mixer(
                 hidden_dim, num_patches, num_layers=num_mixer_layers, dropout=mixer_dropout
             )

@@ -5,6 +5,8 @@ Legend: N nodes, B graphs, D hidden_dim, C outputs.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
@@ -18,6 +20,8 @@ class MPGNN(nn.Module):
 
     Shapes: x (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
     """
+
+    contracts: ClassVar = {"layer-wise": "a baseline on graphs that fit in a batch"}
 
     def __init__(
         self,

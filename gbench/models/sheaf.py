@@ -6,6 +6,8 @@ hidden_dim, D = C · F.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -69,6 +71,8 @@ class NSD(nn.Module):
     Shapes: x (N, features) → x_t (N, C, F) → (N, D) → (N, classes), or (B, D) → (B, classes).
     Raises UserError as `SheafLearner` does.
     """
+
+    contracts: ClassVar = {"layer-wise": "maps are of pairs of nodes and change with each layer"}
 
     def __init__(
         self,

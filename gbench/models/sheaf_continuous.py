@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class ContinuousNSD(nn.Module):
     Raises UserError as `NSD` does, where torchdiffeq is missing, for adjoint with linear, and when
     the solver does not reach max_time in MAX_STEPS steps.
     """
+
+    contracts: ClassVar = {"layer-wise": "the solver looks over all nodes at each step"}
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ Legend: N nodes, B graphs, E entries, d stalk dimension (S in shapes), F hidden_
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +32,8 @@ class SheafNetwork(nn.Module):
     Shapes: x (N, features) → x_t (N, S, F) → (N, D) → (N, classes), or (B, D) → (B, classes).
     Raises UserError for signs that the data do not have.
     """
+
+    contracts: ClassVar = {"layer-wise": "the graph is made undirected as a whole"}
 
     def __init__(
         self,

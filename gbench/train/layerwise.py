@@ -75,10 +75,11 @@ def predict(
     ids: Tensor,
     device: torch.device,
     tick: Callable[[float], None] = lambda fraction: None,
+    entries_at_once: int = 0,
 ) -> Tensor:
     """The outputs for the nodes `ids`, on the store's device. Shapes: (T,) → (T, C).
 
-    `tick` is told the fraction that is done.
+    `tick` is told the fraction that is done; `entries_at_once` is a chunk's size, 0 the usual one.
     """
     layers = cast("LayerWise", model)
     steps = layers.steps()
@@ -99,11 +100,12 @@ def predict(
         return lambda fraction: tick((layer + fraction) / (len(steps) + 1))
 
     # the store of each layer holds what the layer before it made
-    chunks = _chunks(pattern, everyone if steps else ids)
+    size = entries_at_once or ENTRIES_AT_ONCE
+    chunks = _chunks(pattern, everyone if steps else ids, size)
     made = _computed(embed, store, chunks, alone, device, part_done(0))
     for number, step in enumerate(steps, start=1):
         store = _with_rows(store, made)
-        chunks = _chunks(pattern, ids if number == len(steps) else everyone)
+        chunks = _chunks(pattern, ids if number == len(steps) else everyone, size)
         work, cut = partial(checked_step, step), partial(surroundings, pattern)
         made = _computed(work, store, chunks, cut, device, part_done(number))
     return made
@@ -140,14 +142,14 @@ def _with_rows(store: GraphStore, x: Tensor) -> GraphStore:
     return replace(store, x=x, pe=None, memo={})
 
 
-def _chunks(pattern: Pattern, rows: Tensor) -> list[Tensor]:
-    """Consecutive `rows`, each chunk with at most ENTRIES_AT_ONCE in-neighbours and rows."""
+def _chunks(pattern: Pattern, rows: Tensor, most: int) -> list[Tensor]:
+    """Consecutive `rows`, each chunk with at most so many in-neighbours and rows."""
     size = (pattern.rowptr.diff()[rows] + 1).cumsum(0)
     chunks: list[Tensor] = []
     first = 0
     while first < rows.numel() or not chunks:
         used = int(size[first - 1]) if first else 0
-        end = int(torch.searchsorted(size, used + ENTRIES_AT_ONCE, right=True))
+        end = int(torch.searchsorted(size, used + most, right=True))
         chunks.append(rows[first : max(end, first + 1)])
         first += chunks[-1].numel()
     return chunks

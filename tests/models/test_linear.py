@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from gbench.choices import choices
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.models.dropout import dropout
@@ -49,37 +48,6 @@ def test_the_gradient_under_a_dropout_mask_is_the_dense_one(same_outputs_and_gra
 
 
 WORDS = DataSpec("node", 3, 20)
-MODELS = [(name,) for name in choices("model")] + [("gin", "model.jk=layerwise")]
-NO_PRODUCT = {"sgc": "propagates its features before the product, once"}
-
-
-@pytest.mark.parametrize("words_of_model", MODELS, ids="-".join)
-def test_models_compute_the_same_on_a_kept_batch(
-    words_of_model, make_batch, random_graph, same_outputs_and_gradients
-):
-    name, *changes = words_of_model
-    model = packaged(WORDS, f"model={name}", *changes).double().eval()
-    batch = make_batch([random_graph(30)._replace(x=words())])
-    kept = replace(batch, is_kept=True, memo={})
-    assert kept.sparse_x is not None and batch.sparse_x is None
-    parameters = dict(model.named_parameters())
-    same_outputs_and_gradients(model(kept), model(batch), parameters)
-
-
-@pytest.mark.parametrize("name", [name for name in choices("model") if name not in NO_PRODUCT])
-def test_the_first_layer_never_sees_the_zeros(name, make_batch, random_graph):
-    kept = replace(make_batch([random_graph(30)._replace(x=words())]), is_kept=True)
-    seen = []
-    model = packaged(WORDS, f"model={name}").double()
-    drops = hasattr(model, "input_dropout")
-    if drops:
-        model.input_dropout = 0.5
-    first = next(module for module in model.modules() if isinstance(module, Linear))
-    first.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    model(kept)
-    assert isinstance(seen[0], SparseFeatures)
-    share = (seen[0].values == 0).double().mean()
-    assert 0.2 < share < 0.8 if drops else share == 0
 
 
 def test_features_can_still_take_a_gradient(make_batch, random_graph):

@@ -1,0 +1,1 @@
+"""Contracts of models, one a file."""

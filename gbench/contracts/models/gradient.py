@@ -1,0 +1,53 @@
+"""Gradients are derivatives."""
+
+from __future__ import annotations
+
+import torch
+
+from gbench.contracts.contract import BrokenError, Contract, NotApplicableError
+from gbench.contracts.models.subject import Subject
+
+STEP, NEAR = 1e-6, 1e-4
+
+
+def check(subject: Subject) -> None:
+    if subject.dtype != torch.float64:
+        raise NotApplicableError("it computes in float32 alone, too rough for finite differences")
+    model = subject.model()
+    batch = subject.batch(model, subject.pieces, torch.float64)
+    generator = torch.Generator().manual_seed(6)
+    weight = torch.randn(model(batch).shape, generator=generator, dtype=torch.float64)
+
+    def value() -> float:
+        return (subject.answers_to(model, batch) * weight).sum().item()
+
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    gradients = torch.autograd.grad(
+        (model(batch) * weight).sum(), list(named.values()), allow_unused=True
+    )
+    for (name, parameter), gradient in zip(named.items(), gradients, strict=True):
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        told = 0.0 if gradient is None else (gradient * direction).sum().item()
+        with torch.no_grad():
+            kept = parameter.clone()
+            ends = []
+            for sign in (1, -1):
+                parameter.copy_(kept + sign * STEP * direction)
+                ends.append(value())
+            parameter.copy_(kept)
+        seen = (ends[0] - ends[1]) / (2 * STEP)
+        if abs(told - seen) > NEAR * max(1.0, abs(told), abs(seen)):
+            raise BrokenError(
+                f"along a random direction of {name} the gradient says {told:.4g}, "
+                f"finite differences {seen:.4g}"
+            )
+
+
+CONTRACT = Contract(
+    "gradient",
+    "gradients are what finite differences in float64 give",
+    "training follows something else than the slope of its loss",
+    "detach, .data, no_grad, a backward of your own, operations that are not smooth",
+    check,
+    ("answers", "repeatable"),
+)

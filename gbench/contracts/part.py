@@ -1,0 +1,71 @@
+"""A small part of a dataset, to look at contracts on its real features and labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gbench.contracts.tiny import dataset
+from gbench.data.load import Dataset
+from gbench.data.source import Graph, Split
+from gbench.data.store import GraphStore
+
+GRAPHS = (8, 4, 4)  # of training, validation and test
+NODES = (60, 20, 20)
+
+
+def part_of(whole: Dataset) -> Dataset:
+    """Some small graphs of each part of the split, or some labelled nodes and edges among them.
+
+    Of link-level data it is nodes as well, with classes made up: a model says something of nodes,
+    from which links are predicted.
+    """
+    if whole.spec.level == "graph":
+        sizes = whole.store.ranges[2]
+        chosen = [
+            ids[sizes[ids].argsort(stable=True)][:count]
+            for ids, count in zip((ids[:512] for ids in whole.split), GRAPHS, strict=True)
+        ]
+        made = [graph_of(whole.store, index) for ids in chosen for index in ids.tolist()]
+        split = Split(*torch.arange(len(made)).split([len(ids) for ids in chosen]))
+        return dataset(whole.card, whole.spec, made, split)
+    graph = graph_of(whole.store, 0)
+    if whole.spec.level == "link":
+        number = graph.x.size(0)
+        graph = graph._replace(y=torch.arange(number) % whole.spec.num_outputs, pairs=None)
+        parts = torch.arange(number).split([number - 2 * (number // 3), number // 3, number // 3])
+        whole = replace(
+            whole,
+            split=Split(*parts),
+            spec=replace(whole.spec, level="node"),
+            card=replace(whole.card, loss="cross-entropy"),
+        )
+    keep = torch.cat([ids[:count] for ids, count in zip(whole.split, NODES, strict=True)]).unique()
+    place = torch.full((graph.x.size(0),), -1)
+    place[keep] = torch.arange(keep.numel())
+    split = Split(*(place[ids[:count]] for ids, count in zip(whole.split, NODES, strict=True)))
+    return dataset(whole.card, whole.spec, [_among(graph, keep, place)], split)
+
+
+def graph_of(store: GraphStore, index: int) -> Graph:
+    """One graph of a store, as a loader returns it."""
+    batch = store.batch(torch.tensor([index]))
+    edge_attr = None
+    if batch.edge_code is not None and batch.edge_combos is not None:
+        edge_attr = batch.edge_combos[batch.edge_code.long()]
+    x = batch.x if batch.x.is_floating_point() else batch.x.long()
+    return Graph(x, batch.edge_index, batch.y, edge_attr)
+
+
+def _among(graph: Graph, keep: Tensor, place: Tensor) -> Graph:
+    """The edges among these nodes; where they have few, a path through them as well."""
+    edges = place[graph.edge_index]
+    is_inside = (edges >= 0).all(0)
+    edges = edges[:, is_inside]
+    edge_attr = None if graph.edge_attr is None else graph.edge_attr[is_inside]
+    if edges.size(1) < keep.numel() and edge_attr is None:
+        path = torch.stack([torch.arange(keep.numel() - 1), torch.arange(1, keep.numel())])
+        edges = torch.cat([edges, path, path.flip(0)], 1).unique(dim=1)
+    return Graph(graph.x[keep], edges, graph.y[keep], edge_attr)

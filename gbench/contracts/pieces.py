@@ -1,0 +1,112 @@
+"""Graphs with what their nodes carry along, in any order and company.
+
+Legend: N nodes of one graph, K columns of its positional encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gbench.data.batch import Batch
+from gbench.data.patches.metis import Graphs
+from gbench.data.patches.patch_set import Patching
+from gbench.data.source import Graph
+from gbench.data.spec import Level
+from gbench.data.store import GraphStore, pack
+
+
+class Piece(NamedTuple):
+    """A graph; the encoding of its nodes (N, K), if there is one; the part of each node (N,)."""
+
+    graph: Graph
+    pe: Tensor | None
+    part: Tensor
+
+    @property
+    def num_nodes(self) -> int:
+        return self.graph.x.size(0)
+
+
+def permuted(piece: Piece, order: Tensor, shuffle: Tensor, level: Level) -> Piece:
+    """The same graph with its nodes in this order (N,) and its edges in that (E,)."""
+    x, edge_index, y, edge_attr, pairs = piece.graph
+    graph = Graph(
+        x[order],
+        order.argsort()[edge_index][:, shuffle],
+        y[order] if level == "node" else y,
+        None if edge_attr is None else edge_attr[shuffle],
+        pairs,
+    )
+    return Piece(graph, None if piece.pe is None else piece.pe[order], piece.part[order])
+
+
+def packed(pieces: Sequence[Piece], level: Level) -> GraphStore:
+    """The pieces as a dataset keeps them."""
+    store = pack([piece.graph for piece in pieces], level)
+    encodings = [piece.pe for piece in pieces if piece.pe is not None]
+    return replace(store, pe=torch.cat(encodings) if encodings else None)
+
+
+def batch_of(
+    pieces: Sequence[Piece],
+    level: Level,
+    dtype: torch.dtype,
+    patching: Patching | None = None,
+    more_patches: int = 0,
+) -> Batch:
+    """The pieces side by side, floats in `dtype`; in patches where a model asks for them.
+
+    With `more_patches` there are so many more, which are empty.
+    """
+    store = packed(pieces, level)
+    batch = store.batch(torch.arange(len(pieces)))
+    x, pe = batch.x, batch.pe
+    batch = replace(
+        batch,
+        x=x.to(dtype) if x.is_floating_point() else x,
+        pe=None if pe is None else pe.to(dtype),
+        memo={},
+    )
+    if patching is None:
+        return batch
+    from gbench.data.patches.grow import grown
+
+    union, node_ptr = store.union()
+    graphs = Graphs(*(a.numpy().astype(np.int64) for a in (node_ptr, union.rowptr, store.col)))
+    number = patching.num_patches
+    part = torch.cat([_last_taken(piece.part % number, number) for piece in pieces]) + more_patches
+    ids = np.arange(len(pieces))
+    patches = grown(
+        graphs, ids, part.numpy().astype(np.int16), number + more_patches, patching.hops
+    )
+    return replace(batch, patches=replace(patches, coarse=patches.coarse.to(dtype)))
+
+
+def _last_taken(part: Tensor, number: int) -> Tensor:
+    """The last patch of a graph always has nodes."""
+    return part + (number - 1 - part.max())
+
+
+def with_other_labels(
+    pieces: Sequence[Piece], rows: Tensor, level: Level, kinds: int
+) -> list[Piece]:
+    """The pieces with another label for each of these nodes, or graphs; missing ones stay so."""
+    changed = []
+    for index, piece in enumerate(pieces):
+        y = piece.graph.y.clone()
+        if level == "node":
+            y[rows] = _other(y[rows], kinds)
+        elif bool((rows == index).any()):
+            y = _other(y, kinds)
+        changed.append(piece._replace(graph=piece.graph._replace(y=y)))
+    return changed
+
+
+def _other(y: Tensor, kinds: int) -> Tensor:
+    return 1 - y if y.is_floating_point() else (y + 1) % kinds
