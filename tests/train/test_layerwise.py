@@ -1,4 +1,4 @@
-"""Layers one after another, in chunks of nodes; tests/contracts compares the answers with forward."""
+"""Layers one after another, in chunks; tests/contracts compares their answers with forward's."""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ def check(subject: Subject) -> None:
         if not bool(answer.isfinite().all()):
             raise BrokenError(f"{called(task.model)} answers {_worst(answer)} to {what}")
         if not torch.equal(batch.x, before):
-            raise BrokenError(
-                f"{called(task.model)} writes into batch.x, which others read as well"
-            )
+            raise BrokenError(f"{called(task.model)} writes into batch.x, which others read")
 
 
 def _described(piece: Piece) -> str:
