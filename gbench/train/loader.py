@@ -39,7 +39,7 @@ class TrainingBatches:
         limit: int,
         rank: int,
         world_size: int,
-        next_epoch: Callable[[], int],
+        next_epoch: Callable[[], int] = lambda: 0,
         max_epochs: int,
     ) -> None:
         num_ids = dataset.split.train.numel()
@@ -51,12 +51,16 @@ class TrainingBatches:
         share = Share(seed, self.batches_per_epoch, rank, world_size, max_epochs)
         self.epoch = source.training(dataset, share)
 
+    def of_epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of one epoch, counted from 0."""
+        batches = self.epoch(epoch)
+        if self.random_signs:
+            return with_random_signs(batches, epoch_seed(self.seed, epoch))
+        return batches
+
     def __iter__(self) -> Iterator[Batch]:
         started = time.perf_counter()
         for epoch in range(self.next_epoch(), self.max_epochs):
-            batches = self.epoch(epoch)
-            if self.random_signs:
-                batches = with_random_signs(batches, epoch_seed(self.seed, epoch))
-            yield from batches
+            yield from self.of_epoch(epoch)
             if time.perf_counter() - started > ROUND_SECONDS:
                 return

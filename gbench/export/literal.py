@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from textwrap import indent
 from typing import Any
 
@@ -15,6 +16,8 @@ def literal(value: Any) -> str:
         items, ends = [f"{literal(k)}: {literal(v)}" for k, v in value.items()], "{}"
     elif isinstance(value, list):
         items, ends = [literal(item) for item in value], "[]"
+    elif isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     else:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     line = f"{ends[0]}{', '.join(items)}{ends[1]}"
