@@ -24,7 +24,8 @@ from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.train.accumulation import Windows
 from gbench.train.loader import TrainingBatches
-from gbench.train.metrics import loss_of, score
+from gbench.train.losses import loss_of
+from gbench.train.metrics import score
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, make_optimizer
 from gbench.train.schedule import Schedule
@@ -63,6 +64,7 @@ card = DataCard.from_config(DATA)
 cache_dir = folders.cache_dir(CACHE_DIR)
 dataset = load(card, folders.data_dir(DATA_DIR), cache_dir, DATA_SOURCE)
 dataset = encoded(dataset, ENCODING, cache_dir)  #: encoding
+card = dataset.card  # with what its labels say of the loss
 random.seed(SEED)
 numpy.random.seed(SEED)
 torch.manual_seed(SEED)
@@ -82,8 +84,8 @@ batches = TrainingBatches(
 )
 windows = Windows(TRAINER.get("accumulate_grad_batches", 1), batches.batches_per_epoch)
 optimizer = make_optimizer(model, OPTIM, fused=True)
-schedule = Schedule.from_config(OPTIM)
-stopping = Stopping(TRAINER["stop"], TRAINER["patience"], TRAINER["max_epochs"])
+schedule = Schedule.from_config(OPTIM, TRAINER["max_epochs"], card.direction)
+stopping = Stopping.from_config(TRAINER)
 monitor = Monitor(TRAINER["monitor"], card.direction, TRAINER["ties"])
 reads_loss = monitor.of != "metric" or stopping.reads_loss or schedule.reads_loss
 
@@ -94,7 +96,7 @@ def answers(batch: Batch) -> tuple[Tensor, Tensor]:
     return model(batch)[rows], batch.y[rows]
 
 
-def gradients(batch: Batch, position: int) -> Any:
+def gradients(batch: Batch, losses: dict[int, Tensor], position: int) -> Any:
     """The loss of a batch; its gradients are added to those of its step's other batches."""
     loss = loss_of(card, *answers(batch))
     if windows.begins(position):
@@ -103,6 +105,7 @@ def gradients(batch: Batch, position: int) -> Any:
     if windows.ends(position):  #: clip
         weights = [p for group in optimizer.param_groups for p in group["params"]]  #: clip
         torch.nn.utils.clip_grad_norm_(weights, TRAINER["gradient_clip_val"])  #: clip
+    losses[position] = loss.detach()
     return loss
 
 
@@ -123,23 +126,27 @@ best_epoch: int | None = None
 best_weights: dict[str, Tensor] = {}  #: best
 torch.autograd.set_detect_anomaly(True)  #: anomaly
 model.train()
-while not (stopping.is_due(curve, best_epoch) or schedule.is_over(curve)):
+while not (stopping.is_due(curve, best_epoch) or schedule.is_over(curve, windows.steps_per_epoch)):
     epoch = len(curve)
-    for group in optimizer.param_groups:
-        group["lr"] = schedule.rate(curve) * (group["initial_lr"] / OPTIM["lr"])
+    losses: dict[int, Tensor] = {}  # of each batch
     for position, batch in enumerate(batches.of_epoch(epoch)):
+        rate = schedule.rate(curve, position // windows.size, windows.steps_per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (group["initial_lr"] / OPTIM["lr"])
         if windows.ends(position):
-            optimizer.step(partial(gradients, batch, position))
+            optimizer.step(partial(gradients, batch, losses, position))
         else:
-            gradients(batch, position)
+            gradients(batch, losses, position)
     logits, y = predict(dataset.split.valid)
-    curve.append({"valid": score(card, logits, y)})
+    row = {"epoch": epoch, "train_loss": float(sum(losses.values())) / len(losses)}
+    row["valid"] = score(card, logits, y)
     if reads_loss:
-        curve[-1]["valid_loss"] = loss_of(card, logits, y).item()
+        row["valid_loss"] = loss_of(card, logits, y).item()
     if monitor.of == "objective":
-        curve[-1]["valid_loss"] += decay_penalty(optimizer)
-    if monitor.is_better(monitor.value(curve[-1]), best):
-        best, best_epoch = monitor.value(curve[-1]), epoch
+        row["valid_loss"] += decay_penalty(optimizer)
+    curve.append(row)
+    if monitor.is_better(monitor.value(row), best):
+        best, best_epoch = monitor.value(row), epoch
         best_weights = {k: v.detach().clone() for k, v in model.state_dict().items()}  #: best
 
 # the test
