@@ -67,6 +67,18 @@ def test_a_model_and_a_dataset_of_ones_own(mine: Path, command: str, extra: list
     assert json.loads(again.stdout)["test"] == pytest.approx(record["test"]), again.stderr
 
 
+def test_an_optimizer_and_rules_of_ones_own(mine: Path) -> None:
+    (mine / "mine/rules.py").write_text(block("python", "mine/rules.py"))
+    start = "gbench train --config-dir mine optim.optimizer=rules."
+    (line,) = [line for line in README.splitlines() if line.startswith(start)]
+    words = [*shlex.split(line)[1:], "data=csbm", "model=gcn", "optim.lr=0.1", "--json"]
+    answer = subprocess.run([GBENCH, *words], cwd=mine, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    record = json.loads(answer.stdout)
+    assert record["epochs"] < 100
+    assert (mine / "runs" / record["run"] / "code/rules.py").exists()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_one_that_gbench_understands(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

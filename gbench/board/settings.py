@@ -11,6 +11,7 @@ from gbench.board.tables import Row, Table
 from gbench.choices import PACKAGED, read_yaml
 from gbench.config.flat import flatten
 from gbench.config.identity import decisive, on_hardware
+from gbench.config.optim import is_free
 
 _LEARNING = ("optim.lr", "optim.weight_decay")  # of a row that stands alone
 
@@ -57,7 +58,11 @@ def _of_one(row: Row) -> str:
         key: value
         for key, value in flatten(decisive(row.runs[-1].config))
         if key.rpartition(".")[2] not in ("name", "_target_")
-        and (key.startswith("model.") or key in _LEARNING or value != usual.get(key, value))
+        and (
+            key.startswith("model.")
+            or key in _LEARNING
+            or value != usual.get(key, "" if is_free(key) else value)
+        )
     }
     return " ".join(f"{key.rpartition('.')[2]}={_value(value)}" for key, value in shown.items())
 

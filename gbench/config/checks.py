@@ -79,6 +79,8 @@ def check_keys(values: Sequence[str], base: Config) -> None:
             if not siblings:
                 raise unknown("group of settings", section.split(".")[0], sections)
             hint = f"To give the {section} a new one: +{word}" if section in EXTENSIBLE else ""
+            if section == "optim":
+                hint = f"An argument of the optimizer: optim.options.{word.lstrip('+')[6:]}"
             raise unknown("setting", key, siblings if section else [*siblings, *GROUPS], hint)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml
+from gbench.config.protocol import unread
 from gbench.data.spec import check_stated
 from gbench.errors import UserError, unknown
 
@@ -126,13 +127,16 @@ def _check(file: OwnFile) -> None:
                 f"a line '{group}:' above {', '.join(strange)}, and indent them"
             )
         if strange:
-            error = unknown("setting", strange[0], roots)
-            raise UserError(f"{path}, line {_line(path, strange[:1])}: {error}")
+            strange_one = unknown("setting", strange[0], roots)
+            raise UserError(f"{path}, line {_line(path, strange[:1])}: {strange_one}")
         for section in ("optim", "predictor"):
-            given = values.get(section)
-            for key in given if isinstance(given, dict) else ():
+            found = values.get(section)
+            given: Mapping[str, Any] = found if isinstance(found, dict) else {}
+            for key in given:
+                error = unread(f"{section}.{key}", given, usual[section])
                 if key not in usual[section]:
                     error = unknown("setting", f"{section}.{key}", _dotted(section, usual[section]))
+                if error:
                     raise UserError(f"{path}, line {_line(path, [section, key])}: {error}")
         return
     if package not in ("", group):

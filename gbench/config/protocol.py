@@ -27,20 +27,9 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
     `flat` is the whole config by dotted names.
     """
     for key in typed:
-        decider, words = _READ_BY.get(key, ("", ()))
-        if decider == "optim.schedule" and "." in flat[decider]:  # it asks for what it reads
-            continue
-        if decider and flat[decider] not in words:
-            if decider == "optim.optimizer" and flat[decider] != "adam":
-                option = key.replace("optim.", "optim.options.")
-                raise UserError(
-                    f"{key} is of optim.optimizer=asam alone: what {flat[decider]} takes by this "
-                    f"name is {option}={flat[key]}"
-                )
-            raise UserError(
-                f"{key} has no effect with {decider}={flat[decider]}: leave it out, or add "
-                f"{' or '.join(f'{decider}={word}' for word in words)}"
-            )
+        error = _unread(key, flat)
+        if error is not None:
+            raise error
         if key == "optim.decay_of_others" and not flat["optim.decay_prefix"]:
             raise UserError(
                 f"{key} has no effect without optim.decay_prefix: optim.weight_decay is for all "
@@ -52,6 +41,36 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
                 "all epochs are run: leave it out, or say after how many, as in "
                 "trainer.patience=100"
             )
+
+
+def unread(key: str, given: Mapping[str, Any], usual: Mapping[str, Any]) -> UserError | None:
+    """What is wrong with a setting of `optim` in a file whose own words leave it unread.
+
+    `given` is what the file sets in `optim`; what it repeats of the usual values is no matter.
+    """
+    name = key.rpartition(".")[2]
+    decider = _READ_BY.get(key, ("", ()))[0].rpartition(".")[2]
+    if decider not in given or given[name] == usual[name]:
+        return None
+    return _unread(key, {f"optim.{said}": value for said, value in given.items()})
+
+
+def _unread(key: str, flat: Mapping[str, Any]) -> UserError | None:
+    decider, words = _READ_BY.get(key, ("", ()))
+    if not decider or flat[decider] in words:
+        return None
+    if decider == "optim.schedule" and "." in flat[decider]:  # it asks for what it reads
+        return None
+    if decider == "optim.optimizer" and flat[decider] != "adam":
+        option = key.replace("optim.", "optim.options.")
+        return UserError(
+            f"{key} is of optim.optimizer=asam alone: what {flat[decider]} takes by this "
+            f"name is {option}={flat[key]}"
+        )
+    return UserError(
+        f"{key} has no effect with {decider}={flat[decider]}: leave it out, or add "
+        f"{' or '.join(f'{decider}={word}' for word in words)}"
+    )
 
 
 def check_protocol(flat: Mapping[str, Any]) -> None:

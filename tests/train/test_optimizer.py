@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gbench.build import build_task
 from gbench.config.compose import compose
+from gbench.config.identity import identity
 from gbench.errors import UserError
+from gbench.fault import fault_of
 from gbench.train.optimizer import has_penalty, make_optimizer, optimizer_class
 
 OPTIM: dict[str, Any] = {
@@ -183,6 +186,75 @@ def test_what_composing_refuses(word: str, message: str) -> None:
         compose(["model=gcn", "data=csbm", "optim.optimizer=sgd", word])
 
 
+def test_an_unread_setting_in_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+    head = "# @package _global_\noptim:\n"
+    file = tmp_path / "model" / "gcn-sgd.yaml"
+    file.parent.mkdir()
+    base = "defaults: [gcn]\n"
+    for text, line in (
+        (
+            "  optimizer: sgd\n  momentum: 0.5\n",
+            "line 4: optim.momentum is of optim.optimizer=asam",
+        ),
+        ("  schedule: cosine\n  lr_every: 3\n", "line 4: optim.lr_every has no effect with"),
+        ("  optimizer: sgd\n  nesterov: true\n", "line 4: unknown setting 'optim.nesterov'"),
+    ):
+        file.write_text(f"{head}{text}{base}")
+        with pytest.raises(UserError, match=line):
+            compose(["model=gcn-sgd", "data=csbm"], [tmp_path])
+    # a copy of the usual values, and what is read
+    file.write_text(
+        f"{head}  optimizer: sgd\n  momentum: 0.9\n  options: {{momentum: 0.5}}\n{base}"
+    )
+    optim = compose(["model=gcn-sgd", "data=csbm", "optim.options.momentum=0.7"], [tmp_path])[
+        "optim"
+    ]
+    assert optim["options"] == {"momentum": 0.7}
+
+
+def test_a_sweep_and_a_search_choose_among_optimizers_and_their_options(tmp_path: Path) -> None:
+    from gbench.search.space import read_space
+    from gbench.sweep.points import compose_all
+
+    words = ["model=gcn", "data=csbm"]
+    points = compose_all([*words, "optim.optimizer=adam,AdamW,sgd", "optim.schedule=step,cosine"])
+    assert [(p["optim"]["optimizer"], p["optim"]["schedule"]) for p in points] == [
+        (kind, rule) for kind in ("adam", "adamw", "sgd") for rule in ("step", "cosine")
+    ]
+    points = compose_all([*words, "optim.optimizer=sgd", "optim.options.momentum=0,0.5,0.9"])
+    assert [p["optim"]["options"] for p in points] == [{"momentum": m} for m in (0, 0.5, 0.9)]
+    assert len({identity(point) for point in points}) == 3
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "mine.yaml").write_text(
+        "optim.options.momentum: {low: 0.5, high: 0.9}\noptim.schedule: [cosine, one-cycle]\n"
+    )
+    words.append("optim.optimizer=sgd")
+    space = read_space(words, compose(words), "mine", [tmp_path])
+    assert [each.key for each in space.dimensions] == ["optim.options.momentum", "optim.schedule"]
+
+
+def test_an_argument_in_the_wrong_place_is_told_its_own() -> None:
+    with pytest.raises(UserError, match=r"'optim.nesterov'.*: optim.options.nesterov=true$"):
+        compose(["model=gcn", "data=csbm", "optim.optimizer=sgd", "optim.nesterov=true"])
+
+
+def test_the_objective_needs_a_penalty(run: Any) -> None:
+    words = ("model=gcn", "data=csbm", "trainer.max_epochs=2", "trainer.monitor=objective")
+    with pytest.raises(UserError, match="monitor=objective adds the penalty that weight decay"):
+        run(*words, "optim.optimizer=adamw", "optim.weight_decay=0.1")
+    groups = "optim.groups=[{match:layers.1.*,weight_decay:0.5}]"
+    record, folder = run(*words, groups, "optim.weight_decay=0", "trainer.select=last")
+    last = torch.load(folder / "best.ckpt", weights_only=True)["layers.1.linear.weight"]
+    task = build_task(record.config)
+    task.model.load_state_dict(torch.load(folder / "best.ckpt", weights_only=True))
+    loss = torch.nn.functional.cross_entropy(*task.answers("valid")).item()
+    logged = (folder / "metrics.csv").read_text().splitlines()
+    column = logged[0].split(",").index("valid_loss")
+    penalty = (0.5 / 2 * last.square().sum()).item()
+    assert float(logged[-1].split(",")[column]) == pytest.approx(loss + penalty, rel=1e-5)
+    assert penalty > 0.01
+
+
 LION = """
 import torch
 class Lion(torch.optim.Optimizer):
@@ -206,9 +278,6 @@ class Lion(torch.optim.Optimizer):
 def test_an_optimizer_of_ones_own_trains_and_counts_in_the_identity(
     tmp_path: Path, run: Any
 ) -> None:
-    from gbench.config.identity import identity
-    from gbench.fault import fault_of
-
     (tmp_path / "own_lion.py").write_text(LION)
     words = ["model=gcn", "data=csbm", "trainer.max_epochs=2", "optim.optimizer=own_lion.Lion"]
     config = compose([*words, "optim.options.betas=[0.8,0.9]"], [tmp_path])
