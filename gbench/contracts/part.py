@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gbench.contracts.tiny import dataset
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.data.source import Graph, Split
 from gbench.data.store import GraphStore
 

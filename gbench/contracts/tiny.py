@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.data.source import Graph, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import pack

@@ -14,7 +14,7 @@ from gbench.choices import choices, stated
 from gbench.config.compose import compose
 from gbench.contracts import tiny
 from gbench.contracts.models.subject import Subject
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.data.spec import DataCard
 from gbench.limits import LIMITS, Interval, OneOf
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
-from gbench.build import build_model
+from gbench.build import build_model, build_source
 from gbench.config.compose import Config
 from gbench.contracts.contract import BrokenError
 from gbench.contracts.part import graph_of
 from gbench.contracts.pieces import Piece, batch_of
 from gbench.data.batch import Batch
-from gbench.data.load import Dataset
+from gbench.data.dataset import Dataset
 from gbench.data.patches.patch_set import Patching
 from gbench.train.task import Task
 
@@ -53,8 +54,9 @@ class Subject:
         """The model with its initial weights, in the task that trains it."""
         seed_everything(seed, verbose=False)
         model = build_model(self.config["model"], self.dataset.spec)
-        optim = self.config["optim"]
-        return Task(model, self.dataset, optim, seed=seed, limit=0)
+        whole = {**self.config, "batching": {"name": "full"}}
+        source = build_source(whole, self.dataset, model, Path())
+        return Task(model, self.dataset, self.config["optim"], source, seed=seed, limit=0)
 
     def trained(self) -> Task:
         """The model after two steps of Adam, always the same."""
