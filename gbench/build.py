@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gbench.data.spec import DataCard, DataSpec
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 from gbench.locate import locate
+from gbench.metrics import is_dotted
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.layerwise import layer_wise
 from gbench.train.optimizer import optimizer_class
@@ -42,6 +43,7 @@ def build_task(config: Config) -> Task:
     optimizer_class(config["optim"])
     Schedule.from_config(config["optim"], config["trainer"]["max_epochs"], card.direction)
     Stopping.from_config(config["trainer"])
+    check_functions(card, config["trainer"].get("also", ()))
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
     seed_everything(config["seed"], verbose=False)
@@ -63,6 +65,21 @@ def build_task(config: Config) -> Task:
         limit=config["trainer"]["limit_batches"],
         accumulate=config["trainer"].get("accumulate_grad_batches", 1),
     )
+
+
+def check_functions(card: DataCard, also: Sequence[str]) -> None:
+    """Raise UserError for a metric or loss of the user's own that is not there, or takes others."""
+    asked = [("metric", card.metric), ("loss", card.loss), *(("trainer.also", n) for n in also)]
+    for setting, name in asked:
+        if is_dotted(name):
+            options = card.loss_options if setting == "loss" else {}
+            signature = inspect.signature(locate(name, setting))
+            try:
+                signature.bind(None, None, **options)
+            except TypeError as error:
+                words = ["logits", "y", *(f"{key}={value}" for key, value in options.items())]
+                said = f"{setting}: {name} is called with ({', '.join(words)}): {error}"
+                raise UserError(said) from error
 
 
 def build_source(config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path) -> Source:

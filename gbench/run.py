@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 
 import yaml
@@ -22,6 +23,7 @@ from gbench.train.checkpoint import save_weights
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import stoppable
 from gbench.train.loggers import make_loggers, mirrored
+from gbench.train.metrics import score, scores
 from gbench.train.progress import Display
 from gbench.train.shortage import advised
 from gbench.train.trainer import make_trainer
@@ -76,11 +78,16 @@ def train(
         if select == "best":
             task.model.load_state_dict(epochs.best_weights)
         task.to(trainer.strategy.root_device)
-        test = task.evaluate("test", trainer.precision_plugin.val_step_context())
+        logits, y = task.answers("test", trainer.precision_plugin.val_step_context())
+        test, others = score(card, logits, y), scores(settings.get("also", ()), logits, y)
         if trainer.global_rank != 0:
             return None
         tested = epochs.best_epoch if select == "best" else len(epochs.curve) - 1
         assert task.batches is not None
+        also = {
+            name: {"valid": epochs.curve[tested].get(f"valid_{name}", nan), "test": value}
+            for name, value in others.items()
+        }
         record = records.RunRecord(
             run=folder.name,
             identity=identity(config),
@@ -96,6 +103,7 @@ def train(
             direction=card.direction,
             valid=epochs.curve[tested]["valid"],
             test=test,
+            also=also,
             best_epoch=tested + 1,
             epochs=len(epochs.curve),
             num_parameters=sum(p.numel() for p in task.model.parameters()),
@@ -116,7 +124,11 @@ def train(
         )
         save_weights(task.model.state_dict(), folder / BEST)
         mirror.update(
-            valid=record.valid, test=test, best_epoch=record.best_epoch, record=record.to_json()
+            valid=record.valid,
+            test=test,
+            **{f"{part}_{name}": also[name][part] for name in also for part in also[name]},
+            best_epoch=record.best_epoch,
+            record=record.to_json(),
         )
         records.write(record, folder)  # last: a run is finished when its record is there
         last.unlink(missing_ok=True)

@@ -42,6 +42,11 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
         ),
         (f"valid {record.metric}", metric_text(record.metric, record.valid) + unit, ""),
         *_published(record, unit),
+        *(
+            (f"{part} {name}", metric_text(name, value) + (" %" if is_percent(name) else ""), "")
+            for name, parts in record.also.items()
+            for part, value in sorted(parts.items())
+        ),
         ("parameters", count_text(record.num_parameters), ""),
         ("time per epoch", seconds_text(record.seconds_per_epoch), f"{in_all}, {speed}"),
         ("peak memory", memory_text(record.peak_memory_mib), record.device),

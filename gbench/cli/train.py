@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     if args.force:
         put_aside(folder)
     if (folder / RECORD).exists():
-        return finished_before(folder, args.json)
+        return finished_before(folder, args.json, config["trainer"]["also"])
     tell_other_code([config])
     return carry_out(config, folder, args)
 
 
-def finished_before(folder: Path, as_json: bool) -> int:
-    """Show the record of a run that is already there."""
+def finished_before(folder: Path, as_json: bool, also: Sequence[str] = ()) -> int:
+    """Show the record of a run that is already there, and say what it has not of `also`."""
     from rich.console import Console
 
     from gbench.records import record
@@ -71,6 +72,9 @@ def finished_before(folder: Path, as_json: bool) -> int:
     found = record.read(folder / RECORD)
     if changed := changed_since(found.config):
         text = f"Since then {changed}: gbench train trains the new code, as a run of its own."
+        console.print(text, style="yellow", soft_wrap=True, markup=False)
+    if missing := [name for name in also if name not in found.also]:
+        text = f"Its record has no {', '.join(missing)}, which trainer.also asks for."
         console.print(text, style="yellow", soft_wrap=True, markup=False)
     _show(found, folder, console, as_json)
     return 0

@@ -16,6 +16,7 @@ from gbench.errors import UserError, unknown
 OWN = frozenset(
     {
         "max_epochs",
+        "also",
         "monitor",
         "ties",
         "select",

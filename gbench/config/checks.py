@@ -16,7 +16,7 @@ from gbench.config.flat import flatten
 from gbench.config.names import check_wandb
 from gbench.config.optim import check_groups, is_free
 from gbench.config.protocol import check_protocol
-from gbench.data.judged import check_judged
+from gbench.data.judged import check_also, check_judged
 from gbench.data.spec import DataCard
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
@@ -95,8 +95,9 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
         if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
             continue
         if not _same_type(value, expected):
+            example = expected if expected != [] else "[A,B]"
             raise UserError(
-                f"{key}={value}: expected {_TYPE_NAMES[type(expected)]}, such as {expected}"
+                f"{key}={value}: expected {_TYPE_NAMES[type(expected)]}, such as {example}"
             )
         if isinstance(expected, float):
             _set(config, key, float(value))
@@ -108,6 +109,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
     check_groups(config["optim"]["groups"])
     model, data = config["model"], config["data"]
     check_judged(data)
+    check_also(config["trainer"]["also"], data)
     if data["fold"] >= data["num_folds"]:
         last = data["num_folds"] - 1
         raise UserError(f"data.fold={data['fold']}: {data['name']} has folds 0 to {last}")

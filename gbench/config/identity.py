@@ -49,6 +49,7 @@ _WITHOUT_EFFECT = {
     "batching": {"workers"},
     "optim": set[str](),
     "trainer": {
+        "also",  # what is told beside the metric
         "default_root_dir",
         "enable_model_summary",
         "enable_progress_bar",

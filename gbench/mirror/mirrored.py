@@ -39,8 +39,9 @@ class Mirror(Logger):  # type: ignore[misc]
     def end(self, figures: Mapping[str, Any], code: int) -> None:
         """The run ended with this exit code.
 
-        Of one that has finished `figures` has `valid`, `test`, `best_epoch` (counted from 1) and
-        `record`, all of the record as JSON; of another it is empty.
+        Of one that has finished `figures` has `valid`, `test`, `valid_NAME` and `test_NAME` of each
+        metric of trainer.also, `best_epoch` (counted from 1) and `record`, all of the record as
+        JSON; of another it is empty.
         """
 
 
@@ -62,6 +63,7 @@ class Told(Mirror):
 
 def tested(figures: Mapping[str, Any]) -> tuple[dict[str, float], int]:
     """What was tested as metrics beside the curve's, and the step of the epoch that it is of."""
-    metrics = {f"tested/{part}": float(figures[part]) for part in ("valid", "test")}
+    told = {key: value for key, value in figures.items() if key not in ("best_epoch", "record")}
+    metrics = {f"tested/{key}": float(value) for key, value in told.items()}
     best = figures["best_epoch"]
     return {**metrics, "best_epoch": float(best)}, best - 1

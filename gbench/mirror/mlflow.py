@@ -80,7 +80,8 @@ class MlflowMirror(Mirror):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.waiting += [Metric(key, value, now, step or 0) for key, value in metrics.items()]
+        named = {key.replace("@", "-at-"): value for key, value in metrics.items()}  # as it must be
+        self.waiting += [Metric(key, value, now, step or 0) for key, value in named.items()]
 
     def end(self, figures: Mapping[str, Any], code: int) -> None:
         """Send what is left and how it ended, if the server is still there."""

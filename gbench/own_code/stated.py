@@ -4,7 +4,7 @@
       sources: {nodes.py: SHA-256, layers/gat.py: SHA-256}   by place, see closure.py
       files: {model.teacher: SHA-256}     that settings name, by the setting
       packages: {torch-geometric: 2.8.1}  that a `_target_` outside gbench lies in
-      beside: {mylogger.py: SHA-256}      that only the logger executes
+      beside: {mylogger.py: SHA-256}      that only the logger executes, or trainer.also
       places: {model.teacher: /home/me/logits.pt}   where the files lay
 
 All but the last two count in the run's identity. The digests are of the bytes: an edited comment is
@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from gbench.errors import UserError
+from gbench.metrics import is_dotted
 from gbench.own_code.closure import closure, find
 
 Code = dict[str, dict[str, str]]
 _COUNTED = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
 # settings that may name a class or function of the user's own, as my_module.Lion
-_NAMING = ("optim.optimizer", "optim.schedule", "trainer.stop")
+_NAMING = ("optim.optimizer", "optim.schedule", "trainer.stop", "data.metric", "data.loss")
 
 
 def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection[str]) -> Code:
@@ -36,7 +37,8 @@ def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection
     """
     sections = _sections(config)
     counted = closure([*_targets(sections), *_named_modules(sections, folders)], folders)
-    logger = closure(_targets({"logger": config["logger"]}), folders)
+    watching = [*_targets({"logger": config["logger"]}), *config.get("trainer", {}).get("also", ())]
+    logger = closure(filter(is_dotted, watching), folders)
     files = named_files(config, folders, facts)
     code = {
         "sources": {place: digest(path) for place, path in sorted(counted.sources.items())},
@@ -82,7 +84,9 @@ def named_files(
     """
     found = {}
     for name, section in _sections(config).items():
-        if any(_is_own(target) for target in _targets({name: section})):
+        loader = {"_target_": section.get("_target_", "gbench.")}  # a metric reads no files
+        targets = _targets({name: loader if name == "data" else section})
+        if any(map(_is_own, targets)):
             options = {k: v for k, v in section.items() if name != "data" or k not in facts}
             for key, text in _texts(options, name):
                 path = located(text, folders)
@@ -150,7 +154,9 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
 
 
 def _sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: config[name] for name in _COUNTED if name in config}
+    sections = {name: config[name] for name in _COUNTED if name in config}
+    sections["trainer"] = {k: v for k, v in sections.get("trainer", {}).items() if k != "also"}
+    return sections
 
 
 def _targets(sections: Mapping[str, Any]) -> Iterator[str]:

@@ -60,6 +60,8 @@ class RunRecord:
     # digests of that code and of the files that settings name, see gbench/own_code/stated.py.
     config: dict[str, Any]
     curve: list[float] = field(default_factory=list)  # `valid` by epoch, of best-mean-epoch alone
+    # of each metric of trainer.also, by name: {"valid": of the tested weights, "test": ...}
+    also: dict[str, dict[str, float]] = field(default_factory=dict)
     trials: int = 1  # of the search that found this setting; 1 without one
     schema: int = SCHEMA
 
@@ -103,6 +105,7 @@ class RunRecord:
                 raise UserError(f"'{key}' is {_short(value)}, not {wanted}")
             checked[key] = _number(value) if float in kinds else value
         checked["curve"] = _numbers("curve", checked["curve"])
+        checked["also"] = {name: _parts(name, of) for name, of in checked["also"].items()}
         _check_values(checked)
         record = object.__new__(RunRecord)
         # The frozen constructor takes 9 µs for its 30 fields, a tenth of loading 10,000 records.
@@ -115,12 +118,13 @@ _ALLOWED = {
     "direction": ("max", "min"),
     "item": ("graphs", "nodes", "links"),
 }
-_ADDED: dict[str, Any] = {"curve": [], "trials": 1}  # what older records do not say
+_ADDED: dict[str, Any] = {"curve": [], "also": {}, "trials": 1}  # what older records do not say
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),
     "float": (frozenset({float, int, type(None)}), "a number or null"),
     "str": (frozenset({str}), "a string"),
     "list[float]": (frozenset({list}), "a list of numbers"),
+    "dict[str, dict[str, float]]": (frozenset({dict}), "an object of objects of numbers"),
     "dict[str, Any]": (frozenset({dict}), "an object"),
     "dict[str, Any] | None": (frozenset({dict, type(None)}), "an object or null"),
 }
@@ -177,6 +181,13 @@ def _numbers(key: str, values: list[Any]) -> list[float]:
     if any(type(value) not in (int, float, type(None)) for value in values):
         raise UserError(f"'{key}' is {_short(values)}, not a list of numbers")
     return [_number(value) for value in values]
+
+
+def _parts(name: str, values: Any) -> dict[str, float]:
+    """What is told of one metric of trainer.also."""
+    if not isinstance(values, dict) or {*values} != {"valid", "test"}:
+        raise UserError(f"'also' has {_short(values)} of {_short(name)}, not valid and test")
+    return dict(zip(values, _numbers("also", [*values.values()]), strict=True))
 
 
 def _short(value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,9 +20,10 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from gbench.errors import UserError
+from gbench.metrics import find
 from gbench.train.curve_file import CurveFile
 from gbench.train.losses import loss_of
-from gbench.train.metrics import score
+from gbench.train.metrics import score, scores
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, has_penalty
 from gbench.train.schedule import Schedule
@@ -53,12 +54,13 @@ class Epochs(Callback):  # type: ignore[misc]
         self.reads_loss = (
             self.monitor.of != "metric" or self.stopping.reads_loss or self.schedule.reads_loss
         )
+        self.also: Sequence[str] = trainer.get("also", ())
         self.keeps_weights = trainer["select"] == "best"
         self.validates_every = trainer.get("check_val_every_n_epoch", 1)
         self.last_checkpoint = last_checkpoint
         self.display = display
-        # epoch, train_loss, seconds, train_seconds; of epochs that are validated valid, and
-        # valid_loss if anything reads it
+        # epoch, train_loss, seconds, train_seconds; of epochs that are validated valid, valid_NAME
+        # of each metric of trainer.also, and valid_loss if anything reads it
         self.curve: list[dict[str, float]] = []
         self.best: float | None = None  # what is monitored, in the best epoch
         self.best_epoch = 0
@@ -74,7 +76,8 @@ class Epochs(Callback):  # type: ignore[misc]
         for logger in trainer.loggers:
             if isinstance(logger, CurveFile):
                 logger.before = [{"step": row["epoch"], **row} for row in self.curve]
-                logger.later = ("valid", "valid_loss") if self.reads_loss else ("valid",)
+                others = (f"valid_{name}" for name in self.also)
+                logger.later = ("valid", *others, *(["valid_loss"] if self.reads_loss else []))
         if self.monitor.of == "objective" and not has_penalty(trainer.optimizers[0]):
             raise UserError(
                 "trainer.monitor=objective adds the penalty that weight decay descends, and that "
@@ -151,6 +154,13 @@ class Epochs(Callback):  # type: ignore[misc]
         tick = partial(self.display.validation, task.epoch)
         logits, y = task.answers("valid", context, tick)
         values = {"valid": score(card, logits, y)}
+        if find(card.metric).is_own and not math.isfinite(values["valid"]):
+            raise UserError(
+                f"metric {card.metric} returned {values['valid']} on the validation part, and has "
+                "to return a number, by which epochs are compared"
+            )
+        others = scores(self.also, logits, y)
+        values |= {f"valid_{name}": value for name, value in others.items()}
         if self.reads_loss:
             values["valid_loss"] = loss_of(card, logits, y).item()
         if self.monitor.of == "objective":
