@@ -1,4 +1,4 @@
-"""Metrics against closed forms and other packages' code: all kinds of labels, gaps, lost classes."""
+"""Metrics against closed forms and other packages' code: each kind of labels, gaps, no class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses against closed forms, torch's own and finite differences; weights of the training labels."""
+"""Losses against closed forms, torch's own, finite differences; weights of training labels."""
 
 from __future__ import annotations
 
