@@ -46,9 +46,9 @@ def test_unknown_keys_of_the_same_schema_are_ignored(make_record):
 
 def test_a_record_from_before_a_key_existed_has_its_usual_value(make_record):
     values = json.loads(make_record().to_json())
-    del values["curve"], values["trials"]
+    del values["curve"], values["also"], values["trials"]
     record = RunRecord.from_json(json.dumps(values))
-    assert (record.curve, record.trials) == ([], 1)
+    assert (record.curve, record.also, record.trials) == ([], {}, 1)
 
 
 def test_a_curve_survives_the_way_through_json_with_null_for_what_is_not_finite(make_record):
@@ -76,6 +76,9 @@ def test_whole_numbers_written_by_hand_are_figures_too(make_record):
         ({"seed": True}, "'seed' is true, not a whole number"),
         ({"seed": 1.5}, "'seed' is 1.5, not a whole number"),
         ({"num_parameters": 10**400}, f"'num_parameters' is 1{'0' * 38}…, not a whole number"),
+        ({"also": []}, "'also' is [], not an object of objects of numbers"),
+        ({"also": {"ece": 1.0}}, "'also' has 1.0 of \"ece\", not valid and test"),
+        ({"also": {"ece": {"valid": 1, "test": "x"}}}, "not a list of numbers"),
         ({"trials": 1.5}, "'trials' is 1.5, not a whole number"),
         ({"curve": 0.5}, "'curve' is 0.5, not a list of numbers"),
         ({"curve": [0.5, "x"]}, "'curve' is [0.5, \"x\"], not a list of numbers"),
@@ -103,7 +106,7 @@ def test_what_is_no_record_at_all_is_a_user_error(text):
 
 
 def test_every_field_is_required(make_record):
-    later = ("curve", "trials")
+    later = ("curve", "also", "trials")
     for field in (field for field in fields(RunRecord) if field.name not in later):
         values = json.loads(make_record().to_json())
         del values[field.name]
