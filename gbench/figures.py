@@ -42,9 +42,14 @@ def count_text(count: float) -> str:
     return f"{count:,.0f}" if count >= 100 else f"{count:.3g}"
 
 
+def counted(n: int, noun: str) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def few_runs(n: int) -> str:
     """What a verdict on fewer than five runs says behind its word: ` (3 runs)`."""
-    return f" ({n} run{'s' * (n > 1)})" if n < _FEW else ""
+    return f" ({counted(n, 'run')})" if n < _FEW else ""
 
 
 def memory_text(mebibytes: float) -> str:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gbench.cli.arguments import add_runs
+from gbench.cli.screen import screen
 from gbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,14 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(_json(found))
         return 0
-    from rich.console import Console
-
-    _show(found, Console(highlight=False, width=None if sys.stdout.isatty() else _file_width()))
+    _show(found, screen())
     return 0
-
-
-def _file_width() -> int:
-    return int(os.environ.get("COLUMNS") or 120)
 
 
 def _json(found: Comparison) -> str:

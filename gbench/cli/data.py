@@ -12,9 +12,9 @@ gbench data clean cora|all       remove derived files; raw files stay
 from __future__ import annotations
 
 import argparse
-import sys
 
 from gbench.cli.arguments import add_config_dir
+from gbench.cli.screen import agreed
 from gbench.errors import UserError, unknown
 
 SUMMARY = "get, describe, list and clean datasets"
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.action == "clean":
         sizes = manage.to_clean(args.names, cache_dir)
-        if not args.yes and not _agreed(manage.told(sizes, cache_dir)):
+        if not args.yes and not agreed(manage.told(sizes, cache_dir)):
             print("nothing removed")
             return 0
         print(manage.clean(args.names, cache_dir))
@@ -85,10 +85,3 @@ def _check_used(args: argparse.Namespace) -> None:
     }.items():
         if getattr(args, option) and args.action not in actions:
             raise UserError(f"--{option} is for gbench data {' and '.join(actions)}")
-
-
-def _agreed(question: str) -> bool:
-    """Whether the user says yes; a job that nobody watches must say so on its command line."""
-    if not sys.stdin.isatty():
-        raise UserError(f"{question} Add --yes: there is nobody to ask here")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

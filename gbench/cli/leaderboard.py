@@ -22,7 +22,9 @@ from gbench.board.tables import Table
 from gbench.choices import choices, read_yaml
 from gbench.cli.arguments import OPTIONS, plain
 from gbench.cli.output import FORMATS, format_of
+from gbench.cli.screen import screen
 from gbench.errors import UserError, unknown
+from gbench.figures import counted
 from gbench.folders import written_whole
 from gbench.mirror import source as wandb_source
 from gbench.records import find as store
@@ -32,7 +34,6 @@ SUMMARY = "show finished runs and published results as ranked tables"
 DEFAULT_RUNS_DIR = "runs"
 _FILTERS = {"data": "dataset", "model": "model", "split": "split"}
 _SHOWN_PROBLEMS = 5
-_WIDTH_OF_A_FILE = 120  # without a terminal, unless COLUMNS says otherwise
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +100,7 @@ def _show(what: list[str], chosen_format: str) -> int:
     for note in notes:
         print(note, file=sys.stderr)
     if chosen_format == "table":
-        _draw(tables)
+        terminal.draw(tables, screen())
     elif chosen_format == "html":
         from gbench.board.page.page import html
 
@@ -146,7 +147,7 @@ def _tables(filters: dict[str, list[str]], runs_dirs: list[str]) -> tuple[list[T
     repeated = sum(table.repeated for table in tables)
     if repeated:
         notes.append(
-            f"{_count(repeated, 'record')} left out: the same setting, seed and fold finished "
+            f"{counted(repeated, 'record')} left out: the same setting, seed and fold finished "
             "again later"
         )
     if "data" in filters:
@@ -273,15 +274,4 @@ def _left_out(problems: list[store.Problem]) -> list[str]:
     if len(problems) > _SHOWN_PROBLEMS:
         lines.append(f"… and {len(problems) - _SHOWN_PROBLEMS} more")
     start = "\n  " if len(problems) > 1 else " "
-    return [f"{_count(len(problems), 'record')} left out:{start}" + "\n  ".join(lines)]
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _draw(tables: list[Table]) -> None:
-    from rich.console import Console
-
-    fixed = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    terminal.draw(tables, Console(width=_WIDTH_OF_A_FILE if fixed else None))
+    return [f"{counted(len(problems), 'record')} left out:{start}" + "\n  ".join(lines)]

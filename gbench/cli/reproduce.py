@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbench.cli.arguments import add_config_dir, add_runs_setting, plain
+from gbench.cli.screen import screen
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "run a paper's experiment and compare with its figure"
 TO_SHORTEN = ("seeds", "folds")
-WIDTH_OF_A_FILE = 120
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +113,7 @@ def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[
         if outcome.state == "failed":
             console.print(f"failed: {outcome.folder}: {outcome.error}", style="red", markup=False)
     found = reproduction.reproductions(o.record for o in outcomes if o.record is not None)
-    draw(found, Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE))
+    draw(found, screen())
     if outcomes.stopped_by:
         console.print("Stopped. The same command goes on.", style="yellow")
     return outcomes.exit_code or int(bool(reasons) or any(map(came_out_worse, found)))

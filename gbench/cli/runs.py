@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbench.cli.arguments import add_runs
+from gbench.cli.screen import agreed
 from gbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if action in ("tag", "untag"):
         return _tag(action, words, runs_dir)
     found = _chosen_to(action, words, runs_dir)
-    if action == "delete" and not args.yes and not _agreed(found):
+    if action == "delete" and not args.yes and not agreed(_question(found)):
         print("nothing deleted")
         return 0
     from gbench.records import archive
@@ -123,15 +124,11 @@ def _chosen(words: Sequence[str], runs_dir: Path) -> list[Entry]:
     return [entry for entry in found if entry.matches(filters)]
 
 
-def _agreed(found: Sequence[Entry]) -> bool:
-    """Whether the user says yes; a job that nobody watches must say so on its command line."""
+def _question(found: Sequence[Entry]) -> str:
     more = len(found) - _NAMED_IN_QUESTION
     names = ", ".join(entry.folder.name for entry in found[:_NAMED_IN_QUESTION])
     what = f"{names} and {more} more" if more > 0 else names
-    question = f"Delete {what} for good?"
-    if not sys.stdin.isatty():
-        raise UserError(f"{question} Add --yes: there is nobody to ask here")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    return f"Delete {what} for good?"
 
 
 def _list(found: Sequence[Entry], as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gbench.figures import metric_text, seconds_text
+from gbench.figures import counted, metric_text, seconds_text
 from gbench.sweep.labels import labels
 from gbench.train.progress import REFRESH_SECONDS, clock
 
@@ -49,7 +49,7 @@ class View:
 
     def __enter__(self) -> View:
         before = sum(point.before for point in self.points)
-        text = f"{_count(len(self.points), 'run')}, {self.slots} at a time"
+        text = f"{counted(len(self.points), 'run')}, {self.slots} at a time"
         if before:
             text += f"; {before} have finished before"
         self.console.print(text, style="bold")
@@ -168,7 +168,3 @@ def _pending(point: Point) -> bool:
 
 def _fraction(point: Point) -> float:
     return point.epoch / point.of if point.state == "running" and point.of else 0.0
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -17,6 +17,7 @@ from gbench.board.notes import plain
 from gbench.board.page.board import section
 from gbench.board.page.curves import RUNS_OF_A_ROW, embedded
 from gbench.board.tables import Table
+from gbench.figures import counted
 
 _SCRIPTS = ("plot.js", "table.js", "curves.js")
 _LIVE = "live.js"
@@ -92,12 +93,8 @@ def _summary(tables: Sequence[Table], curves: Sequence[Any]) -> str:
     embedding = f"learning curves of {len(curves)} of them"
     if len(curves) < num_runs:
         embedding += f": up to {RUNS_OF_A_ROW} runs of the best rows"
-    counted = f"{_count(num_rows, 'setting')}, {_count(num_runs, 'run')}"
-    return f"{counted}, {embedding}. gbench {__version__}, {made}."
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    settings, runs = counted(num_rows, "setting"), counted(num_runs, "run")
+    return f"{settings}, {runs}, {embedding}. gbench {__version__}, {made}."
 
 
 def _json(value: object) -> str:
