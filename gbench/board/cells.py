@@ -69,6 +69,16 @@ def metric(value: Spread, row: Line, shared: Shared) -> str:
     return metric_text(shared.table.metric, value.mean, value.std)
 
 
+def metric_called(name: str) -> Callable[[Any, Line, Shared], str]:
+    """The text of a metric beside the table's; empty where some of the row's runs lack it."""
+
+    def text(value: Spread, row: Line, shared: Shared) -> str:
+        is_told = isinstance(row, Row) and all(name in run.also for run in row.runs)
+        return metric_text(name, *value) if is_told else ""
+
+    return text
+
+
 def interval(half_width: float | None, row: Line, shared: Shared) -> str:
     """`± 0.64`, with as many digits as its mean; empty for one run."""
     if half_width is None or math.isnan(half_width) or not isinstance(row, Row):

@@ -13,13 +13,13 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Literal
 
-from gbench.board import cells
+from gbench.board import cells, tables
 from gbench.board.notes import Line, lines, plain
 from gbench.board.published import Published
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
 from gbench.figures import count_text, memory_text, seconds_text
-from gbench.metrics import is_percent
+from gbench.metrics import METRICS, is_percent
 
 
 def _number(value: Any) -> float:
@@ -93,7 +93,10 @@ class Shown(Column):
 
 def columns_of(table: Table) -> list[Column]:
     """Every column of a table, whether or not there is anything to say."""
-    return [*COLUMNS]
+    found: list[Column] = []
+    for entry in COLUMNS:
+        found += [entry] if isinstance(entry, Column) else entry(table)
+    return found
 
 
 def columns(table: Table) -> list[Shown]:
@@ -126,7 +129,33 @@ def _fact(name: str) -> Column:
     return Column(key=name, value=attrgetter(name))
 
 
-COLUMNS = (
+def _also(table: Table) -> list[Column]:
+    """A column for each metric of `trainer.also`; a row has it where all its runs have told it.
+
+    In a table of one epoch for all runs there are none: each run told them of its last one.
+    """
+    runs = [run for row in table.rows for run in row.runs]
+    names = dict.fromkeys(name for run in runs for name in run.also)
+    chosen = names if table.selection != "best-mean-epoch" else ()
+    return [_told(name, part) for name in chosen for part in ("test", "valid")]
+
+
+def _told(name: str, part: str) -> Column:
+    unit = " %" if is_percent(name) else ""
+    is_less = name in METRICS and METRICS[name].direction == "min"
+    key, head = (text.replace("{", "{{").replace("}", "}}") for text in (name, name + unit))
+    return Column(
+        key=f"{part}_{key}",
+        sheet=f"{part}_{name}",
+        head=plain(head) if part == "test" else "",  # of validation in CSV and JSON alone
+        value=lambda row: tables.told(row.runs, name, part),
+        text=cells.metric_called(name),
+        priority=4,
+        order="ascending" if is_less else "descending",
+    )
+
+
+COLUMNS: tuple[Column | Callable[[Table], list[Column]], ...] = (
     Column(key="#", head="#", sheet="rank", value=lambda row: row.rank, text=cells.rank),
     Column(
         key="model",
@@ -174,6 +203,7 @@ COLUMNS = (
         priority=4,
         order="best",
     ),
+    _also,
     Column(
         key="n",
         head="n",

@@ -74,6 +74,8 @@ def footnotes(table: Table) -> list[str]:
         notes.append("† at least one run saw other data than most of this table (fingerprint)")
     if any(row.quirk for row in rows):
         notes.append(f"‡ {_quirk_text(table)}")
+    if table.selection == "best-mean-epoch" and any(run.also for row in rows for run in row.runs):
+        notes.append("metrics of trainer.also are of each run's last epoch, and not shown here")
     devices = {row.devices for row in rows}
     if len(devices) == 1:
         notes.append(plain(f"measured on {' + '.join(*devices)}"))

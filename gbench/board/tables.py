@@ -226,6 +226,11 @@ def _row(
     )
 
 
+def told(runs: Sequence[RunRecord], name: str, part: str) -> Spread:
+    """A metric of `trainer.also` over runs; NaN where one of them has not told it."""
+    return spread([run.also[name][part] if name in run.also else math.nan for run in runs])
+
+
 def _ties(ranked: Sequence[list[RunRecord]]) -> list[bool]:
     """Which rows, best first, cannot be told apart from the best; it itself if another cannot.
 

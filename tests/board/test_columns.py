@@ -41,6 +41,7 @@ def table(make_record, make_published):
             trials=3,
             device=device,
             seconds_total=size + seed,
+            also={"f1-macro": {"valid": 0.7, "test": 0.75 + seed / 100}},
         )
         for size, device in ((16, "a CPU"), (32, "a GPU"))
         for seed in range(2)
@@ -112,7 +113,7 @@ def check(table, column):
 
 
 def test_every_column_is_in_every_format(table):
-    for column in columns.COLUMNS:
+    for column in columns.columns_of(table):
         check(table, column)
 
 
@@ -124,7 +125,8 @@ def test_a_new_column_is_one_entry(table, monkeypatch):
 
 
 def test_keys_and_names_are_each_one_column(table):
-    for values in ([c.key for c in columns.COLUMNS], [c.name for c in columns.COLUMNS]):
+    there = columns.columns_of(table)
+    for values in ([c.key for c in there], [c.name for c in there]):
         assert len(values) == len({*values})
 
 
@@ -135,3 +137,22 @@ def test_the_first_click_on_a_column_shows_what_is_sought(table):
     assert first["epoch"] == first["memory"] == first["#"] == "ascending"
     text = section(0, replace(table, direction="min", metric="mae"), is_open=False)
     assert dict(re.findall(r'data-key="([^"]*)" data-first="([^"]*)"', text))["test"] == "ascending"
+
+
+def test_metrics_beside_the_official_one_have_columns_where_all_runs_tell_them(make_record):
+    also = {"ece": {"valid": 0.2, "test": 0.1}, "own.kappa": {"valid": 0.5, "test": 0.25}}
+    told = [make_record(identity="a", seed=seed, also=also) for seed in range(2)]
+    half = [make_record(identity="b", seed=seed, also=also if seed else {}) for seed in range(2)]
+    (table,) = rows([*told, *half], ())
+    shown = {column.key: column for column in columns.columns(table)}
+    by_row = [row.identity for row in table.rows].index("a")
+    assert shown["test_ece"].head == "ece %"
+    assert shown["test_ece"].cells[by_row] == "10.00 ± 0.00"
+    assert shown["test_own.kappa"].cells[by_row] == "0.2500 ± 0.0000"
+    assert shown["test_ece"].cells[1 - by_row] == ""
+    assert (shown["test_ece"].order, shown["test_own.kappa"].order) == ("ascending", "descending")
+    line = [*csv.DictReader(io.StringIO(sheets.csv_text([table])))][1 - by_row]
+    assert line["valid_ece_mean"] == ""
+    assert "valid_ece" not in line
+    (table,) = rows([replace(run, selection="best-mean-epoch", curve=[0.5]) for run in told], ())
+    assert "test_ece" not in {column.key for column in columns.columns(table)}
