@@ -22,6 +22,7 @@ from types import FrameType, TracebackType
 
 from gbench import folders
 from gbench.own_code.closure import is_installed
+from gbench.own_code.stated import own_names
 
 # where the code of gbench and of Python lies
 _OTHERS = (
@@ -139,9 +140,7 @@ def _own_targets(error: BaseException) -> list[str]:
     for step in _frames(error.__traceback__):
         config = step.tb_frame.f_locals.get("config")
         if isinstance(config, Mapping):
-            sections = [section for section in config.values() if isinstance(section, Mapping)]
-            targets = [str(section.get("_target_", "gbench.")) for section in sections]
-            return [_placed(target) for target in targets if not target.startswith("gbench.")]
+            return [_placed(name) for name in own_names(config)]
     return []
 
 

@@ -56,7 +56,12 @@ def stated(config: Mapping[str, Any], folders: Sequence[Path], facts: Collection
 
 def has_own_code(config: Mapping[str, Any]) -> bool:
     """Whether a run executed classes outside gbench, whether or not their code was kept."""
-    return any(map(_is_own, _targets(_sections(config))))
+    return bool(own_names(_sections(config)))
+
+
+def own_names(config: Mapping[str, Any]) -> list[str]:
+    """The classes and functions outside gbench that a config names."""
+    return [name for name in _targets(config) if _is_own(name)]
 
 
 def source_digest(target: str, folders: Sequence[Path]) -> str:
@@ -72,7 +77,7 @@ def imported_versions(config: Mapping[str, Any], folders: Sequence[Path]) -> dic
     """The versions of all installed packages that the user's own code imports, for the record."""
     if "code" not in config:
         return {}
-    return versions(closure(filter(_is_own, _targets(_sections(config))), folders).installed)
+    return versions(closure(own_names(_sections(config)), folders).installed)
 
 
 def named_files(
@@ -85,8 +90,7 @@ def named_files(
     found = {}
     for name, section in _sections(config).items():
         loader = {"_target_": section.get("_target_", "gbench.")}  # a metric reads no files
-        targets = _targets({name: loader if name == "data" else section})
-        if any(map(_is_own, targets)):
+        if own_names({name: loader if name == "data" else section}):
             options = {k: v for k, v in section.items() if name != "data" or k not in facts}
             for key, text in _texts(options, name):
                 path = located(text, folders)

@@ -16,11 +16,15 @@ from gbench.train.groups import parameter_groups
 
 # torch's that cannot step as a run does
 _UNFIT = {
-    "lbfgs": "computes the loss several times in a step and has no groups of parameters",
-    "sparseadam": "takes sparse gradients alone, which no model here has",
+    torch.optim.LBFGS: "computes the loss several times in a step and has no groups of parameters",
+    torch.optim.SparseAdam: "takes sparse gradients alone, which no model here has",
 }
 # whose weight decay is no gradient of a penalty
-_DECOUPLED = (torch.optim.AdamW, torch.optim.Adafactor, getattr(torch.optim, "Muon", ()))
+_DECOUPLED = tuple(
+    getattr(torch.optim, name)
+    for name in ("AdamW", "Adafactor", "Muon")  # the last two came with torch 2.5 and 2.9
+    if hasattr(torch.optim, name)
+)
 _PLACED = ("lr", "weight_decay")  # arguments that are settings of their own
 
 
@@ -59,33 +63,44 @@ def optimizer_class(optim: Mapping[str, Any]) -> type[torch.optim.Optimizer]:
     Raises UserError for a name that is unknown, for a class that is no optimizer or cannot step as
     a run does, and for options, also those of `optim.groups`, that its constructor does not take.
     """
-    name = optim["optimizer"]
-    kind = _class(name)
-    said, taken = f"optim.optimizer={name}", inspect.signature(kind).parameters
-    free = [key for key in [*taken][1:] if key not in _PLACED] if kind is not ASAM else []
-    takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
-    for key in optim["options"]:
+    kind = _class(optim["optimizer"])
+    for unfit, reason in _UNFIT.items():
+        if issubclass(kind, unfit):
+            raise UserError(f"optim.optimizer={optim['optimizer']} {reason}: take another, as adam")
+    if kind is ASAM and optim["options"]:
+        key = next(iter(optim["options"]))
+        raise UserError(f"optim.options.{key}: asam takes optim.momentum, rho and eta alone")
+    _check_arguments(kind, optim)
+    return kind
+
+
+def _check_arguments(kind: type[torch.optim.Optimizer], optim: Mapping[str, Any]) -> None:
+    said, options = f"optim.optimizer={optim['optimizer']}", optim["options"]
+    taken = [*inspect.signature(kind).parameters.values()][1:]
+    named = {
+        each.name: each
+        for each in taken
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    }
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in taken)
+    free = [name for name in named if name not in _PLACED] if kind is not ASAM else []
+    for key in options:
         if key in _PLACED:
             raise UserError(f"optim.options.{key}: the place of {key} is optim.{key}")
-        if kind is ASAM:
-            raise UserError(f"optim.options.{key}: asam takes optim.momentum, rho and eta alone")
         if key not in free and not takes_any:
             raise unknown(f"option of {said}", key, free)
     for key in {key for entry in optim["groups"] for key in entry} - {"match", *_PLACED, *free}:
         if not takes_any:
             raise unknown(f"setting in optim.groups of {said}", key, ["match", *_PLACED, *free])
-    if "lr" not in taken and not takes_any:
+    for key in free:
+        if named[key].default is inspect.Parameter.empty and key not in options:
+            raise UserError(f"{said} needs optim.options.{key}=VALUE")
+    if "lr" not in named and not takes_any:
         raise UserError(f"{said}: its constructor takes no lr, which each run sets")
     decays = [optim["weight_decay"], optim["decay_of_others"]]
     decays += [entry.get("weight_decay") for entry in optim["groups"]]
-    if kind is not ASAM and "weight_decay" not in taken and not takes_any and any(decays):
+    if "weight_decay" not in named and not takes_any and any(decays) and kind is not ASAM:
         raise UserError(f"{said} has no weight decay: set optim.weight_decay=0")
-    for key in free:
-        each = taken[key]
-        is_one = each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
-        if is_one and each.default is each.empty and key not in optim["options"]:
-            raise UserError(f"{said} needs optim.options.{key}=VALUE")
-    return kind
 
 
 def has_penalty(optimizer: torch.optim.Optimizer) -> bool:
@@ -109,10 +124,8 @@ def _class(name: str) -> type[torch.optim.Optimizer]:
     }
     del kinds["optimizer"]
     if name.lower() not in kinds:
-        fit = ["asam", *(key for key in kinds if key not in _UNFIT)]
+        fit = ["asam", *(key for key, kind in kinds.items() if kind not in _UNFIT)]
         raise unknown("optimizer", name, fit, "One of your own has a dot, as my_module.Lion")
-    if name.lower() in _UNFIT:
-        raise UserError(f"optim.optimizer={name} {_UNFIT[name.lower()]}: take another, as adam")
     return kinds[name.lower()]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.build import build_task
+from gbench.cli.main import main
 from gbench.config.compose import compose
 from gbench.config.identity import identity
 from gbench.errors import UserError
@@ -132,6 +133,7 @@ def test_a_prefix_is_a_short_form_of_groups() -> None:
     [
         ({"optimizer": "sdg"}, r"unknown optimizer 'sdg': did you mean 'sgd'\?.*my_module.Lion"),
         ({"optimizer": "lbfgs"}, "optimizer=lbfgs computes the loss several times"),
+        ({"optimizer": "torch.optim.LBFGS"}, "LBFGS computes the loss several times"),
         ({"optimizer": "sparseadam"}, "optimizer=sparseadam takes sparse gradients alone"),
         ({"optimizer": "no_such_module.Lion"}, "optim.optimizer: no_such_module.Lion cannot be"),
         ({"optimizer": "torch.nn.Linear"}, "is no class of torch.optim.Optimizer"),
@@ -150,14 +152,14 @@ def test_what_is_refused(changes: dict[str, Any], message: str) -> None:
 
 
 def test_decoupled_decay_is_no_penalty() -> None:
-    options = {"adamw": {}, "nadam": {"decoupled_weight_decay": True}, "muon": {}, "adam": {}}
+    options = {"adamw": {}, "nadam": {"decoupled_weight_decay": True}, "adam": {}, "sgd": {}}
     found = {
         name: has_penalty(
             make_optimizer(model(), {**OPTIM, "optimizer": name, "options": said}, fused=False)
         )
         for name, said in options.items()
     }
-    assert found == {"adamw": False, "nadam": False, "muon": False, "adam": True}
+    assert found == {"adamw": False, "nadam": False, "adam": True, "sgd": True}
 
 
 def test_the_command_line_takes_names_in_any_case_and_new_options() -> None:
@@ -238,6 +240,24 @@ def test_an_argument_in_the_wrong_place_is_told_its_own() -> None:
         compose(["model=gcn", "data=csbm", "optim.optimizer=sgd", "optim.nesterov=true"])
 
 
+def test_a_checkpoint_from_before_groups_had_rates_goes_on(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ("model=gcn", "data=csbm", "trainer.max_epochs=4", "optim.schedule=step")
+    whole, folder = run(*words, "optim.lr_every=1")
+    folder.rename(tmp_path / "whole")
+
+    def without(*arguments: Any, **settings: Any) -> torch.optim.Optimizer:
+        made = make_optimizer(*arguments, **settings)
+        for group in made.param_groups:
+            del group["initial_lr"]
+        return made
+
+    monkeypatch.setattr("gbench.train.task.make_optimizer", without)
+    again, _ = run(*words, "optim.lr_every=1")
+    assert (again.valid, again.test) == (whole.valid, whole.test)
+
+
 def test_the_objective_needs_a_penalty(run: Any) -> None:
     words = ("model=gcn", "data=csbm", "trainer.max_epochs=2", "trainer.monitor=objective")
     with pytest.raises(UserError, match="monitor=objective adds the penalty that weight decay"):
@@ -294,3 +314,16 @@ def test_an_optimizer_of_ones_own_trains_and_counts_in_the_identity(
     with pytest.raises(NameError) as told:
         run(*words, dirs=[tmp_path])
     assert "own_lion.py, line 16, in step: NameError" in fault_of(told.value).sentence
+
+
+def test_a_fault_outside_of_ones_own_code_names_the_optimizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """torch raises it, for the options of a class that says nothing itself."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "own_base.py").write_text("import torch\nclass Own(torch.optim.SGD):\n    x = 1\n")
+    words = ["model=gcn", "data=csbm", "optim.optimizer=own_base.Own", "trainer.max_epochs=1"]
+    options = ["optim.options.nesterov=true", "trainer=cpu"]
+    assert main(["train", "--config-dir", ".", *words, *options]) != 0
+    assert "in a run of own_base.Own (own_base.py, line 2)" in capsys.readouterr().err
