@@ -106,7 +106,8 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
     }
     with cache.writing(path.parent):
         write_checked(path, prepared)
-        cache.describe(path, _what(card), told=prepared["told"], notes=prepared["notes"])
+        said: dict[str, Any] = {key: prepared[key] for key in ("fingerprint", "told", "notes")}
+        cache.describe(path, _what(card), "prepared", card._target_, **said)
     return prepared
 
 

@@ -221,9 +221,11 @@ def _with_cache(cache_dir: Path) -> list[str]:
 
 def _derived(folder: Path) -> Iterator[tuple[str, int]]:
     """What each derived file in a folder is, by the note beside it, and its size."""
-    for path in sorted(folder.glob("*")):
-        if path.suffix not in (".json", ".lock"):
-            yield cache.description(path), path.stat().st_size
+    paths = [path for path in sorted(folder.glob("*")) if path.suffix not in (".json", ".lock")]
+    superseded = cache.superseded(paths)
+    for path in paths:
+        note = ", superseded: no run reads it" if path in superseded else ""
+        yield cache.description(path) + note, path.stat().st_size
 
 
 def clean(names: Sequence[str], cache_dir: Path) -> str:

@@ -111,7 +111,7 @@ class _Walk:
             place, file = self.unread.pop()
             package = place.split("/")[:-1]
             said = imports_of(file.read_bytes(), tuple(package))
-            for name in said.modules:
+            for name in (*said.modules, *said.for_types):
                 self.visit(name)
             self._add_named(said, place, file)
             if said.computed:

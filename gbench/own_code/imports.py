@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ class Imports(NamedTuple):
     """Of one file."""
 
     modules: tuple[str, ...]  # dotted, absolute; `a.b` may also be a name in `a`
+    for_types: tuple[str, ...]  # those that are imported below `if TYPE_CHECKING:` alone
     sources: tuple[str, ...]  # strings that look like files of code
     computed: bool  # it imports what only running it would tell
 
@@ -28,17 +30,20 @@ def imports_of(source: bytes, package: tuple[str, ...]) -> Imports:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):  # the run will say so
-        return Imports((), (), False)
+        return Imports((), (), (), False)
+    types = {id(inner) for node in ast.walk(tree) for inner in _for_types(node)}
     modules: dict[str, None] = {}
+    for_types: dict[str, None] = {}
     sources: dict[str, None] = {}
     computed = False
     for node in ast.walk(tree):
+        names = for_types if id(node) in types else modules
         if isinstance(node, ast.Import):
-            modules |= dict.fromkeys(alias.name for alias in node.names)
+            names |= dict.fromkeys(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = [*_above(package, node.level), *(node.module or "").split(".")]
             start = ".".join(filter(None, base))
-            modules |= dict.fromkeys(f"{start}.{alias.name}".strip(".") for alias in node.names)
+            names |= dict.fromkeys(f"{start}.{alias.name}".strip(".") for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if _DOTTED.fullmatch(node.value):  # a name for import_module, or a _target_
                 modules[node.value] = None
@@ -58,7 +63,17 @@ def imports_of(source: bytes, package: tuple[str, ...]) -> Imports:
             computed |= name in _COMPUTED or (name == "exec" and isinstance(node.func, ast.Name))
         elif isinstance(node, ast.Attribute) and node.attr == "path":
             computed |= isinstance(node.value, ast.Name) and node.value.id == "sys"
-    return Imports(tuple(modules), tuple(sources), computed)
+    for_types = {name: None for name in for_types if name not in modules}
+    return Imports(tuple(modules), tuple(for_types), tuple(sources), computed)
+
+
+def _for_types(node: ast.AST) -> Iterator[ast.AST]:
+    """All below an `if TYPE_CHECKING:`, which is never executed."""
+    test = node.test if isinstance(node, ast.If) else None
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    if isinstance(node, ast.If) and name == "TYPE_CHECKING":
+        for statement in node.body:
+            yield from ast.walk(statement)
 
 
 def _above(package: tuple[str, ...], level: int) -> tuple[str, ...]:

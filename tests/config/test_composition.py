@@ -100,7 +100,7 @@ def test_hydra_composes_once(words: list[str], monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_experiment_that_is_kept_is_that_of_the_experiment_composed_alone() -> None:
     """The choices that the files state tell the same as a composition of each."""
-    experiments = [*choices("experiment")][::9]
+    experiments = [*choices("experiment")][::18]
     picks = (["trainer=cpu"], ["trainer=debug"], ["trainer=ddp", "encoding=none"],
              ["encoding=lappe"], ["batching=full", "logger=none"], ["trainer=auto", "seed=2"],
              ["trainer=cpu", "optim.lr=0.5"])  # fmt: skip

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gbench.data.files.code import code_of
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.folders import written_whole
 from gbench.locks import take
 from gbench.own_code.importing import own_places
-from gbench.own_code.stated import source_digest, with_contents
+from gbench.own_code.stated import with_contents
 
-FORMAT = 4  # of the packed tensors; raise it when store.py or load.py lay them out differently
+# What a file of each kind is laid out by; raise it when that is changed: store.py and load.py of
+# the packed tensors, derived.py of the rest.
+LAYOUTS = {"prepared": 4, "derived": 3}
 
 
 def path_of(card: DataCard, cache_dir: Path) -> Path:
     """The file of this dataset with these options, made by this version of its loader's code."""
     facts = {
-        "format": FORMAT,
         "loader": card._target_,
-        "code": source_hash(card._target_),
+        "made by": made_by("prepared", card._target_),
         "level": card.level,
         "labels": card.labels,
         "num_folds": card.num_folds,
@@ -61,10 +62,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def describe(path: Path, what: str, **more: Any) -> None:
-    """Say in a small file beside a derived one what it is, for `gbench data list` and `info`."""
+def made_by(kind: str, target: str) -> str:
+    """The version of all code that lays a file out and that the function of a `_target_` executes.
+
+    Raises UserError for a target whose module cannot be found.
+    """
+    return f"{LAYOUTS[kind]} {code_of(target)}"
+
+
+def describe(path: Path, what: str, kind: str, target: str, fingerprint: str, **more: Any) -> None:
+    """Say in a small file beside a derived one what it is, for `gbench data list` and `info`.
+
+    `fingerprint` is of the dataset's tensors, which were made or from which it was made.
+    """
+    said = {"what": what, "kind": kind, "target": target, "made by": made_by(kind, target)}
     with written_whole(path.with_suffix(".json")) as file:
-        file.write(json.dumps({"what": what, **more}).encode())
+        file.write(json.dumps({**said, "fingerprint": fingerprint, **more}).encode())
 
 
 def description(path: Path) -> str:
@@ -79,6 +92,32 @@ def described(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def superseded(paths: Iterable[Path]) -> set[Path]:
+    """Of all that was derived from a dataset the files that no run reads any more.
+
+    Their code has changed, or they were made from a prepared file whose code has.
+    """
+    said = {path: described(path) for path in paths}
+    current = {path: about for path, about in said.items() if _is_current(about)}
+    data = {a.get("fingerprint") for a in current.values() if a.get("kind") == "prepared"}
+    return {
+        path
+        for path in said
+        if path not in current or (data and current[path].get("fingerprint") not in data)
+    }
+
+
+def _is_current(said: Mapping[str, Any]) -> bool:
+    if not said:  # nobody knows
+        return True
+    try:
+        return bool(said["made by"] == made_by(said["kind"], said["target"]))
+    except KeyError:  # of a version that did not say so
+        return False
+    except UserError:  # code of the user's own that is elsewhere now
+        return True
 
 
 @contextlib.contextmanager
@@ -96,31 +135,3 @@ def writing(folder: Path) -> Iterator[None]:
 def options_in_key(target: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options of a loader or an encoding; of the user's own with the content of its files."""
     return options if target.startswith("gbench.") else with_contents(options, own_places())
-
-
-def source_hash(target: str) -> str:
-    """Hash the code of a loader or an encoding: what it made is made again when it changes.
-
-    Of gbench's own that is all of its module's folder, since these share their readers; of the
-    user's own its module and all that this imports.
-    """
-    code = (
-        _own_folder(target) if target.startswith("gbench.") else source_digest(target, own_places())
-    )
-    if not code:
-        raise UserError(
-            f"there is no module for the loader '{target}': _target_ must name a function, "
-            "as in my_module.load, and the module must be importable"
-        )
-    return code
-
-
-def _own_folder(target: str) -> str:
-    try:
-        spec = importlib.util.find_spec(target.rpartition(".")[0])
-    except (ModuleNotFoundError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None:
-        return ""
-    files = sorted(Path(spec.origin).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

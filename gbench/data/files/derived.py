@@ -16,8 +16,6 @@ from gbench.data.files.checked import read_checked, write_checked
 from gbench.environment import helps_another_process
 from gbench.errors import UserError
 
-FORMAT = 3  # of the file; raise it when this module lays it out differently
-
 
 class Key(NamedTuple):
     """All that the result depends on, but for the code of the function, which `path` adds."""
@@ -31,10 +29,9 @@ class Key(NamedTuple):
     def path(self, cache_dir: Path) -> Path:
         """The file of this result by this version of the code: what changes makes another file."""
         facts = {
-            "format": FORMAT,
             "fingerprint": self.fingerprint,
             "target": self.target,
-            "code": cache.source_hash(self.target),
+            "made by": cache.made_by("derived", self.target),
             "options": cache.options_in_key(self.target, self.options),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
@@ -72,5 +69,6 @@ def _make(
     tensors = compute(function)
     with cache.writing(path.parent):
         write_checked(path, tensors)
-        cache.describe(path, " ".join([key.name, *(f"{k}={v}" for k, v in key.options.items())]))
+        what = " ".join([key.name, *(f"{k}={v}" for k, v in key.options.items())])
+        cache.describe(path, what, "derived", key.target, key.fingerprint)
     return tensors
