@@ -1,7 +1,8 @@
 """What gbench writes, beside what another commit writes: curves, records, tables, pages, texts.
 
 Both trees train the same short runs, and both draw the runs of the older one in every format. Left
-out are times, memory, versions and the date of a page. Exits 1 where anything else differs.
+out are times, memory, versions, the date of a page, and settings that came later and say nothing.
+Exits 1 where anything else differs.
     GBENCH_DATA=FOLDER python scripts/golden.py COMMIT [--keep FOLDER]
 """
 
@@ -19,6 +20,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from gbench.config.identity import BEFORE
 
 HERE = Path(__file__).resolve().parent.parent
 QUICK = ["trainer.max_epochs=3"]
@@ -162,6 +166,7 @@ def files(folder: Path) -> dict[str, str]:
         name = str(path.relative_to(folder))
         if path.name == "record.json":
             record = json.loads(path.read_text())
+            record["config"] = without_news(record["config"])
             found[name] = json.dumps(
                 {k: v for k, v in record.items() if k not in UNEQUAL}, indent=1
             )
@@ -174,6 +179,17 @@ def files(folder: Path) -> dict[str, str]:
         elif path.parent.name == "drawn" or path.name.startswith("refused-"):
             found[name] = path.read_text()
     return found
+
+
+def without_news(config: dict[str, Any]) -> dict[str, Any]:
+    """A config without the settings that came later and say nothing in it."""
+    news = {**BEFORE, "trainer": {"also": [], **BEFORE.get("trainer", {})}}
+    return {
+        name: {k: v for k, v in section.items() if k not in news[name] or v != news[name][k]}
+        if name in news
+        else section
+        for name, section in config.items()
+    }
 
 
 def own_data(folder: Path) -> None:

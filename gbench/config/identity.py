@@ -23,7 +23,7 @@ _SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "tra
 # what says nothing, so that runs keep their identity when gbench learns to do more
 NOTHING = {"encoding": "none", "batching": "full"}
 # what came after runs without it, as it was for them
-_BEFORE: dict[str, dict[str, Any]] = {
+BEFORE: dict[str, dict[str, Any]] = {
     "optim": {
         "options": {},
         "groups": [],
@@ -74,7 +74,7 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(section, dict):
             if section.get("name") == NOTHING.get(name, ()) and "_target_" not in section:
                 continue
-            dropped, before = _WITHOUT_EFFECT.get(name, set()), _BEFORE.get(name, {})
+            dropped, before = _WITHOUT_EFFECT.get(name, set()), BEFORE.get(name, {})
             section = {
                 key: value
                 for key, value in section.items()

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from gbench.config.identity import identity, on_hardware, run_name, same_setting
+from gbench.choices import PACKAGED, read_yaml
+from gbench.config.identity import BEFORE, identity, on_hardware, run_name, same_setting
 
 
 def shuffled(value, draw):
@@ -89,6 +90,17 @@ def test_what_cannot_move_a_result_does_not_count(make_config, change):
 )
 def test_what_can_move_a_result_counts(make_config, change):
     assert identity(make_config(change)) != identity(make_config({}))
+
+
+def test_a_setting_that_came_later_counts_where_it_says_something(make_config):
+    usual = read_yaml(PACKAGED / "train.yaml")
+    for section, settings in BEFORE.items():
+        assert {key: usual[section][key] for key in settings} == settings
+        before = identity(make_config({}))
+        for key, value in settings.items():
+            assert identity(make_config({f"{section}.{key}": value})) == before
+            other = {dict: {"momentum": 0.9}, list: [{"match": "*", "lr": 1}], str: "metric"}
+            assert identity(make_config({f"{section}.{key}": other.get(type(value), 3)})) != before
 
 
 def test_true_is_not_one(make_config):
