@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gbench import losses, metrics
 from gbench.cli.main import VERBS, parse
 from gbench.config.compose import compose
 from gbench.sweep.points import compose_all
@@ -65,6 +66,35 @@ def test_a_model_and_a_dataset_of_ones_own(mine: Path, command: str, extra: list
         [GBENCH, "eval", record["run"], "--json"], cwd=mine, capture_output=True, text=True
     )
     assert json.loads(again.stdout)["test"] == pytest.approx(record["test"]), again.stderr
+
+
+def test_a_metric_and_a_loss_of_ones_own(mine: Path) -> None:
+    (mine / "mine/judges.py").write_text(block("python", "mine/judges.py"))
+    (mine / "mine/data/judged.yaml").write_text(block("yaml", "mine/data/judged.yaml"))
+    (line,) = [
+        x for x in README.splitlines() if x.startswith("gbench train --config-dir mine data=j")
+    ]
+    words = [*shlex.split(line)[1:], "--json"]
+    answer = subprocess.run([GBENCH, *words], cwd=mine, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    record = json.loads(answer.stdout)
+    assert record["metric"] == "judges.kappa" and [*record["also"]] == ["accuracy", "mcc"]
+    assert (mine / "runs" / record["run"] / "code/judges.py").exists()
+
+
+def test_the_tables_of_metrics_and_losses_are_those_of_gbench() -> None:
+    section = README.partition("## Metrics and losses")[2]
+    kinds = {
+        "classes": "classes",
+        "tasks of 0 and 1": "tasks",
+        "numbers": "numbers",
+        "links": "links",
+    }
+    for title, labels in kinds.items():
+        (line,) = [line for line in section.splitlines() if line.startswith(f"| {title} |")]
+        told = [re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[2:4]]
+        assert sorted(told[0]) == sorted(metrics.fitting(labels))
+        assert sorted(told[1]) == sorted(losses.fitting("tasks" if labels == "links" else labels))
 
 
 def test_an_optimizer_and_rules_of_ones_own(mine: Path) -> None:

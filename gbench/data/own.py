@@ -4,15 +4,21 @@ nodes.csv     id, label, graph (where there are several); every other column is 
 edges.csv     source, target: ids of nodes; every other column is a category (word or whole number)
 graphs.csv    id, label: if it is there, graphs are predicted, and the labels of nodes are not
 splits.csv    id, part (train, valid or test), fold (0, 1, ...; may be left out)
-dataset.yaml  task (classification, multi-label, regression), metric, unlabelled, directed, source,
-              licence, citation; any of them may be left out
+dataset.yaml  task (classification, multi-label, regression), metric, direction, loss, loss_options,
+              unlabelled, directed, source, licence, citation; any of them may be left out
 
 The first line of a CSV file names its columns. Several labels are columns label_NAME. If
 dataset.yaml does not say the task, the labels do: words and whole numbers are classes, other
 numbers are to be regressed, and several columns of nothing but 0 and 1 are tasks of their own
-(multi-label). The metric is accuracy, rocauc (or ap) and mae (or rmse). Edges count in both
-directions, and repeated ones once; with `directed: true` as they stand. Without features every node
-has a 1. A column without a name, as pandas and R write their row numbers, is left out.
+(multi-label). Edges count in both directions, and repeated ones once; with `directed: true` as they
+stand. Without features every node has a 1. A column without a name, as pandas and R write their row
+numbers, is left out.
+
+The metric is accuracy, rocauc or mae unless dataset.yaml names another, such as f1-macro, ap or
+spearman, and the loss cross-entropy, bce, or that of the metric, unless it names one, such as
+`loss: focal` with `loss_options: {gamma: 2}`. Both may be functions of your own, my_module.my_name
+in the folder given by --config-dir: a metric of (logits, y) answers one number, and needs
+`direction: max` or `min` beside it; a loss answers a term for each entry of y.
 
 The classes are the labels that occur (words, years, -1 and 1, codes), in increasing order. A label
 is unknown where the place is empty, NaN, NA or <NA>; `unlabelled: -1` (or a list) states another
