@@ -31,12 +31,13 @@ class Rule:
         Raises UserError for an argument that is neither a fact nor an option, and for an option
         that is no argument.
         """
-        taken = {
-            name: each
-            for name, each in inspect.signature(function).parameters.items()
-            if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-        }
-        takes_any = len(taken) < len(inspect.signature(function).parameters)
+        try:
+            parameters = inspect.signature(function).parameters
+        except ValueError as error:  # of a function in C
+            raise UserError(f"{setting} does not say what arguments it takes") from error
+        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        taken = {name: each for name, each in parameters.items() if each.kind not in several}
+        takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
         free = [name for name in taken if name not in facts]
         for name in options:
             if name not in free and not takes_any:

@@ -167,7 +167,13 @@ class Task(LightningModule):  # type: ignore[misc]
         mixed = str(self.trainer.precision).endswith("mixed")
         is_half = str(self.trainer.precision).startswith("16")
         fused = not is_half and not (mixed and self.trainer.gradient_clip_val)
-        return make_optimizer(self.model, self.optim, fused=fused)
+        made = make_optimizer(self.model, self.optim, fused=fused)
+        if made.defaults.get("fused") and mixed and self.trainer.gradient_clip_val:
+            raise UserError(
+                "optim.options.fused=true does not go with trainer.gradient_clip_val in mixed "
+                "precision: leave one of them out"
+            )
+        return made
 
     def configure_gradient_clipping(
         self,

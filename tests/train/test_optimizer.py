@@ -258,6 +258,14 @@ def test_a_checkpoint_from_before_groups_had_rates_goes_on(
     assert (again.valid, again.test) == (whole.valid, whole.test)
 
 
+def test_fused_steps_and_clipping_in_mixed_precision_are_refused_together(run: Any) -> None:
+    words = ("model=gcn", "data=csbm", "trainer.max_epochs=1", "optim.optimizer=sgd")
+    mixed = ("optim.options.fused=true", "trainer.precision=bf16-mixed")
+    with pytest.raises(UserError, match="fused=true does not go with"):
+        run(*words, *mixed, "trainer.gradient_clip_val=1.0")
+    assert run(*words, *mixed)[0].epochs == 1
+
+
 def test_the_objective_needs_a_penalty(run: Any) -> None:
     words = ("model=gcn", "data=csbm", "trainer.max_epochs=2", "trainer.monitor=objective")
     with pytest.raises(UserError, match="monitor=objective adds the penalty that weight decay"):

@@ -119,8 +119,21 @@ def test_constant_is_constant_and_reads_nothing() -> None:
     assert readers == {"plateau"}
 
 
-def test_every_schedule_may_be_chosen() -> None:
-    assert all(name in LIMITS["optim.schedule"] for name in SCHEDULES)
+@pytest.mark.parametrize("rule", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 5])
+def test_every_schedule_has_a_rate_for_each_step_whatever_was_asked_before(
+    rule: str, warmup: int
+) -> None:
+    """What a resumed run needs: a step's rate is the same asked alone as in a row."""
+    assert rule in LIMITS["optim.schedule"]
+    epochs, steps = 9, 3
+    settings: dict[str, Any] = {"lr_every": 2, "lr_patience": 1, "warmup_steps": warmup}
+    used = by_step(schedule(rule, epochs, **settings), epochs, steps)
+    assert all(0 < rate <= 0.01 for rate in used)
+    for place in random.Random(0).sample(range(epochs * steps), 12):
+        curve = [{"valid_loss": 1.0}] * (place // steps)
+        asked_alone = schedule(rule, epochs, **settings).rate(curve, place % steps, steps)
+        assert asked_alone == used[place]
 
 
 @pytest.mark.parametrize(("epochs", "least"), [(1, 0.0), (2, 0.001), (50, 0.0), (37, 0.002)])
@@ -220,6 +233,7 @@ def test_what_composing_refuses(words: str, message: str) -> None:
         ({"schedule": "bisect.insort"}, "asks for a, and what there is to read is epoch, .*"
          "optim.schedule_options.a=VALUE"),
         ({"schedule": "gbench.schedules.readers"}, "asks for setting"),
+        ({"schedule": "builtins.max"}, "max does not say what arguments it takes"),
     ],
 )  # fmt: skip
 def test_what_a_schedule_refuses(changes: dict[str, Any], message: str) -> None:
