@@ -134,10 +134,11 @@ def _also(table: Table) -> list[Column]:
 
     In a table of one epoch for all runs there are none: each run told them of its last one.
     """
-    runs = [run for row in table.rows for run in row.runs]
-    names = dict.fromkeys(name for run in runs for name in run.also)
-    chosen = names if table.selection != "best-mean-epoch" else ()
-    return [_told(name, part) for name in chosen for part in ("test", "valid")]
+    if table.selection == "best-mean-epoch":
+        return []
+    told = (run.also for row in table.rows for run in row.runs if run.also)
+    names = dict.fromkeys(name for also in told for name in also)
+    return [_told(name, part) for name in names for part in ("test", "valid")]
 
 
 def _told(name: str, part: str) -> Column:

@@ -26,9 +26,12 @@ def csv_text(tables: Sequence[Table]) -> str:
     """
     flat: list[dict[str, Any]] = []
     for table in tables:
-        protocol, shared = _protocol(table), cells.shared(table)
-        for published, of in ((False, table.rows), (True, table.published)):
-            flat += [{**protocol, "published": published, **_flat(line, shared)} for line in of]
+        protocol, shared, columns = _protocol(table), cells.shared(table), columns_of(table)
+        for published, lines in ((False, table.rows), (True, table.published)):
+            flat += [
+                {**protocol, "published": published, **_flat(line, columns, shared)}
+                for line in lines
+            ]
     sheet = io.StringIO()
     # in order of appearance: one's own rows and published ones have columns of their own
     writer = csv.DictWriter(sheet, {key: None for row in flat for key in row}, lineterminator="\n")
@@ -78,11 +81,11 @@ def _exact(line: Line, columns: Sequence[Column]) -> dict[str, Any]:
     return values | _source(line)
 
 
-def _flat(line: Line, shared: cells.Shared) -> dict[str, Any]:
+def _flat(line: Line, columns: Sequence[Column], shared: cells.Shared) -> dict[str, Any]:
     """One value a cell: settings and devices are texts, a spread is two columns, the last ones."""
     flat: dict[str, Any] = {}
     spreads: dict[str, Any] = {}
-    for column, value in _values(line, columns_of(shared.table)):
+    for column, value in _values(line, columns):
         if isinstance(value, Spread):
             spreads |= {f"{column.name}_{part}": of for part, of in value._asdict().items()}
         elif isinstance(value, tuple):
