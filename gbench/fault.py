@@ -140,11 +140,11 @@ def _own_targets(error: BaseException) -> list[str]:
     for step in _frames(error.__traceback__):
         config = step.tb_frame.f_locals.get("config")
         if isinstance(config, Mapping):
-            return [_placed(name) for name in own_names(config)]
+            return [placed(name) for name in own_names(config)]
     return []
 
 
-def _placed(target: str) -> str:
+def placed(target: str) -> str:
     """`mymodel.MyModel (mine/mymodel.py, line 5)`, where it has been imported."""
     module, _, name = target.rpartition(".")
     try:

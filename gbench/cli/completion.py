@@ -66,9 +66,9 @@ def candidates(words: Sequence[str], verbs: Sequence[str]) -> list[str]:
 
 
 def _offers(before: Sequence[str], word: str) -> Iterator[str]:
-    if before[0] in ("train", "show", "sweep", "search"):
+    if before[0] in ("train", "show", "check", "sweep", "search"):
         yield from _settings(before, word)
-        if before[0] != "show":
+        if before[0] not in ("show", "check"):
             yield from (f"{name}=" for name in (*REPETITIONS, *OPTIONS))
     elif before[0] in ("eval", "resume", "export", "compare", "sync"):
         yield from (path.parent.name for path in Path("runs").glob("*/config.yaml"))

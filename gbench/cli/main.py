@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from gbench import __version__
 from gbench.cli import (
     bench,
+    check,
     compare,
     completion,
     data,
@@ -56,6 +57,7 @@ VERBS = {
     "export": export,
     "sync": sync,
     "bench": bench,
+    "check": check,
     "doctor": doctor,
     "completion": completion,
 }

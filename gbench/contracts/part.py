@@ -30,7 +30,9 @@ def part_of(whole: Dataset) -> Dataset:
         ]
         made = [graph_of(whole.store, index) for ids in chosen for index in ids.tolist()]
         split = Split(*torch.arange(len(made)).split([len(ids) for ids in chosen]))
-        return dataset(whole.card, whole.spec, made, split)
+        part = dataset(whole.card, whole.spec, made, split)
+        pe = whole.store.batch(torch.cat(chosen)).pe
+        return replace(part, store=replace(part.store, pe=pe))
     graph = graph_of(whole.store, 0)
     if whole.spec.level == "link":
         number = graph.x.size(0)
@@ -46,7 +48,9 @@ def part_of(whole: Dataset) -> Dataset:
     place = torch.full((graph.x.size(0),), -1)
     place[keep] = torch.arange(keep.numel())
     split = Split(*(place[ids[:count]] for ids, count in zip(whole.split, NODES, strict=True)))
-    return dataset(whole.card, whole.spec, [_among(graph, keep, place)], split)
+    part = dataset(whole.card, whole.spec, [_among(graph, keep, place)], split)
+    pe = whole.store.pe
+    return part if pe is None else replace(part, store=replace(part.store, pe=pe[keep]))
 
 
 def graph_of(store: GraphStore, index: int) -> Graph:

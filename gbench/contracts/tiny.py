@@ -41,13 +41,7 @@ def graphs(card: DataCard, *, are_molecules: bool = False) -> Dataset:
     generator = torch.Generator().manual_seed(2)
     made = []
     for index, size in enumerate(SIZES):
-        edges = _random_edges(size, generator, share=0.45)
-        if index == WITHOUT_EDGES:
-            edges = edges[:, :0]
-        elif index == IN_TWO_PARTS:
-            edges = edges[:, (edges[0] < size // 2) == (edges[1] < size // 2)]
-        elif index == ONE_WAY:
-            edges = edges[:, edges[0] < edges[1]]
+        edges = _edges_of(index, size, generator)
         y = torch.tensor([index % CLASSES])
         if not are_molecules:
             x = torch.randn(size, FEATURES, generator=generator)
@@ -71,8 +65,31 @@ def dataset(card: DataCard, spec: DataSpec, made: Sequence[Graph], split: Split)
     return Dataset(replace(card, level=spec.level), spec, pack(made, spec.level), split, "", {})
 
 
+def _edges_of(index: int, size: int, generator: torch.Generator) -> Tensor:
+    edges = _random_edges(size, generator, share=0.45)
+    if index == WITHOUT_EDGES:
+        return edges[:, :0]
+    if index == IN_TWO_PARTS:
+        return edges[:, (edges[0] < size // 2) == (edges[1] < size // 2)]
+    if index == ONE_WAY:
+        return edges[:, edges[0] < edges[1]]
+    return edges
+
+
 def _random_edges(size: int, generator: torch.Generator, *, share: float) -> Tensor:
     """Undirected edges in any order. Shapes: (2, E)."""
     pairs = (torch.rand(size, size, generator=generator) < share).triu(1).nonzero().t()
     both = torch.cat([pairs, pairs.flip(0)], 1)
     return both[:, torch.randperm(both.size(1), generator=generator)]
+
+
+def connected_and_not() -> list[Graph]:
+    """Twelve graphs for what looks at edges alone.
+
+    No Laplacian of them has equal eigenvalues, whose eigenvectors are any basis of their space.
+    """
+    generator = torch.Generator().manual_seed(5)
+    return [
+        Graph(torch.ones(size, 1), _edges_of(index, size, generator), torch.zeros(1))
+        for index, size in enumerate(SIZES)
+    ]

@@ -1,0 +1,1 @@
+"""Contracts of positional encodings, one a file."""

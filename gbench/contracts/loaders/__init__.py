@@ -1,0 +1,1 @@
+"""Contracts of loaders of data, one a file."""
