@@ -101,9 +101,15 @@ def main() -> int:
             for side, tree in (("before", older), ("after", HERE)):
                 (place / side).mkdir()
                 own_data(place / side)
-                train(tree, place / side, place / "cache")
+                runs = [
+                    (["train", *words], place / side / f"refused-{number}.txt")
+                    for number, words in enumerate(RUNS)
+                ]
+                carry_out(tree, runs, place / side, place / "cache")
             for side, tree in (("before", older), ("after", HERE)):
-                draw(tree, place, trained["before"], place / side / "drawn")
+                (place / side / "drawn").mkdir()
+                drawn = [(words, place / side / "drawn" / name) for name, words in DRAWN.items()]
+                carry_out(tree, drawn, trained["before"].parent, place / "cache")
             problems = compared(place / "before", place / "after")
         finally:
             subprocess.run([*git, "remove", "--force", str(older)], check=True)
@@ -114,33 +120,39 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def called(
-    tree: Path, words: list[str], cwd: Path, cache: Path
-) -> subprocess.CompletedProcess[str]:
+# What one tree does, in one process: reads a list of (words, file for what is printed) as JSON.
+CARRY_OUT = """
+import contextlib, io, json, sys
+from gbench.cli.main import main
+for words, file in json.load(sys.stdin):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = main(words)
+        except SystemExit as ended:
+            code = ended.code
+    if code or words[0] != "train":
+        with open(file, "w") as out:
+            out.write(f"{' '.join(words)}: {code}\\n{said.getvalue()}")
+"""
+
+
+def carry_out(tree: Path, commands: list[tuple[list[str], Path]], cwd: Path, cache: Path) -> None:
+    """Give a tree's gbench these command lines; of a run that trains only its folder is kept."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "GBENCH_CACHE": str(cache)}
     environment |= {"COLUMNS": "200", "WANDB_MODE": "disabled"}
-    command = [sys.executable, "-m", "gbench", *words]
-    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True)
-
-
-def train(tree: Path, folder: Path, cache: Path) -> None:
-    """Every run of the list, one after the other; what is refused is kept as it is told."""
-    for number, words in enumerate(RUNS):
-        done = called(tree, ["train", *words], folder, cache)
-        if done.returncode:
-            (folder / f"refused-{number}.txt").write_text(" ".join(words) + "\n" + done.stderr)
-        print(f"{folder.name} {number + 1}/{len(RUNS)} {' '.join(words)}", flush=True)
-
-
-def draw(tree: Path, place: Path, runs: Path, folder: Path) -> None:
-    folder.mkdir()
-    for name, words in DRAWN.items():
-        done = called(tree, words, runs.parent, place / "cache")
-        (folder / name).write_text(masked(done.stdout + done.stderr))
+    subprocess.run(
+        [sys.executable, "-c", CARRY_OUT],
+        input=json.dumps([(words, str(file)) for words, file in commands]),
+        cwd=cwd,
+        env=environment,
+        text=True,
+        check=True,
+    )
 
 
 def masked(text: str) -> str:
-    """Without the date of a page and the hashes of its script and style."""
+    """Without the date of a page."""
     return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE", text)
 
 
@@ -177,7 +189,7 @@ def files(folder: Path) -> dict[str, str]:
                 str({k: v for k, v in row.items() if "seconds" not in k}) for row in rows
             )
         elif path.parent.name == "drawn" or path.name.startswith("refused-"):
-            found[name] = path.read_text()
+            found[name] = masked(path.read_text())
     return found
 
 
