@@ -126,6 +126,8 @@ def with_digests(settings: Mapping[str, Any], digests: Mapping[str, str]) -> dic
             return [told(inner, f"{key}.{place}") for place, inner in enumerate(value)]
         return f"{Path(value).name}@{digests[key]}" if key in digests else value
 
+    if not digests:
+        return dict(settings)
     replaced: dict[str, Any] = told(settings, "")
     return replaced
 
@@ -186,11 +188,11 @@ def _is_own(target: str) -> bool:
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
     """Every text below a value, with the dotted keys that lead to it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _texts(inner, f"{key}.{name}".strip("."))
     elif isinstance(value, list | tuple):
         for place, inner in enumerate(value):
             yield from _texts(inner, f"{key}.{place}")
-    elif isinstance(value, str):
-        yield key, value
