@@ -52,7 +52,9 @@ CASES = {
     "no decay": ("model=gin", "data=csbm", "trainer.max_epochs=4", "model.hidden_dim=16"),
     "graphs": ("model=gin", "data=digits", "trainer.max_epochs=1", "model.hidden_dim=8"),
     "random signs": ("model=gcn", "data=csbm", "encoding=lappe", "trainer.max_epochs=5"),
-    "patience": ("model=gcn", "data=csbm", "optim.lr=0.5", "trainer.patience=2"),
+    "patience": (
+        "model=gcn", "data=csbm", "optim.lr=0.5", "trainer.patience=2", "trainer.also=[mcc]",
+    ),
     "last, clipped": (
         "model=gcn", "data=csbm", "trainer.select=last", "trainer.max_epochs=5",
         "trainer.gradient_clip_val=0.01",
