@@ -26,6 +26,7 @@ from gbench.errors import UserError
 from gbench.locks import locked, take
 from gbench.search.space import Dimension, Value
 from gbench.search.storage import open_database, open_journal
+from gbench.seeds import nth_seed
 
 if TYPE_CHECKING:
     import optuna
@@ -146,7 +147,7 @@ class Study:
         return trial
 
     def _sampler(self, number: int) -> Any:
-        seed = (self.seed * 1_000_003 + number) % 2**32
+        seed = nth_seed(self.seed, number) % 2**32  # what Optuna takes
         return self.optuna.samplers.TPESampler(seed=seed, **SAMPLER)
 
     def beat(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gbench.data.encodings.encode import with_random_signs
-from gbench.seeds import epoch_seed
+from gbench.seeds import nth_seed
 from gbench.train.sources import Share, Source
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class TrainingBatches:
         """The batches of one epoch, counted from 0."""
         batches = self.epoch(epoch)
         if self.random_signs:
-            return with_random_signs(batches, epoch_seed(self.seed, epoch))
+            return with_random_signs(batches, nth_seed(self.seed, epoch))
         return batches
 
     def __iter__(self) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.patches.patching import with_patches
-from gbench.seeds import epoch_seed
+from gbench.seeds import nth_seed
 from gbench.train.links import NonLinks, known_pairs, training_pairs
 from gbench.train.parts import Cutter, training_parts
 
@@ -36,7 +36,7 @@ class Share(NamedTuple):
 
     def generator(self, epoch: int) -> torch.Generator:
         """What an epoch is drawn with."""
-        return torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
+        return torch.Generator().manual_seed(nth_seed(self.seed, epoch))
 
 
 class Source(ABC):

@@ -27,7 +27,7 @@ from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
 from gbench.errors import UserError
 from gbench.parallel import gathered, in_order, num_cores
-from gbench.seeds import epoch_seed
+from gbench.seeds import nth_seed
 
 GRAPHS_AT_ONCE = 256  # in one piece of work when a whole dataset is cut
 AHEAD = 8  # batches per process that may be under way: they delay the end of an interrupted run
@@ -157,7 +157,7 @@ class TrainingPatches:
     def _batches(self, first_epoch: int) -> Iterator[tuple[int, Tensor]]:
         for epoch in range(first_epoch, self.max_epochs):
             for ids in self.chunks_of(epoch):
-                yield epoch_seed(self.seed, epoch), ids
+                yield nth_seed(self.seed, epoch), ids
 
     def _submit(self, batch: tuple[int, Tensor]) -> Future[Patches]:
         seed, ids = batch
