@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from gbench import losses, metrics
 from gbench.cli.main import VERBS, parse
 from gbench.config.compose import compose
 from gbench.sweep.points import compose_all
@@ -80,21 +79,6 @@ def test_a_metric_and_a_loss_of_ones_own(mine: Path) -> None:
     record = json.loads(answer.stdout)
     assert record["metric"] == "judges.kappa" and [*record["also"]] == ["accuracy", "mcc"]
     assert (mine / "runs" / record["run"] / "code/judges.py").exists()
-
-
-def test_the_tables_of_metrics_and_losses_are_those_of_gbench() -> None:
-    section = README.partition("## Metrics and losses")[2]
-    kinds = {
-        "classes": "classes",
-        "tasks of 0 and 1": "tasks",
-        "numbers": "numbers",
-        "links": "links",
-    }
-    for title, labels in kinds.items():
-        (line,) = [line for line in section.splitlines() if line.startswith(f"| {title} |")]
-        told = [re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[2:4]]
-        assert sorted(told[0]) == sorted(metrics.fitting(labels))
-        assert sorted(told[1]) == sorted(losses.fitting("tasks" if labels == "links" else labels))
 
 
 def test_an_optimizer_and_rules_of_ones_own(mine: Path) -> None:

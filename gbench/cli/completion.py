@@ -73,9 +73,9 @@ def _offers(before: Sequence[str], word: str) -> Iterator[str]:
     elif before[0] in ("eval", "resume", "export", "compare", "sync"):
         yield from (path.parent.name for path in Path("runs").glob("*/config.yaml"))
     elif before[0] == "list":
-        from gbench.cli.listing import TITLES
+        from gbench.cli.listing import FACTS, TITLES
 
-        yield from TITLES
+        yield from (*TITLES, *FACTS)
     elif before[0] == "data":
         yield from ("get", "info", "list", "clean") if len(before) == 1 else choices("data")
     elif before[0] == "leaderboard":

@@ -199,10 +199,13 @@ class Task(LightningModule):  # type: ignore[misc]
 
     def labels(self, split: str) -> Tensor:
         """The labels that a split is evaluated by. Shapes: (T,) or (T, K)."""
+        return self.dataset.store.y[self.part(split).to(self.dataset.store.device)]
+
+    def part(self, split: str) -> Tensor:
+        """What a split is evaluated on: all of it, or the first of so many batches."""
         ids: Tensor = getattr(self.dataset.split, split)
-        if self.limit and not self.source.is_one_batch:
-            ids = ids[: self.limit * EVALUATION_BATCH]
-        return self.dataset.store.y[ids.to(self.dataset.store.device)]
+        is_limited = self.limit and not self.source.is_one_batch
+        return ids[: self.limit * EVALUATION_BATCH] if is_limited else ids
 
     def evaluate(self, split: str, context: AbstractContextManager[Any] | None = None) -> float:
         """The dataset's metric on "train", "valid" or "test"."""
@@ -221,7 +224,7 @@ class Task(LightningModule):  # type: ignore[misc]
         the fraction that is done.
         Shapes: (T, C), y (T,) or (T, K).
         """
-        ids: Tensor = getattr(self.dataset.split, split)
+        ids = self.part(split)
         rank, world_size = _process()
         if world_size > 1:
             ids = ids[rank::world_size]
@@ -232,14 +235,13 @@ class Task(LightningModule):  # type: ignore[misc]
         outputs, labels = [], []
         with context or nullcontext():
             if isinstance(self.source, Parts):
-                ids = ids[: self.limit * EVALUATION_BATCH] if self.limit else ids
                 pattern, store = self.source.cutter.pattern, self.dataset.store
                 answer = predict(self.model, store, pattern, ids, self.device, tick)
                 outputs.append(self._checked(answer, ids.numel()))
                 labels.append(store.y[ids.to(store.device)])
             else:
                 size = EVALUATION_BATCH
-                for batch in self.source.evaluation(self.dataset, ids, size, self.limit):
+                for batch in self.source.evaluation(self.dataset, ids, size):
                     batch = batch.to(self.device)
                     logits = self.answer(batch)
                     rows = slice(None) if batch.targets is None else batch.targets

@@ -17,6 +17,8 @@ import yaml
 
 from gbench import __version__
 from gbench.choices import choices
+from gbench.losses import LOSSES
+from gbench.metrics import METRICS
 
 from .conftest import GBENCH, SHORT, Answer, Command
 
@@ -193,6 +195,9 @@ def test_list_and_version(gbench: Command, tmp_path: Path) -> None:
     listed = gbench("list", cwd=tmp_path).stdout
     for group in ("model", "data", "trainer", "logger", "experiment"):
         assert all(f"  {name} " in listed for name in choices(group))
+    assert all(f"\n  {name} " in listed for name in (*METRICS, *LOSSES))
+    told = gbench("list", "metrics", cwd=tmp_path).stdout
+    assert "\n  ece                classes: lower is better\n" in told and "focal" not in told
 
 
 def test_doctor_finds_this_machine_healthy(gbench: Command, tmp_path: Path) -> None:
@@ -209,6 +214,7 @@ def test_doctor_finds_this_machine_healthy(gbench: Command, tmp_path: Path) -> N
         ("gbench train model=gi", ["model=gin", "model=gin-vn"]),
         ("gbench train model=sgc model.h", ["model.hops="]),
         ("gbench list mo", ["models"]),
+        ("gbench list me", ["metrics"]),
         ("gbench data info cora", ["cora"]),
     ],
 )
