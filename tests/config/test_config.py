@@ -192,7 +192,7 @@ def test_scientific_notation_is_a_number() -> None:
         ("trainer.max_epochs=1,2", "trainer.max_epochs"),
         ("trainer.select=test", "one of best, last, best-mean-epoch"),
         ("trainer.monitor=accuracy", "one of metric, loss, objective"),
-        ("optim.schedule=cosine", "one of constant, step, plateau"),
+        ("optim.schedule=cosin", "one of constant, step, plateau"),
         ("optim.lr_every=10", "no effect with optim.schedule=constant"),
         ("optim.min_lr=1e-5", "or add optim.schedule=plateau"),
         ("optim.lr_factor=0.1", "or add optim.schedule=step or optim.schedule=plateau"),
