@@ -9,12 +9,15 @@ Legend: N rows, M columns (M = N but for bipartite uses such as sparse features)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 INT32_MAX = 2**31 - 1
+
+Graph = Sequence[Tensor]  # the five arrays of a CSR in their order, as operations take them
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,11 @@ class CSR:
         for name in ("rowptr", "col", "rowptr_t", "col_t", "perm_t"):
             if (dtype := getattr(self, name).dtype) != torch.int32:
                 raise TypeError(f"{name} is {dtype}: the kernels read 32-bit indices")
+
+    @property
+    def arrays(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What an operation is given of the graph."""
+        return self.rowptr, self.col, self.rowptr_t, self.col_t, self.perm_t
 
     @property
     def num_rows(self) -> int:

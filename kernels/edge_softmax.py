@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
-from gbench.kernels.csr import CSR
+from gbench.kernels.csr import CSR, Graph
 
 
 def reference(graph: CSR, score: Tensor, x: Tensor, factor: Tensor | None = None) -> Tensor:
@@ -61,24 +61,13 @@ def edge_softmax(graph: CSR, score: Tensor, x: Tensor, factor: Tensor | None = N
     if not library.has_kernel("edge_softmax", x):
         return reference(graph, score, x, factor)
     out: Tensor
-    out, _ = _EDGE_SOFTMAX(
-        graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, graph.perm_t, score, x, factor
-    )
+    out, _ = _EDGE_SOFTMAX(graph.arrays, score, x, factor)
     return out
 
 
-def _fake(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
-    score: Tensor,
-    x: Tensor,
-    factor: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def _fake(graph: Graph, score: Tensor, x: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
     wide = library.wide(x.dtype)
-    rows = rowptr.size(0) - 1
+    rows = graph[0].size(0) - 1
     return (
         x.new_empty(rows, x.size(1), x.size(2)),
         x.new_empty((rows, x.size(1)), dtype=wide),
@@ -86,19 +75,14 @@ def _fake(
 
 
 _EDGE_SOFTMAX = library.define(
-    "edge_softmax(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, Tensor perm_t, "
-    "Tensor score, Tensor x, Tensor? factor) -> (Tensor, Tensor)",
+    "edge_softmax(Tensor[] graph, Tensor score, Tensor x, Tensor? factor) -> (Tensor, Tensor)",
     _fake,
 )
 
 
 def _fake_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -113,9 +97,8 @@ def _fake_backward(
 
 
 _BACKWARD = library.define(
-    "edge_softmax_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
-    "Tensor perm_t, Tensor score, Tensor x, Tensor? factor, Tensor out, Tensor log_sum) "
-    "-> (Tensor, Tensor)",
+    "edge_softmax_backward(Tensor grad, Tensor[] graph, Tensor score, Tensor x, Tensor? factor, "
+    "Tensor out, Tensor log_sum) -> (Tensor, Tensor)",
     _fake_backward,
     {"log_sum": library.wide},
 )
@@ -123,12 +106,13 @@ _BACKWARD = library.define(
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(*inputs, *output)
+    graph, *rest = inputs
+    ctx.save_for_backward(*graph, *rest, *output)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    graph = (None,) * 5
-    return *graph, *_BACKWARD(grad, *ctx.saved_tensors), None
+    *graph, score, x, factor, out, log_sum = ctx.saved_tensors
+    return None, *_BACKWARD(grad, graph, score, x, factor, out, log_sum), None
 
 
 library.differentiate("edge_softmax", _save, _backward)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
-from gbench.kernels.csr import CSR
+from gbench.kernels.csr import CSR, Graph
 from gbench.kernels.gcn_propagate import reference as propagate
 from gbench.kernels.panel_width import padded
 
@@ -61,43 +61,28 @@ def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int
     keeps = torch.is_grad_enabled() and (
         x.requires_grad or score.requires_grad or bias.requires_grad
     )
-    arrays = (graph.rowptr, graph.col, graph.rowptr_t, graph.col_t)
     out: Tensor
-    out, _ = _GATED_SUM(*arrays, x, score, bias, hops, keeps)
+    out, _ = _GATED_SUM(graph.arrays, x, score, bias, hops, keeps)
     return out
 
 
 def _fake(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    x: Tensor,
-    score: Tensor,
-    bias: Tensor,
-    hops: int,
-    keeps: bool,
+    graph: Graph, x: Tensor, score: Tensor, bias: Tensor, hops: int, keeps: bool
 ) -> tuple[Tensor, Tensor]:
     kept = (hops + 1) * x.size(0) * padded(x.size(1) + 1) if keeps else 0
     return torch.empty_like(x, memory_format=torch.contiguous_format), score.new_empty(kept)
 
 
 _GATED_SUM = library.define(
-    "gcn_gated_sum(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
-    "Tensor x, Tensor score, Tensor bias, int hops, bool keeps) -> (Tensor, Tensor)",
+    "gcn_gated_sum(Tensor[] graph, Tensor x, Tensor score, Tensor bias, int hops, bool keeps) "
+    "-> (Tensor, Tensor)",
     _fake,
     {"score": library.wide},
 )
 
 
 def _fake_backward(
-    grad: Tensor,
-    rowptr: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    hidden: Tensor,
-    bias: Tensor,
-    hops: int,
+    grad: Tensor, graph: Graph, hidden: Tensor, bias: Tensor, hops: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(grad, memory_format=torch.contiguous_format),
@@ -107,22 +92,22 @@ def _fake_backward(
 
 
 _BACKWARD = library.define(
-    "gcn_gated_sum_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor col_t, "
-    "Tensor hidden, Tensor bias, int hops) -> (Tensor, Tensor, Tensor)",
+    "gcn_gated_sum_backward(Tensor grad, Tensor[] graph, Tensor hidden, Tensor bias, int hops) "
+    "-> (Tensor, Tensor, Tensor)",
     _fake_backward,
     {"hidden": library.wide},
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    rowptr, _, rowptr_t, col_t, _, _, bias, ctx.hops, _ = inputs
+    graph, _, _, bias, ctx.hops, _ = inputs
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(rowptr, rowptr_t, col_t, output[1], bias)
+    ctx.save_for_backward(*graph, output[1], bias)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    graph = (None,) * 4
-    return *graph, *_BACKWARD(grad, *ctx.saved_tensors, ctx.hops), None, None
+    *graph, hidden, bias = ctx.saved_tensors
+    return None, *_BACKWARD(grad, graph, hidden, bias, ctx.hops), None, None
 
 
 library.differentiate("gcn_gated_sum", _save, _backward)

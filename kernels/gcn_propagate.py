@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
-from gbench.kernels.csr import CSR
+from gbench.kernels.csr import CSR, Graph
 
 
 def reference(
@@ -72,58 +72,41 @@ def gcn_propagate(
         return x.relu() if relu else x
     if not library.has_kernel("gcn_propagate", x):
         return reference(graph, x, hops, bias=bias, relu=relu)
-    out: Tensor = _PROPAGATE(
-        graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, x, bias, hops, relu
-    )
+    out: Tensor = _PROPAGATE(graph.arrays, x, bias, hops, relu)
     return out
 
 
-def _fake(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    x: Tensor,
-    bias: Tensor | None,
-    hops: int,
-    relu: bool,
-) -> Tensor:
+def _fake(graph: Graph, x: Tensor, bias: Tensor | None, hops: int, relu: bool) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 _PROPAGATE = library.define(
-    "gcn_propagate(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
-    "Tensor x, Tensor? bias, int hops, bool relu) -> Tensor",
-    _fake,
+    "gcn_propagate(Tensor[] graph, Tensor x, Tensor? bias, int hops, bool relu) -> Tensor", _fake
 )
 
 
-def _fake_backward(
-    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, col_t: Tensor, hops: int
-) -> Tensor:
+def _fake_backward(grad: Tensor, graph: Graph, hops: int) -> Tensor:
     return torch.empty_like(grad, memory_format=torch.contiguous_format)
 
 
 _BACKWARD = library.define(
-    "gcn_propagate_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor col_t, "
-    "int hops) -> Tensor",
-    _fake_backward,
+    "gcn_propagate_backward(Tensor grad, Tensor[] graph, int hops) -> Tensor", _fake_backward
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    rowptr, _, rowptr_t, col_t, _, _, ctx.hops, relu = inputs
-    ctx.save_for_backward(rowptr, rowptr_t, col_t, output if relu else None)
+    graph, _, _, ctx.hops, relu = inputs
+    ctx.save_for_backward(*graph, output if relu else None)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     *graph, out = ctx.saved_tensors
     if out is not None:
         grad = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
-    needs_x, needs_bias = ctx.needs_input_grad[4:6]
-    grad_x = _BACKWARD(grad, *graph, ctx.hops) if needs_x else None
+    needs_x, needs_bias = ctx.needs_input_grad[1:3]
+    grad_x = _BACKWARD(grad, graph, ctx.hops) if needs_x else None
     grad_bias = grad.sum(0) if needs_bias else None
-    return None, None, None, None, grad_x, grad_bias, None, None
+    return None, grad_x, grad_bias, None, None
 
 
 library.differentiate("gcn_propagate", _save, _backward)

@@ -11,7 +11,7 @@ torch._dynamo and sympy (900 modules, seconds), and each later call costs 7 µs 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -128,8 +128,9 @@ def _is_plain(args: tuple[Any, ...]) -> bool:
     if torch_private.is_watched():
         return False
     for arg in args:
-        if isinstance(arg, torch.Tensor) and not (type(arg) in ORDINARY and arg.is_cpu):
-            return False
+        for part in arg if isinstance(arg, Sequence) else (arg,):
+            if isinstance(part, torch.Tensor) and not (type(part) in ORDINARY and part.is_cpu):
+                return False
     return True
 
 
@@ -165,7 +166,7 @@ def differentiate(
         return formula(ctx, *grads)
 
     if not torch_private.SHORTCUTS:
-        torch.library.register_autograd(op, once, setup_context=save, lib=LIBRARY)
+        torch.library.register_autograd(op, _with_lists(once), setup_context=save, lib=LIBRARY)
         return
     members = {"forward": staticmethod(forward), "backward": staticmethod(once)}
     function: Any = type(name, (torch_private.Function,), members)
@@ -181,6 +182,16 @@ def differentiate(
 
     LIBRARY.impl(name, call, "Autograd")
     PLAIN[name] = plain
+
+
+def _with_lists(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A list of tensors gets a list of gradients, here of None: they are a graph's integers."""
+
+    def listed(ctx: Any, *grads: Any) -> Any:
+        pairs = zip(backward(ctx, *grads), ctx.needs_input_grad, strict=True)
+        return tuple([None] * len(n) if isinstance(n, list) else grad for grad, n in pairs)
+
+    return listed
 
 
 def _wants_grad(args: tuple[Any, ...]) -> bool:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
-from gbench.kernels.csr import CSR
+from gbench.kernels.csr import CSR, Graph
 
 REDUCTIONS = ("sum", "mean", "max")
 
@@ -54,39 +54,22 @@ def spmm(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str = "sum
         check.beside("weight", weight, (graph.num_entries,), x)
     if not library.has_kernel("spmm", x):
         return reference(graph, x, weight, reduce)
-    out: Tensor = _SPMM(
-        graph.rowptr, graph.col, graph.rowptr_t, graph.col_t, graph.perm_t, x, weight, reduce
-    )
+    out: Tensor = _SPMM(graph.arrays, x, weight, reduce)
     return out
 
 
-def _fake(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
-    x: Tensor,
-    weight: Tensor | None,
-    reduce: str,
-) -> Tensor:
-    return x.new_empty(rowptr.size(0) - 1, x.size(1))
+def _fake(graph: Graph, x: Tensor, weight: Tensor | None, reduce: str) -> Tensor:
+    return x.new_empty(graph[0].size(0) - 1, x.size(1))
 
 
 _SPMM = library.define(
-    "spmm(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, Tensor perm_t, "
-    "Tensor x, Tensor? weight, str reduce) -> Tensor",
-    _fake,
+    "spmm(Tensor[] graph, Tensor x, Tensor? weight, str reduce) -> Tensor", _fake
 )
 
 
 def _fake_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     x: Tensor | None,
     weight: Tensor | None,
     out: Tensor | None,
@@ -94,6 +77,7 @@ def _fake_backward(
     needs_x: bool,
     needs_weight: bool,
 ) -> tuple[Tensor, Tensor]:
+    _, col, rowptr_t, *_ = graph
     return (
         grad.new_empty(rowptr_t.size(0) - 1 if needs_x else 0, grad.size(1)),
         grad.new_empty(col.size(0) if needs_weight else 0),
@@ -101,26 +85,26 @@ def _fake_backward(
 
 
 _BACKWARD = library.define(
-    "spmm_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor col_t, "
-    "Tensor perm_t, Tensor? x, Tensor? weight, Tensor? out, str reduce, "
-    "bool needs_x, bool needs_weight) -> (Tensor, Tensor)",
+    "spmm_backward(Tensor grad, Tensor[] graph, Tensor? x, Tensor? weight, Tensor? out, "
+    "str reduce, bool needs_x, bool needs_weight) -> (Tensor, Tensor)",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *graph, x, weight, reduce = inputs
+    graph, x, weight, reduce = inputs
     is_max = reduce == "max"
-    keeps_x = is_max or ctx.needs_input_grad[6]  # a plain sum keeps neither side alive
+    keeps_x = is_max or ctx.needs_input_grad[2]  # a plain sum keeps neither side alive
     ctx.save_for_backward(*graph, x if keeps_x else None, weight, output if is_max else None)
     ctx.reduce = reduce
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    needs_x, needs_weight = ctx.needs_input_grad[5:7]
-    grad_x, grad_weight = _BACKWARD(grad, *ctx.saved_tensors, ctx.reduce, needs_x, needs_weight)
-    graph = (None,) * 5
-    return *graph, grad_x if needs_x else None, grad_weight if needs_weight else None, None
+    *graph, x, weight, out = ctx.saved_tensors
+    needs_x, needs_weight = ctx.needs_input_grad[1:3]
+    given = (x, weight, out, ctx.reduce, needs_x, needs_weight)
+    grad_x, grad_weight = _BACKWARD(grad, graph, *given)
+    return None, grad_x if needs_x else None, grad_weight if needs_weight else None, None
 
 
 library.differentiate("spmm", _save, _backward)

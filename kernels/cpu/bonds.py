@@ -16,10 +16,52 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from numba import uint64
+from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
-from gbench.kernels.cpu.rows import chunk_start, compiled
+from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
+from gbench.kernels.cpu.tables import private_tables, table_chunks, total_table
+from gbench.kernels.csr import Graph
+
+
+def aggregate(
+    graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, scale: Any, root: Any, factor: float
+) -> Tensor:
+    """The forward (N, D), of a scale (N,) and a root (D,) that may be None."""
+    rowptr, col, *_ = graph
+    out = torch.empty(x.shape, dtype=x.dtype)
+    chunks = count_chunks((col.numel() + x.size(0)) * x.size(1))
+    walk = (array(rowptr), array(col), array(edge_code), scale)
+    bad = run(_forward, chunks, *walk, array(x), array(table), root, factor, array(out))
+    if bad:
+        raise IndexError(
+            f"edge_code[{bad - 1}] is {int(edge_code[bad - 1])}: the table has {table.size(0)} rows"
+        )
+    return out
+
+
+def gradients(
+    grad: Tensor,
+    graph: Graph,
+    x: Tensor,
+    table: Tensor,
+    edge_code: Tensor,
+    scale: Any,
+    root: Any,
+    factor: float,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of x and of the table; its last row is the root's, or by feature that of ε."""
+    *_, rowptr_t, col_t, perm_t = graph
+    work = (col_t.numel() + x.size(0)) * x.size(1)
+    chunks = table_chunks(work, col_t.numel(), table.size(0))
+    grad_x = torch.empty(x.shape, dtype=x.dtype)
+    tables = private_tables(chunks, table.size(0) + 1, x)
+    walk = (array(rowptr_t), array(col_t), array(perm_t), array(edge_code), scale)
+    given = (array(x), array(table), root, factor, array(grad), array(grad_x), tables)
+    run(_backward, chunks, *walk, *given)
+    return grad_x, total_table(tables)
 
 
 @compiled
@@ -73,7 +115,7 @@ def _last_grad(x: Any, root: Any, grad: Any, own: Any, outer: Any) -> Any:
 
 
 @compiled
-def forward(
+def _forward(
     first: int,
     last: int,
     num_chunks: int,
@@ -138,7 +180,7 @@ def forward(
 
 
 @compiled
-def backward(
+def _backward(
     first: int,
     last: int,
     num_chunks: int,

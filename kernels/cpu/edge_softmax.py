@@ -11,19 +11,17 @@ from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
+from gbench.kernels.csr import Graph
 
 
 def edge_softmax(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/edge_softmax.py."""
+    rowptr, col, *_ = graph
     wide = torch.promote_types(x.dtype, torch.float32)
     _, heads, width = x.shape
     out = torch.empty(rowptr.numel() - 1, heads, width, dtype=x.dtype)
@@ -44,11 +42,7 @@ def edge_softmax(
 
 def edge_softmax_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -56,6 +50,7 @@ def edge_softmax_backward(
     log_sum: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of gbench/kernels/edge_softmax.py."""
+    rowptr, col, rowptr_t, col_t, perm_t = graph
     _, heads, width = x.shape
     chunks = count_chunks(col.numel() * heads * (width + 8))
     scores, grads, sums = array(score), array(grad), array(log_sum)

@@ -14,16 +14,14 @@ from torch import Tensor
 from gbench.kernels.cpu.panels import hop, inverse_root, pack, steps_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
 from gbench.kernels.cpu.vectors import load, row, store, total_of
+from gbench.kernels.csr import Graph
 from gbench.kernels.panel_width import padded, panel_width
 
 F32 = numpy.float32
 
 
 def gcn_gated_sum(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -31,6 +29,7 @@ def gcn_gated_sum(
     keeps: bool,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/gcn_gated_sum.py."""
+    rowptr, col, *_ = graph
     num_nodes, width = x.shape
     slots = hops + 1 if keeps else min(hops + 1, 2)
     hidden = unset((slots * num_nodes * padded(width + 1),), score.dtype)
@@ -48,14 +47,13 @@ def gcn_gated_sum(
 
 def gcn_gated_sum_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     hidden: Tensor,
     bias: Tensor,
     hops: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_gated_sum.py; of x, as if the score were none of it."""
+    rowptr, _, rowptr_t, col_t, *_ = graph
     num_nodes, width = grad.shape
     scale = inverse_root(array(rowptr), array(hidden))
     lanes, kept = _panels(hidden, hops + 1, num_nodes, width)

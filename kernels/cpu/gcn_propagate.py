@@ -10,32 +10,30 @@ from torch import Tensor
 
 from gbench.kernels.cpu.panels import hop, inverse_root, pack
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
+from gbench.kernels.csr import Graph
 from gbench.kernels.panel_width import panel_width
 
 
 def gcn_propagate(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
     relu: bool,
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
+    rowptr, col, *_ = graph
     biases = bias if bias is None else array(bias).reshape(1, -1)
     return _propagate(array(rowptr), array(rowptr), array(col), x, biases, hops, relu)
 
 
 def gcn_propagate_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     hops: int,
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
+    rowptr, _, rowptr_t, col_t, *_ = graph
     return _propagate(array(rowptr), array(rowptr_t), array(col_t), grad, None, hops, False)
 
 

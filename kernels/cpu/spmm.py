@@ -5,19 +5,17 @@ from __future__ import annotations
 from torch import Tensor
 
 from gbench.kernels.cpu.bag import bag_sum
+from gbench.kernels.csr import Graph
 
 
 def spmm(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     x: Tensor,
     weight: Tensor | None,
     reduce: str,
 ) -> Tensor:
     """The forward of gbench/kernels/spmm.py."""
+    rowptr, col, *_ = graph
     if reduce == "max":
         from gbench.kernels.cpu.spmm_numba import maximum
 
@@ -28,11 +26,7 @@ def spmm(
 
 def spmm_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     x: Tensor | None,
     weight: Tensor | None,
     out: Tensor | None,
@@ -41,6 +35,7 @@ def spmm_backward(
     needs_weight: bool,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of gbench/kernels/spmm.py."""
+    rowptr, col, rowptr_t, col_t, perm_t = graph
     grad_x = grad.new_empty(0, grad.size(1))
     grad_weight = grad.new_empty(0)
     if x is not None and out is not None:  # the maximum

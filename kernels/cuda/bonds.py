@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
@@ -31,9 +32,7 @@ from gbench.kernels.cuda.tables import add_rows, chunk_bounds, private_tables, p
 
 
 def aggregate(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
+    graph: Graph,
     x: Tensor,
     table: Tensor,
     edge_code: Tensor,
@@ -41,6 +40,7 @@ def aggregate(
     root: Tensor | None,
 ) -> Tensor:
     """The forward: (N, D)."""
+    rowptr, col, rowptr_t, *_ = graph
     x, table, edge_code = x.contiguous(), table.contiguous(), edge_code.contiguous()
     out = x.new_empty(x.shape)
     given = (rowptr, col, rowptr_t, edge_code, x, table, table.size(0), eps, root)
@@ -50,9 +50,7 @@ def aggregate(
 
 def gradients(
     grad: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     x: Tensor,
     table: Tensor,
     edge_code: Tensor,
@@ -61,17 +59,18 @@ def gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of x, of the table and of the last of the two that is there: ε or the root."""
     grad, x, table = grad.contiguous(), x.contiguous(), table.contiguous()
+    *_, rowptr_t, col_t, perm_t = graph
+    walk = (rowptr_t, col_t, perm_t, edge_code.contiguous())
     num_nodes, num_entries, num_codes = x.size(0), col_t.numel(), table.size(0)
-    graph = (rowptr_t, col_t, perm_t, edge_code.contiguous())
     grad_x = x.new_empty(x.shape)
     tiles = tiling(num_nodes, num_nodes, num_entries, x)
     dots = None
     if eps is not None:
         dots = x.new_empty(tiles.row_programs, tiles.blocks, dtype=wide(x.dtype))
-    tiles.launch(_backward_x, *graph, x, table, num_codes, eps, root, grad, grad_x, dots)
+    tiles.launch(_backward_x, *walk, x, table, num_codes, eps, root, grad, grad_x, dots)
     tables = private_tables(num_entries, num_codes + (root is not None), x)
     sizes = (num_nodes, num_entries, num_nodes.bit_length())
-    tables.launch(_backward_table, *graph, x, table, num_codes, root, grad, *sizes)
+    tables.launch(_backward_table, *walk, x, table, num_codes, root, grad, *sizes)
     total = tables.copies.sum(0).to(x.dtype)
     if eps is None or dots is None:
         return grad_x, total[:-1].clone(), total[-1].clone()

@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
@@ -27,16 +28,13 @@ ENTRIES = 16
 
 
 def edge_softmax(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/edge_softmax.py."""
+    rowptr, col, *_ = graph
     score, x = score.contiguous(), x.contiguous()
     factor = None if factor is None else factor.contiguous()
     num_rows, num_entries = rowptr.numel() - 1, col.numel()
@@ -53,11 +51,7 @@ def edge_softmax(
 
 def edge_softmax_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -65,6 +59,7 @@ def edge_softmax_backward(
     log_sum: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of gbench/kernels/edge_softmax.py."""
+    rowptr, col, rowptr_t, col_t, perm_t = graph
     grad, score, x = grad.contiguous(), score.contiguous(), x.contiguous()
     factor = None if factor is None else factor.contiguous()
     num_rows, (num_entries, heads) = rowptr.numel() - 1, score.shape

@@ -13,16 +13,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.gcn_propagate import one_hop
 from gbench.kernels.cuda.rows import gather, launch, tile_columns
 from gbench.kernels.panel_width import padded
 
 
 def gcn_gated_sum(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -30,6 +28,7 @@ def gcn_gated_sum(
     keeps: bool,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/gcn_gated_sum.py."""
+    rowptr, col, *_ = graph
     num_nodes, width = x.shape
     slots = hops + 1 if keeps else min(hops + 1, 2)
     hidden = score.new_zeros(slots, num_nodes, padded(width + 1))
@@ -45,14 +44,13 @@ def gcn_gated_sum(
 
 def gcn_gated_sum_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     hidden: Tensor,
     bias: Tensor,
     hops: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_gated_sum.py; of x, as if the score were none of it."""
+    rowptr, _, rowptr_t, col_t, *_ = graph
     num_nodes, width = grad.shape
     grad, kept = grad.contiguous(), hidden.view(hops + 1, num_nodes, padded(width + 1))
     sums = hidden.new_zeros(2, *kept.shape[1:])

@@ -6,31 +6,29 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import WHOLE, add_partials, gather, portion, put, size_of, tiling
 
 
 def gcn_propagate(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
     relu: bool,
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
+    rowptr, col, *_ = graph
     return _propagate(rowptr, col, rowptr, x, bias, hops, relu)
 
 
 def gcn_propagate_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
+    graph: Graph,
     hops: int,
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
+    rowptr, _, rowptr_t, col_t, *_ = graph
     return _propagate(rowptr_t, col_t, rowptr, grad, None, hops, False)
 
 

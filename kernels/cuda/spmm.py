@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
@@ -22,16 +23,13 @@ from gbench.kernels.cuda.spmm_max import maximum, maximum_backward
 
 
 def spmm(
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     x: Tensor,
     weight: Tensor | None,
     reduce: str,
 ) -> Tensor:
     """The forward of gbench/kernels/spmm.py."""
+    rowptr, col, *_ = graph
     if reduce == "max":
         return maximum(rowptr, col, x)
     return row_sum(rowptr, col, x, weight, mean=reduce == "mean")
@@ -39,11 +37,7 @@ def spmm(
 
 def spmm_backward(
     grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    perm_t: Tensor,
+    graph: Graph,
     x: Tensor | None,
     weight: Tensor | None,
     out: Tensor | None,
@@ -52,6 +46,7 @@ def spmm_backward(
     needs_weight: bool,
 ) -> tuple[Tensor, Tensor]:
     """The gradients of gbench/kernels/spmm.py."""
+    rowptr, col, rowptr_t, col_t, perm_t = graph
     grad_x, grad_weight = grad.new_empty(0, grad.size(1)), grad.new_empty(0)
     degree = rowptr if reduce == "mean" else None
     if reduce == "max":

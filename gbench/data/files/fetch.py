@@ -2,6 +2,10 @@
 
 What has come of `NAME` lies in `.NAME.partial`, and which version of the remote file it is a part
 of in `.NAME.partial.from`. The partial file is the lock as well: a process that dies lets go of it.
+
+pooch (1.9) verifies and shows progress too, but it begins a broken download again from its first
+byte, leaves what a killed one has brought lying under a random name, and two processes fetch the
+same file twice.
 """
 
 from __future__ import annotations

@@ -85,36 +85,35 @@ def cuda(name: str) -> object:
     return import_module(f"gbench.kernels.cuda.{name}")
 
 
-def graph() -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.empty(NODES + 1, dtype=torch.int32), torch.empty(ENTRIES, dtype=torch.int32)
+def graph() -> tuple[torch.Tensor, ...]:
+    """The five arrays of a CSR."""
+    ptr, col = torch.empty(NODES + 1, dtype=torch.int32), torch.empty(ENTRIES, dtype=torch.int32)
+    return ptr, col, ptr, col, col
 
 
 def spmm(x: torch.Tensor) -> None:
-    (ptr, col), weight = graph(), x.new_empty(ENTRIES)
-    operation = cuda("spmm")
-    operation.spmm(ptr, col, ptr, col, col, x, None, "sum")
-    operation.spmm(ptr, col, ptr, col, col, x, None, "max")
-    arrays = (x, ptr, col, ptr, col, col, x)
+    weight, operation = x.new_empty(ENTRIES), cuda("spmm")
+    operation.spmm(graph(), x, None, "sum")
+    operation.spmm(graph(), x, None, "max")
+    arrays = (x, graph(), x)
     operation.spmm_backward(*arrays, weight, None, "mean", True, True)
     operation.spmm_backward(*arrays, None, x, "max", True, False)
 
 
 def gcn_propagate(x: torch.Tensor) -> None:
-    ptr, col = graph()
-    cuda("gcn_propagate").gcn_propagate(ptr, col, ptr, col, x, x[0], 1, True)
-    cuda("gcn_propagate").gcn_propagate_backward(x, ptr, ptr, col, 1)
+    cuda("gcn_propagate").gcn_propagate(graph(), x, x[0], 1, True)
+    cuda("gcn_propagate").gcn_propagate_backward(x, graph(), 1)
 
 
 def gcn_gated_sum(x: torch.Tensor) -> None:
-    (ptr, col), score = graph(), x[:, 0].float()
-    bias = x.new_empty(())
-    given = (ptr, col, ptr, col, x, score, bias, 1, True)
+    score, bias = x[:, 0].float(), x.new_empty(())
+    given = (graph(), x, score, bias, 1, True)
     _, hidden = cuda("gcn_gated_sum").gcn_gated_sum(*given)
-    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, ptr, ptr, col, hidden, bias, 1)
+    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, graph(), hidden, bias, 1)
 
 
 def segment_reduce(x: torch.Tensor) -> None:
-    ptr, _ = graph()
+    ptr = graph()[0]
     cuda("segment_reduce").segment_reduce(ptr, x, "mean")
     cuda("segment_reduce").segment_reduce_backward(x, ptr, None, None, NODES, "mean")
 
@@ -126,30 +125,28 @@ def embedding_sum(x: torch.Tensor) -> None:
 
 
 def gine_aggregate(x: torch.Tensor) -> None:
-    (ptr, col), code = graph(), torch.empty(ENTRIES, dtype=torch.uint8)
-    given = (x, x[:60], code, x.new_empty(()))
-    cuda("gine_aggregate").gine_aggregate(ptr, col, ptr, col, col, *given)
-    cuda("gine_aggregate").gine_aggregate_backward(x, ptr, col, col, *given)
+    given = (graph(), x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x.new_empty(()))
+    cuda("gine_aggregate").gine_aggregate(*given)
+    cuda("gine_aggregate").gine_aggregate_backward(x, *given)
 
 
 def gcn_bond_aggregate(x: torch.Tensor) -> None:
-    (ptr, col), code = graph(), torch.empty(ENTRIES, dtype=torch.uint8)
-    given = (x, x[:60], code, x[0])
-    cuda("gcn_bond_aggregate").gcn_bond_aggregate(ptr, col, ptr, col, col, *given)
-    cuda("gcn_bond_aggregate").gcn_bond_aggregate_backward(x, ptr, col, col, *given)
+    given = (graph(), x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x[0])
+    cuda("gcn_bond_aggregate").gcn_bond_aggregate(*given)
+    cuda("gcn_bond_aggregate").gcn_bond_aggregate_backward(x, *given)
 
 
 def edge_softmax(x: torch.Tensor) -> None:
-    (ptr, col), score = graph(), x.new_empty(ENTRIES, 4)
+    score = x.new_empty(ENTRIES, 4)
     heads = x[:, None].expand(-1, 4, -1).contiguous()
     for factor in (None, score):
-        given = (ptr, col, ptr, col, col, score, heads, factor)
+        given = (graph(), score, heads, factor)
         _, log_sum = cuda("edge_softmax").edge_softmax(*given)
         cuda("edge_softmax").edge_softmax_backward(heads, *given, heads, log_sum)
 
 
 def sheaf_laplacian(x: torch.Tensor) -> None:
-    ptr, col = graph()
+    ptr, col, *_ = graph()
     stalks = x[:, None].expand(-1, 3, -1).contiguous()
     for shape in ((ENTRIES, 3), (ENTRIES, 3, 3)):
         maps = x.new_empty(shape)
