@@ -39,8 +39,7 @@ def define(name: str, last: str) -> Any:
     )
 
     def gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        *graph, x, table, edge_code, last = ctx.saved_tensors
-        grad_x, grad_table, grad_last = backward(grad, graph, x, table, edge_code, last)
+        grad_x, grad_table, grad_last = backward(grad, ctx.graph, *ctx.saved_tensors)
         return None, grad_x, grad_table, None, grad_last
 
     library.differentiate(name, _save, gradients)
@@ -48,8 +47,8 @@ def define(name: str, last: str) -> Any:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    graph, *rest = inputs
-    ctx.save_for_backward(*graph, *rest)
+    ctx.graph, *tensors = inputs
+    ctx.save_for_backward(*tensors)
 
 
 def _fake(graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, last: Tensor) -> Tensor:

@@ -106,13 +106,12 @@ _BACKWARD = library.define(
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.mark_non_differentiable(output[1])
-    graph, *rest = inputs
-    ctx.save_for_backward(*graph, *rest, *output)
+    ctx.graph, *tensors = inputs
+    ctx.save_for_backward(*tensors, *output)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    *graph, score, x, factor, out, log_sum = ctx.saved_tensors
-    return None, *_BACKWARD(grad, graph, score, x, factor, out, log_sum), None
+    return None, *_BACKWARD(grad, ctx.graph, *ctx.saved_tensors), None
 
 
 library.differentiate("edge_softmax", _save, _backward)

@@ -100,14 +100,13 @@ _BACKWARD = library.define(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    graph, _, _, bias, ctx.hops, _ = inputs
+    ctx.graph, _, _, bias, ctx.hops, _ = inputs
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(*graph, output[1], bias)
+    ctx.save_for_backward(output[1], bias)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    *graph, hidden, bias = ctx.saved_tensors
-    return None, *_BACKWARD(grad, graph, hidden, bias, ctx.hops), None, None
+    return None, *_BACKWARD(grad, ctx.graph, *ctx.saved_tensors, ctx.hops), None, None
 
 
 library.differentiate("gcn_gated_sum", _save, _backward)

@@ -95,16 +95,16 @@ _BACKWARD = library.define(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    graph, _, _, ctx.hops, relu = inputs
-    ctx.save_for_backward(*graph, output if relu else None)
+    ctx.graph, _, _, ctx.hops, relu = inputs
+    ctx.save_for_backward(output if relu else None)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    *graph, out = ctx.saved_tensors
+    (out,) = ctx.saved_tensors
     if out is not None:
         grad = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
     needs_x, needs_bias = ctx.needs_input_grad[1:3]
-    grad_x = _BACKWARD(grad, graph, ctx.hops) if needs_x else None
+    grad_x = _BACKWARD(grad, ctx.graph, ctx.hops) if needs_x else None
     grad_bias = grad.sum(0) if needs_bias else None
     return None, grad_x, grad_bias, None, None
 

@@ -11,7 +11,7 @@ torch._dynamo and sympy (900 modules, seconds), and each later call costs 7 µs 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -128,9 +128,13 @@ def _is_plain(args: tuple[Any, ...]) -> bool:
     if torch_private.is_watched():
         return False
     for arg in args:
-        for part in arg if isinstance(arg, Sequence) else (arg,):
-            if isinstance(part, torch.Tensor) and not (type(part) in ORDINARY and part.is_cpu):
+        if isinstance(arg, torch.Tensor):
+            if not (type(arg) in ORDINARY and arg.is_cpu):
                 return False
+        elif type(arg) is tuple:  # a graph's arrays
+            for part in arg:
+                if not (type(part) in ORDINARY and part.is_cpu):
+                    return False
     return True
 
 
@@ -185,11 +189,11 @@ def differentiate(
 
 
 def _with_lists(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A list of tensors gets a list of gradients, here of None: they are a graph's integers."""
+    """What `register_autograd` wants: a list of gradients for a list of tensors, of None here."""
 
     def listed(ctx: Any, *grads: Any) -> Any:
-        pairs = zip(backward(ctx, *grads), ctx.needs_input_grad, strict=True)
-        return tuple([None] * len(n) if isinstance(n, list) else grad for grad, n in pairs)
+        found, needs = backward(ctx, *grads), ctx.needs_input_grad[0]
+        return ([None] * len(needs), *found[1:]) if isinstance(needs, list) else found
 
     return listed
 

@@ -92,18 +92,17 @@ _BACKWARD = library.define(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    graph, x, weight, reduce = inputs
-    is_max = reduce == "max"
-    keeps_x = is_max or ctx.needs_input_grad[2]  # a plain sum keeps neither side alive
-    ctx.save_for_backward(*graph, x if keeps_x else None, weight, output if is_max else None)
-    ctx.reduce = reduce
+    ctx.graph, x, weight, ctx.reduce = inputs
+    is_max = ctx.reduce == "max"
+    # a plain sum keeps neither side alive
+    keeps_x = is_max or (weight is not None and weight.requires_grad)
+    ctx.save_for_backward(x if keeps_x else None, weight, output if is_max else None)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    *graph, x, weight, out = ctx.saved_tensors
     needs_x, needs_weight = ctx.needs_input_grad[1:3]
-    given = (x, weight, out, ctx.reduce, needs_x, needs_weight)
-    grad_x, grad_weight = _BACKWARD(grad, graph, *given)
+    given = (*ctx.saved_tensors, ctx.reduce, needs_x, needs_weight)
+    grad_x, grad_weight = _BACKWARD(grad, ctx.graph, *given)
     return None, grad_x if needs_x else None, grad_weight if needs_weight else None, None
 
 
