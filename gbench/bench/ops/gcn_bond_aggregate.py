@@ -1,69 +1,36 @@
-"""Peers of `gcn_bond_aggregate`: OGB's graph convolution with bond features, without its linear.
-
-Bytes forward: x read, y written, per entry an index and a code. Backward reads ȳ and x and writes
-x̄.
-"""
+"""Peers of `gcn_bond_aggregate`: OGB's graph convolution with bond features, without its linear."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from gbench.bench import peers
-from gbench.bench.case import Arm, Case, Plan, leaves, on_lattice
+from gbench.bench import bonds
+from gbench.bench.case import Arm, Case, Plan, on_lattice
 from gbench.bench.workloads import Workload
-from gbench.data.loaders.ogb import BOND_CATEGORIES
-from gbench.kernels import embedding_sum, gcn_bond_aggregate
-from gbench.kernels.embedding_sum import reference as embedding_reference
+from gbench.kernels import gcn_bond_aggregate
 from gbench.kernels.gcn_bond_aggregate import reference
 
 
 def case(workload: Workload, width: int) -> Case:
     """The convolution on a batch of molecules whose features have this width."""
-    batch = workload.molecules
-    graph, code, combos = batch.graph, batch.edge_code, batch.edge_combos
-    assert code is not None and combos is not None
-    device = graph.device
-    starts = torch.tensor([0, *accumulate(BOND_CATEGORIES)][:-1], device=device)
-    values = {
-        "x": on_lattice(graph.num_rows, width, device=device) + 1 / 256,
-        "bonds": on_lattice(sum(BOND_CATEGORIES), width, device=device),
-        "root": on_lattice(width, device=device),
+    own = {"root": on_lattice(width, device=workload.molecules.graph.device)}
+    return bonds.case(workload, width, gcn_bond_aggregate, reference, own, _others)
+
+
+def _others(batch: bonds.Molecules) -> dict[str, Callable[[], Arm]]:
+    width = batch.values["x"].size(1)
+
+    def plain(x: Tensor, table: Tensor, code: Tensor, root: Tensor) -> Tensor:
+        return reference(batch.graph, x, table, code, root)
+
+    return {
+        "OGB GCNConv": lambda: batch.layer(_ogb_conv(width), "root_emb.weight"),
+        "torch, bond table": lambda: batch.plain(plain),
     }
-    edge_index, wide_code = graph.edge_index, code.long()
-
-    def ours(x: Tensor, bonds: Tensor, root: Tensor) -> Tensor:
-        return gcn_bond_aggregate(graph, x, embedding_sum(combos, bonds, starts), code, root)
-
-    def exact(x: Tensor, bonds: Tensor, root: Tensor) -> Tensor:
-        return reference(graph, x, embedding_reference(combos, bonds, starts), code, root)
-
-    def plain(x: Tensor, bonds: Tensor, root: Tensor) -> Tensor:
-        return reference(graph, x, bonds[combos + starts].sum(1), wide_code, root)
-
-    def ogb() -> Arm:
-        conv = _ogb_conv(width).to(device)
-        encoder = peers.ogb_encoders().BondEncoder(width).to(device)
-        own = leaves(values, torch.float32)
-        own["bonds"] = peers.embedding_weights(encoder, values["bonds"])
-        with torch.no_grad():
-            conv.root_emb.weight.copy_(values["root"])
-        own["root"] = (conv.root_emb.weight,)
-        (x,), edge_attr = own["x"], combos[wide_code]
-        return Arm(lambda: conv(x, edge_index, encoder(edge_attr)), own)
-
-    size = graph.num_rows * width * 4
-    forward = 2 * size + graph.num_entries * (4 + code.element_size())
-    return Case(
-        Arm.of(exact, values, torch.float64),
-        Arm.of(ours, values),
-        {"OGB GCNConv": ogb, "torch, bond table": lambda: Arm.of(plain, values)},
-        (forward, 2 * forward + size),
-    )
 
 
 def _ogb_conv(width: int) -> Any:
