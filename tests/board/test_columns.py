@@ -19,10 +19,10 @@ from gbench.board.tables import rows
 from gbench.figures import seconds_text
 from gbench.records.record import finite
 
-TOTAL = columns.Column(
-    key="total",
-    head="total time",
-    sheet="seconds_total",
+SPENT = columns.Column(
+    key="spent",
+    head="time spent",
+    sheet="seconds_spent",
     value=lambda row: math.fsum(run.seconds_total for run in row.runs),
     text=cells.of_value(seconds_text),
     priority=7,
@@ -119,9 +119,9 @@ def test_every_column_is_in_every_format(table):
 
 def test_a_new_column_is_one_entry(table, monkeypatch):
     with pytest.raises(KeyError):
-        check(table, replace(TOTAL, head=""))
-    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, TOTAL))
-    check(table, TOTAL)
+        check(table, replace(SPENT, head=""))
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, SPENT))
+    check(table, SPENT)
 
 
 def test_keys_and_names_are_each_one_column(table):
