@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -35,6 +35,12 @@ class Mirror(Logger):  # type: ignore[misc]
 
     def begin(self, settings: Settings) -> None:
         """The run begins, or goes on; `settings` is its config."""
+
+    def go_on(self, curve: Sequence[Mapping[str, float]], columns: Sequence[str]) -> None:
+        """The epochs begin: after the rows of `curve`, where the run was interrupted.
+
+        `columns` are those that a row may have and the first one may not.
+        """
 
     def end(self, figures: Mapping[str, Any], code: int) -> None:
         """The run ended with this exit code.

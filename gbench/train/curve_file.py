@@ -33,6 +33,9 @@ class CurveFile(Mirror):
         self._columns: list[str] = []
         self._file: IO[bytes] | None = None
 
+    def go_on(self, curve: Sequence[Row], columns: Sequence[str]) -> None:
+        self.before, self.later = curve, columns
+
     def log_metrics(self, metrics: Row, step: int | None = None) -> None:
         """Write the row of epoch `step`, counted from 0."""
         row = {"step": step, **metrics}
@@ -41,7 +44,7 @@ class CurveFile(Mirror):
             with written_whole(self.path) as file:
                 file.write(f"{','.join(self._columns)}\n".encode())
                 for earlier in self.before:
-                    file.write(self._line(earlier))
+                    file.write(self._line({"step": int(earlier["epoch"]), **earlier}))
                 file.write(self._line(row))
             self._file = self.path.open("ab", buffering=0)
         else:

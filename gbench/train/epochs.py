@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gbench.errors import UserError
 from gbench.metrics import find
-from gbench.train.curve_file import CurveFile
+from gbench.mirror.mirrored import Mirror
 from gbench.train.losses import loss_of
 from gbench.train.metrics import score, scores
 from gbench.train.monitor import Monitor
@@ -74,10 +74,10 @@ class Epochs(Callback):  # type: ignore[misc]
             if "cuda" in self.random_state and task.device.type == "cuda":
                 torch.cuda.set_rng_state(self.random_state["cuda"].cpu(), task.device)
         for logger in trainer.loggers:
-            if isinstance(logger, CurveFile):
-                logger.before = [{"step": row["epoch"], **row} for row in self.curve]
+            if isinstance(logger, Mirror):
                 others = (f"valid_{name}" for name in self.also)
-                logger.later = ("valid", *others, *(["valid_loss"] if self.reads_loss else []))
+                loss = ["valid_loss"] if self.reads_loss else []
+                logger.go_on([*self.curve], ("valid", *others, *loss))
         if self.monitor.of == "objective" and not has_penalty(trainer.optimizers[0]):
             raise UserError(
                 "trainer.monitor=objective adds the penalty that weight decay descends, and that "

@@ -48,7 +48,7 @@ def test_a_resumed_file_goes_on_from_the_checkpoint_and_keeps_the_old_rows_till_
     for step in range(5):
         first.log_metrics({"valid": step / 10}, step)
     again = CurveFile(path)
-    again.before = [{"step": step, "valid": step / 10, "seconds": 1.0} for step in range(3)]
+    again.go_on([{"epoch": step, "valid": step / 10, "seconds": 1.0} for step in range(3)], ())
     assert steps(path) == [0, 1, 2, 3, 4]
     again.finalize("failed")
     assert steps(path) == [0, 1, 2, 3, 4]

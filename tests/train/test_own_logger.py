@@ -24,6 +24,9 @@ class Book(Mirror):
     def begin(self, settings):
         TOLD.append(("begin", settings["model"]["name"], settings["logger"]["shelf"]))
 
+    def go_on(self, curve, columns):
+        TOLD.append(("go on", [*curve], columns))
+
     def log_metrics(self, metrics, step=None):
         TOLD.append(("epoch", step, metrics["valid"]))
 
@@ -81,10 +84,11 @@ def test_a_mirror_is_told_the_settings_the_epochs_and_the_end(own: Any) -> None:
     record = own(MIRROR, "book")
     import own_book
 
-    begin, *epochs, end = own_book.TOLD
+    begin, go_on, *epochs, end = own_book.TOLD
     assert begin == ("begin", "gcn", 7)
     assert [step for _, step, _ in epochs] == [0, 1, 2]
     assert max(valid for _, _, valid in epochs) == record.valid
+    assert go_on == ("go on", [], ("valid",))
     assert end == ("end", record.test, 0)
 
 
@@ -99,7 +103,11 @@ def test_it_is_told_that_the_run_was_interrupted(own: Any, monkeypatch: pytest.M
         own(MIRROR.replace("book", "cut_book"), "cut_book")
     import own_cut_book
 
-    assert own_cut_book.TOLD == [("begin", "gcn", 7), ("end", None, 130)]
+    assert own_cut_book.TOLD == [
+        ("begin", "gcn", 7),
+        ("go on", [], ("valid",)),
+        ("end", None, 130),
+    ]
 
 
 def test_a_logger_of_lightnings_is_told_by_its_own_calls(own: Any) -> None:
