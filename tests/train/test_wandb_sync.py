@@ -112,7 +112,8 @@ def test_every_run_is_one_with_its_true_end(
         assert mirrored.group == f"csbm-gcn-{record.identity}" == service.runs[records[0].run].group
         assert mirrored.job_type == "train"
         assert mirrored.tags == ["gcn", "csbm"]
-        assert mirrored.settings()["optim"] == record.config["optim"]
+        told = {k: v for k, v in record.config["optim"].items() if v != {}}  # wandb keeps no {}
+        assert mirrored.settings()["optim"] == told
         assert json.loads(mirrored.summary)["test"] == record.test
         assert max(row["valid"] for row in mirrored.history) == record.valid
     assert main(["sync"]) == 0
