@@ -152,7 +152,7 @@ BROKEN = {
     "MixesTheBatch": ("batching", r"their features"),
     "CountsTheBatch": ("batching", r"their number, size or order"),
     "ReadsOrder": ("node-order", r"in another order the answers change"),
-    "ReadsLabels": ("labels", r"answers in validation change"),
+    "ReadsLabels": ("labels", r"the answers in validation change"),
     "IsNoisy": ("repeatable", r"answered twice, differently"),
     "IsNoisyInPython": ("repeatable", r"answered twice, differently"),
     "ForgetsState": ("state", r"built anew with the saved state answers differently"),

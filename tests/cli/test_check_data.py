@@ -126,6 +126,14 @@ def writes(raw):
     return source(drawn())
 
 
+def links(raw):
+    pairs = torch.cat([EDGES.t()[:40], EDGES.t()[:40].roll(3, 0).flip(1)])
+    y = torch.cat([torch.ones(40, 1), torch.zeros(40, 1)])
+    order = torch.randperm(80, generator=torch.Generator().manual_seed(0))
+    graph = Graph(drawn(), EDGES, y, None, pairs)
+    return Source([graph], [Split(order[:40], order[40:60], order[60:])], 1)
+
+
 def graphs(raw, leak):
     made = []
     for i in range(40):
@@ -162,10 +170,13 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         signs = "random_signs: true\n" if name == "either_sign" else ""
         path = folder / "encoding" / f"{name}.yaml"
         path.write_text(f"# mine\n_target_: myencodings.{name}\n{signs}")
-    for name in re.findall(r"^def (\w+)\(raw\)", LOADERS, re.M):
+    for name in {*re.findall(r"^def (\w+)\(raw\)", LOADERS, re.M)} - {"links"}:
         where = "folder: notes\n" if name == "writes" else ""
         path = folder / "data" / f"{name}.yaml"
         path.write_text(f"# mine\n_target_: myloaders.{name}\nlevel: node\n{where}{CARD}")
+    card = CARD.replace("cross-entropy", "bce").replace("accuracy", "hits@3")
+    path = folder / "data" / "links.yaml"
+    path.write_text(f"# mine\n_target_: myloaders.links\nlevel: link\n{card}")
     for name, leak in (("graphs", "false"), ("leaking_graphs", "true")):
         path = folder / "data" / f"{name}.yaml"
         path.write_text(f"# mine\n_target_: myloaders.graphs\nleak: {leak}\nlevel: graph\n{CARD}")
@@ -241,6 +252,14 @@ def test_a_fault_of_a_loader(name: str, mine: Path, gbench: Command) -> None:
     answer = gbench("check", *words, cwd=mine)
     assert broken(answer.stdout) == {contract}, answer.stdout + answer.stderr
     assert answer.returncode == 1 and re.search(says, told(answer.stdout))
+
+
+def test_a_model_is_looked_at_on_nodes_whose_links_are_predicted(
+    mine: Path, gbench: Command
+) -> None:
+    answer = gbench("check", "model=gcn", "data=links", "--config-dir", str(mine), cwd=mine)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "model=gcn on some of links" in answer.stdout
 
 
 def test_what_depends_on_the_process_is_told(mine: Path, gbench: Command) -> None:

@@ -47,8 +47,8 @@ def _worst(answer: torch.Tensor) -> float:
 
 CONTRACT = Contract(
     "answers",
-    "finite numbers, a row per node or graph, also for one node and for no edges",
-    "training ends in an error, or with nan, on data that has such a graph",
+    "finite numbers, a row per node or graph, also where there are no edges",
+    "training ends in an error, or with nan, on data that has such nodes or graphs",
     "divisions by a degree, a variance or a number of edges that may be 0",
     check,
 )

@@ -19,7 +19,7 @@ def check(subject: Subject) -> None:
     changed = with_other_labels(subject.pieces, hidden, spec.level, spec.num_outputs)
     one, other = _told(subject, subject.pieces), _told(subject, changed)
     for (what, a), b in zip(one.items(), other.values(), strict=True):
-        same_bits(a, b, f"with other labels of validation and test nodes {what} change")
+        same_bits(a, b, f"with other labels of validation and test the {what} change")
 
 
 def _told(subject: Subject, pieces: Sequence[Piece]) -> dict[str, Tensor]:
