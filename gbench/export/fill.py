@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Mapping
 
 MARK = "  #: "
@@ -15,7 +16,8 @@ def filled(template: str, title: str, values: Mapping[str, str], holds: Collecti
     take the place of. A line that ends in a mark stays, without it, where what it names holds.
     """
     marked = [line.partition(MARK) for line in template.splitlines()]
-    lines = [line for line, _, need in marked if not need or need in holds]
+    text = "\n".join(line for line, _, need in marked if not need or need in holds)
+    lines = re.sub(r"\n{3,}(?!def |@)", "\n\n", text).splitlines()  # where others were left out
     for node in reversed(ast.parse("\n".join(lines)).body):
         if isinstance(node, ast.AnnAssign | ast.Assign):
             name = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])

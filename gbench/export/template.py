@@ -44,7 +44,8 @@ DATA_DIR: str = EXAMPLE["data_dir"]
 CACHE_DIR: str | None = EXAMPLE["cache_dir"]
 DATA_SOURCE: str = ""
 DEVICE: str = "cpu"
-EPOCHS: int = 5  # what the run reached
+# what the run reached
+EPOCHS: int = 5
 TEST: float = 0.0
 OWN_CODE: dict[str, str] = {}  #: own code
 OWN_FOLDERS: list[str] = []  #: own folders
