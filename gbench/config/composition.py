@@ -177,7 +177,10 @@ def _apply(config: DictConfig, override: Override) -> None:
 
 @contextmanager
 def _told(with_key: bool = True) -> Iterator[None]:
-    """What Hydra and OmegaConf raise, as one sentence, after the setting that it is about."""
+    """What Hydra and OmegaConf raise, as one sentence, after the setting that it is about.
+
+    Where a word is set, the error is OmegaConf's own and says the key itself.
+    """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gbench.choices import choices, default_choice, is_packaged, stated, takes_place
 
@@ -26,8 +27,13 @@ def experiment_of_pair(
             experiments = {key: p for key, p in experiments.items() if not is_packaged(p)}
     if split:
         chosen = split[-1].removeprefix("data.split=")
-        own = stated("data.split", experiments, name) or stated(
-            "split", choices("data", config_dirs), data
-        )
+        own = split_of(name, data, experiments, choices("data", config_dirs))
         name = name if chosen == own else f"{name}-{chosen}"
     return {"experiment": name} if name in experiments else {}
+
+
+def split_of(
+    experiment: str, data: str, experiments: Mapping[str, Path], datasets: Mapping[str, Path]
+) -> Any:
+    """The split that an experiment states, else the usual one of its dataset."""
+    return stated("data.split", experiments, experiment) or stated("split", datasets, data)

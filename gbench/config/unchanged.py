@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gbench.choices import choices, default_choice, read_yaml, stated, takes_place
+from gbench.choices import choices, default_choice, read_yaml, takes_place
 from gbench.config.composition import Composition
+from gbench.config.experiment import split_of
 from gbench.config.identity import HARDWARE, same_setting
 from gbench.config.own_files import OwnFile, builds_on
 from gbench.config.request import Request
@@ -61,9 +62,7 @@ def _choices_of(experiment: str, config_dirs: Sequence[Path]) -> dict[str, str]:
 
 def _is_other_split(request: Request, data: str) -> bool:
     """Whether a split was named that is not the experiment's."""
-    own = stated("data.split", choices("experiment"), str(request.experiment)) or stated(
-        "split", choices("data"), data
-    )
+    own = split_of(str(request.experiment), data, choices("experiment"), choices("data"))
     return bool(request.split) and request.split[-1].removeprefix("data.split=") != own
 
 
