@@ -157,6 +157,21 @@ def test_one_whose_folder_is_still_held_is_waited_for(run: Run) -> None:
     assert search.study.tally().finished == 1
 
 
+def test_one_whose_job_was_cut_goes_on_and_it_is_said(run: Run) -> None:
+    cut = {"kind": "end", "state": "cut", "error": "job 1 was preempted"}
+    queued = {"kind": "pending", "job": "2", "reason": "Priority"}
+    search, executor, printed = run({0: [[cut], [queued, finished(0.6)]]}, limit=1)
+    assert executor.started == [0, 0]
+    assert search.study.tally().finished == 1
+    assert "job 1 was preempted; it goes on in another" in printed
+
+
+def test_the_process_that_starts_the_trials_may_not_die_for_ever(run: Run) -> None:
+    lost = {"kind": "end", "state": "lost"}
+    with pytest.raises(RuntimeError, match="the process that starts each trial dies again"):
+        run({0: [[lost] for _ in range(4)]}, limit=1)
+
+
 def test_values_that_do_not_go_together_are_a_failed_trial(run: Run, gcn_on_csbm: Config) -> None:
     asked: list[Any] = []
 
