@@ -49,7 +49,7 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     spec, split = DataSpec(**prepared["spec"]), Split(*parts)
     store = GraphStore(card.level, **prepared["tensors"])
     return Dataset(
-        with_weights(card, store.y[split.train], spec.num_outputs),
+        with_weights(card, store.y, split.train, spec.num_outputs),
         spec,
         store,
         split,

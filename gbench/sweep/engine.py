@@ -53,6 +53,15 @@ def run_all(configs: Sequence[Config], *, options: Options, console: Console) ->
     points = [Point(config, run_folder(config)) for config in configs]
     for point in points:
         point.before = finished_on_disk(point)
+    also = {name for point in points for name in point.config["trainer"].get("also", ())}
+    told = [point.record.also for point in points if point.record is not None]
+    if missing := sorted(name for name in also if any(name not in of for of in told)):
+        console.print(
+            f"Runs that have finished before have no {', '.join(missing)}, which trainer.also asks "
+            "for; --force runs them again.",
+            style="yellow",
+            soft_wrap=True,
+        )
     outcomes = Outcomes()
     if all(point.before for point in points):
         console.print("All of these have finished before; --force runs them again.", style="yellow")

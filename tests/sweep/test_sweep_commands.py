@@ -49,7 +49,9 @@ def test_a_file_is_carried_out_and_shown_again(capsys: pytest.CaptureFixture[str
     assert main(["sweep", "sweep.yaml", "seeds=2", "--json"]) == 0
     again = capsys.readouterr()
     assert "All of these have finished before" in again.err
-    assert again.out == said.out
+    assert again.out == said.out and "trainer.also" not in again.err
+    assert main(["sweep", "sweep.yaml", "seeds=2", "trainer.also=[ece,mcc]"]) == 0
+    assert "have no ece, mcc, which trainer.also asks for; --force" in capsys.readouterr().err
 
 
 def test_force_runs_the_points_again_and_keeps_the_old_ones(

@@ -134,17 +134,16 @@ def test_links_count_as_much_as_all_others_together(loss: str) -> None:
     assert loss_of(card(loss, "link"), logits, y).item() == pytest.approx(sum(map(float, parts)))
 
 
-def test_balanced_weights_are_scikit_learns_of_the_labels_given() -> None:
-    y = torch.tensor([0, 0, 0, 0, 1, 1, 2])
-    weighted = with_weights(card("cross-entropy", weights="balanced"), y, 3)
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=y.numpy())
-    assert weighted.loss_options["weights"] == pytest.approx(expected)
-    assert with_weights(card("cross-entropy", weights="balanced"), y, 4).loss_options[
-        "weights"
-    ] == pytest.approx([7 / 16, 7 / 8, 7 / 4, 7 / 4])  # the class without a label as if it had one
-    assert with_weights(card("focal"), y, 3) == card("focal")
+def test_balanced_weights_are_scikit_learns_of_the_training_labels_alone() -> None:
+    y, train = torch.tensor([2, 2, 0, 0, 0, 0, 1, 1, 2, 3]), torch.arange(2, 9)
+    balanced = card("cross-entropy", weights="balanced")
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=y[train].numpy())
+    assert with_weights(balanced, y, train, 3).loss_options["weights"] == pytest.approx(expected)
+    of_four = with_weights(balanced, y, train, 4).loss_options["weights"]
+    assert of_four == pytest.approx([7 / 16, 7 / 8, 7 / 4, 7 / 4])  # as if one label were the last
+    assert with_weights(card("focal"), y, train, 3) == card("focal")
     with pytest.raises(UserError, match=r"has 3 classes, and its loss_options.weights are 2"):
-        with_weights(card("cross-entropy", weights=[1.0, 2.0]), y, 3)
+        with_weights(card("cross-entropy", weights=[1.0, 2.0]), y, train, 3)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
+from gbench.board.columns import columns
+from gbench.board.tables import rows
 from gbench.build import build_task
 from gbench.config.compose import compose
 from gbench.data.spec import DataCard
@@ -118,3 +121,23 @@ def test_evaluation_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None
         logits, _ = task.answers("valid", tick=told.append)
         assert len(told) > 2 and told == sorted(told) and told[-1] == 1.0
         assert torch.equal(task.answers("valid")[0], logits)
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [("hits@20", "63.12"), ("accuracy", "63.12"), ("ece", "63.12"), ("mae", "0.6312"),
+     ("r2", "0.6312"), ("mcc", "0.6312"), ("mine.own", "0.6312")],
+)  # fmt: skip
+def test_a_metric_reads_in_training_as_in_tables(
+    metric: str, text: str, config: Any, turn: Turn, make_record: Any
+) -> None:
+    card = replace(DataCard.from_config(config["data"]), metric=metric)
+    display = Display(console(terminal=False), "gin", card, 1)
+    with display:
+        display.start()
+        display.epoch({**ROW, "epoch": 0, "valid": 0.6312}, 0.6312, 0)
+    assert f"valid {metric} {text}  best {text} @1" in shown(display)
+    (table,) = rows([make_record(metric=metric, test=0.6312, valid=0.6312)], [])
+    unit = " %" if text == "63.12" else ""
+    cells = {column.head: column.cells for column in columns(table)}
+    assert cells[f"test{unit}"] == [text] == cells[f"valid{unit}"]
