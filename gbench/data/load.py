@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
+from gbench.locate import locate
 
 
 def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> Dataset:
@@ -112,10 +112,7 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
 
 
 def _source(card: DataCard, folder: Path) -> Source:
-    module, _, name = card._target_.rpartition(".")
-    function: Callable[..., Source] | None = getattr(importlib.import_module(module), name, None)
-    if function is None:
-        raise UserError(f"dataset '{card.name}': {module} has no function '{name}' (its _target_)")
+    function: Callable[..., Source] = locate(card._target_)
     options = {**card.options, **({"split": card.split} if card.splits else {})}
     try:
         inspect.signature(function).bind(folder, **options)
@@ -124,7 +121,7 @@ def _source(card: DataCard, folder: Path) -> Source:
     try:
         return function(folder, **options)
     except Exception as error:  # a damaged file raises whatever its bytes happen to say
-        is_ours = card.folder and module.startswith("gbench.")
+        is_ours = card.folder and card._target_.startswith("gbench.")
         if isinstance(error, UserError) or not is_ours or not card.download[0]["url"]:
             raise  # a user's own loader may have a fault, which only its traceback tells
         raise UserError(

@@ -186,7 +186,7 @@ def test_sizes_that_are_not_the_published_ones(toy: Any, prepared_before: bool) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"_target_": "toy_loader.laod"}, "toy_loader has no function 'laod'"),
+        ({"_target_": "toy_loader.laod"}, "toy_loader.py 'laod'"),
         ({"_target_": "no_such_module.load"}, "no module for the loader 'no_such_module.load'"),
         ({"_target_": "load"}, "no module for the loader 'load'"),
         ({"scael": 2.0}, "toy_loader.load: got an unexpected keyword argument 'scael'"),

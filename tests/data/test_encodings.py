@@ -336,7 +336,7 @@ def test_a_kept_encoding_is_mapped_into_memory_and_counted_by_data_list(csl, tmp
             {"_target_": "own_encoding.constant", "colour": 1},
             "unexpected keyword argument 'colour'",
         ),
-        ({"_target_": "own_encoding.constnat"}, "own_encoding has no function 'constnat'"),
+        ({"_target_": "own_encoding.constnat"}, "own_encoding.py 'constnat'"),
         ({"_target_": "no_such_module.f"}, "no module for"),
         ({"_target_": "own_encoding.wrong"}, r"shape \(3,\), expected floats of shape \(6150, K\)"),
     ],

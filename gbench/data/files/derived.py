@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 from gbench.data.files import cache
 from gbench.data.files.checked import read_checked, write_checked
 from gbench.environment import helps_another_process
-from gbench.errors import UserError
+from gbench.locate import locate
 
 
 class Key(NamedTuple):
@@ -59,10 +58,7 @@ def _make(
 ) -> dict[str, Tensor]:
     from rich.console import Console
 
-    module, _, name = key.target.rpartition(".")
-    function = getattr(importlib.import_module(module), name, None)
-    if function is None:
-        raise UserError(f"{key.name}: {module} has no function '{name}' (its _target_)")
+    function = locate(key.target)
     console = Console(stderr=True, quiet=helps_another_process())
     about = f"computing {key.name} of {key.data}, once; it is kept in {path.parent}"
     console.print(about, highlight=False, soft_wrap=True)
