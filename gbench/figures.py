@@ -24,6 +24,11 @@ def metric_text(metric: str, mean: float, std: float | None = None) -> str:
     return text if std is None else f"{text} ± {std:.{max(decimals, 0)}f}"
 
 
+def unit(metric: str) -> str:
+    """What stands behind a head or a figure of it: ` %` of a percentage."""
+    return " %" if is_percent(metric) else ""
+
+
 def seconds_text(seconds: float) -> str:
     """`3.1 ms`, `12.4 s`, `5.2 min`, `1.3 h`."""
     if math.isnan(seconds):

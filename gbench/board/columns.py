@@ -18,8 +18,8 @@ from gbench.board.notes import Line, lines, plain
 from gbench.board.published import Published
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
-from gbench.figures import count_text, memory_text, seconds_text
-from gbench.metrics import METRICS, is_percent
+from gbench.figures import count_text, memory_text, seconds_text, unit
+from gbench.metrics import METRICS
 
 
 def _number(value: Any) -> float:
@@ -103,7 +103,7 @@ def columns(table: Table) -> list[Shown]:
     """The columns that have anything to say; a published row leaves most of them empty."""
     ordered, shared = lines(table), cells.shared(table)
     facts = {
-        "unit": " %" if is_percent(table.metric) else "",
+        "unit": unit(table.metric),
         "item": table.rows[0].item if table.rows else "",
     }
     shown = []
@@ -142,9 +142,8 @@ def _also(table: Table) -> list[Column]:
 
 
 def _told(name: str, part: str) -> Column:
-    unit = " %" if is_percent(name) else ""
     is_less = name in METRICS and METRICS[name].direction == "min"
-    key, head = (text.replace("{", "{{").replace("}", "}}") for text in (name, name + unit))
+    key, head = (text.replace("{", "{{").replace("}", "}}") for text in (name, name + unit(name)))
     return Column(
         key=f"{part}_{key}",
         sheet=f"{part}_{name}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gbench.board.reproduction import Reproduction
 from gbench.board.statistics import POOLING
-from gbench.figures import UNKNOWN, few_runs, metric_text, seconds_text
+from gbench.figures import UNKNOWN, few_runs, metric_text, seconds_text, unit
 from gbench.metrics import is_percent
 
 if TYPE_CHECKING:
@@ -109,10 +109,9 @@ def cells(result: Reproduction) -> list[str]:
         difference = f"{scale * result.difference:+.{digits}f}"
     if said is not None and math.isfinite(said.standard_errors):
         difference += f" ({said.standard_errors:+.1f})"
-    unit = " %" if is_percent(metric) else ""
     return [
         result.experiment + (" †" if result.quirk else ""),
-        metric + unit,
+        metric + unit(metric),
         UNKNOWN if paper is None else metric_text(metric, paper.mean, paper.std),
         UNKNOWN if paper is None or paper.n is None else str(paper.n),
         metric_text(metric, *result.ours),

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from gbench.board.cells import paper_text
 from gbench.board.published import published_by
 from gbench.board.statistics import Spread
-from gbench.figures import count_text, memory_text, metric_text, seconds_text
+from gbench.figures import count_text, memory_text, metric_text, seconds_text, unit
 from gbench.folders import near
-from gbench.metrics import is_percent
 from gbench.records.record import RunRecord
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
     """Print what the run reached, what it cost, where it lies and what to type next."""
     from rich.text import Text
 
-    unit = " %" if is_percent(record.metric) else ""
     fold = f", fold {record.fold} of 0–{record.num_folds - 1}" if record.num_folds > 1 else ""
     chosen = {
         "best-validation": f"best validation epoch, {record.best_epoch} of {record.epochs}",
@@ -37,13 +35,17 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
     lines = [
         (
             f"test {record.metric}",
-            metric_text(record.metric, record.test) + unit,
+            metric_text(record.metric, record.test) + unit(record.metric),
             f"{record.split} split{fold}; weights of the {chosen}",
         ),
-        (f"valid {record.metric}", metric_text(record.metric, record.valid) + unit, ""),
-        *_published(record, unit),
+        (
+            f"valid {record.metric}",
+            metric_text(record.metric, record.valid) + unit(record.metric),
+            "",
+        ),
+        *_published(record),
         *(
-            (f"{part} {name}", metric_text(name, value) + (" %" if is_percent(name) else ""), "")
+            (f"{part} {name}", metric_text(name, value) + unit(name), "")
             for name, parts in record.also.items()
             for part, value in sorted(parts.items())
         ),
@@ -63,12 +65,13 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
     console.print(text, end="", soft_wrap=True, highlight=False)
 
 
-def _published(record: RunRecord, unit: str) -> list[tuple[str, str, str]]:
+def _published(record: RunRecord) -> list[tuple[str, str, str]]:
     """What the paper prints, if the run has its setting unchanged."""
     paper = published_by(record.config.get("experiment") or "")
     if paper is None:
         return []
-    return [("published", paper_text(paper, Spread(paper.mean, paper.std)) + unit, paper.source)]
+    printed = paper_text(paper, Spread(paper.mean, paper.std)) + unit(record.metric)
+    return [("published", printed, paper.source)]
 
 
 def _next_command(record: RunRecord, folder: Path) -> str:

@@ -120,6 +120,7 @@ def _figure_texts(found: Comparison) -> dict[str, list[str]]:
         memory_text,
         metric_text,
         seconds_text,
+        unit,
     )
     from gbench.metrics import is_percent
 
@@ -127,11 +128,10 @@ def _figure_texts(found: Comparison) -> dict[str, list[str]]:
     if first is None:
         return {}
     metric = first.metric
-    unit = " %" if is_percent(metric) else ""
     scale = 100 if is_percent(metric) else 1
     styles: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "test": (f"test {metric}{unit}", lambda value: metric_text(metric, value)),
-        "valid": (f"valid {metric}{unit}", lambda value: metric_text(metric, value)),
+        "test": (f"test {metric}{unit(metric)}", lambda value: metric_text(metric, value)),
+        "valid": (f"valid {metric}{unit(metric)}", lambda value: metric_text(metric, value)),
         "best_epoch": ("tested epoch", count_text),
         "epochs": ("epochs", count_text),
         "num_parameters": ("parameters", count_text),

@@ -12,6 +12,7 @@ from gbench.board.notes import Line, footnotes, is_best, lines, plain, protocol_
 from gbench.board.page.pareto import front
 from gbench.board.published import Published
 from gbench.board.tables import Row, Table
+from gbench.figures import unit
 from gbench.metrics import is_percent
 
 _LONG = 40  # rows from which on a table scrolls by itself, so that its head stays in sight
@@ -26,13 +27,12 @@ def section(number: int, table: Table, is_open: bool) -> str:
     rows = _rows(table, known, figures)
     protocol = protocol_text(table)
     identity = hashlib.sha256(f"{table.data}: {protocol}".encode()).hexdigest()[:10]
-    unit = " %" if is_percent(table.metric) else ""
     facts = {
         "table": number,
         "data": plain(table.data),
         "metric": plain(table.metric),
-        "unit": unit,
-        "format": "percent" if unit else "number",
+        "unit": unit(table.metric),
+        "format": "percent" if is_percent(table.metric) else "number",
         "folds": table.num_folds,
     }
     attributes = " ".join(f'data-{key}="{escape(str(value))}"' for key, value in facts.items())
