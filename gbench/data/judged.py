@@ -14,6 +14,9 @@ from gbench.errors import UserError
 
 def check_judged(data: Mapping[str, Any]) -> None:
     """Raise UserError for a loss or a metric that is not there, or does not fit the labels."""
+    for fact in ("loss", "metric"):
+        if not isinstance(data[fact], str):
+            raise UserError(f"data.{fact}={data[fact]}: expected a name")
     options = data.get("loss_options", {})
     if not isinstance(options, Mapping):
         raise UserError(f"data.loss_options={options}: expected a group of options, name: value")
@@ -53,8 +56,13 @@ def check_also(names: Sequence[Any], data: Mapping[str, Any]) -> None:
 
 def with_direction(data: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a dataset, with the direction of its metric where they do not say it."""
-    known = metrics.METRICS.get(data.get("metric", "")) if "direction" not in data else None
-    return {**data, "direction": known.direction} if known else dict(data)
+    if "direction" in data or not isinstance(data.get("metric"), str):
+        return dict(data)
+    try:
+        metric = metrics.find(data["metric"])
+    except UserError:  # told with the other facts
+        return dict(data)
+    return dict(data) if metric.is_own else {**data, "direction": metric.direction}
 
 
 def _metric(setting: str, name: str, data: Mapping[str, Any]) -> metrics.Metric:

@@ -16,7 +16,7 @@ from torch_geometric.data import Data
 from gbench.choices import choices, stated
 from gbench.config.compose import compose
 from gbench.config.identity import run_name
-from gbench.data.judged import check_judged
+from gbench.data.judged import check_judged, with_direction
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.run import train
@@ -163,6 +163,12 @@ def test_a_direction_that_chooses_the_worst_epoch_is_refused() -> None:
         judged(metric="mae", loss="l1")
     with pytest.raises(UserError, match=r"direction=up: allowed is max or min"):
         judged(direction="up")
+    for name, best in (("ece", "min"), ("hits@7", "max")):
+        assert with_direction({"metric": name}) == {"metric": name, "direction": best}
+    for facts in ({"metric": "mine.own"}, {"metric": "acuracy"}, {"metric": 5}, {}):
+        assert with_direction(facts) == facts
+    with pytest.raises(UserError, match=r"metric=\[1\]: expected a name"):
+        judged(metric=[1])
     judged(metric="mae", loss="l1", direction="min")
     judged(metric="mine.own", direction="min")
 
