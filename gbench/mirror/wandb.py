@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import wandb
+
 from gbench.config.identity import identity
 from gbench.config.names import WANDB_NAME, shortened, wandb_id, wandb_tags
 from gbench.mirror.account import logged_in
@@ -44,8 +46,6 @@ class WandbMirror(Mirror):
 
     def begin(self, settings: Settings) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
-        import wandb
-
         self.run = wandb.init(**self.options(settings))
         self.run.define_metric(STEP)
         self.run.define_metric("*", step_metric=STEP, step_sync=True)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import IO
@@ -176,16 +177,17 @@ def visible_gpus() -> list[str]:
 
 
 def _modules(configs: Sequence[Config]) -> list[str]:
-    """What of gbench these runs load by name, and wandb where they mirror to it."""
+    """What of gbench these runs load by name, their loggers' mirrors included."""
     targets = {
         section["_target_"].rpartition(".")[0]
         for config in configs
         for section in config.values()
         if isinstance(section, dict) and "_target_" in section
     }
-    wandb = any(config["logger"]["_target_"].endswith(".wandb") for config in configs)
+    loggers = {config["logger"]["_target_"].rpartition(".")[2] for config in configs}
+    mirrors = sorted(f"gbench.mirror.{name}" for name in loggers)
     own = sorted(name for name in targets if name.startswith("gbench."))
-    return [*own, "wandb"] if wandb else own
+    return [*own, *(name for name in mirrors if find_spec(name))]
 
 
 def _listen(process: _Process) -> None:
