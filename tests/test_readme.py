@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gbench.cli.main import VERBS, parse
+from gbench.cli.main import VERBS, main, parse
 from gbench.config.compose import compose
 from gbench.sweep.points import compose_all
 from gbench.sweep.words import take_options
@@ -91,6 +91,18 @@ def test_an_optimizer_and_rules_of_ones_own(mine: Path) -> None:
     record = json.loads(answer.stdout)
     assert record["epochs"] < 100
     assert (mine / "runs" / record["run"] / "code/rules.py").exists()
+
+
+@pytest.mark.parametrize("words", ["model=mymodel", "data=rings", "encoding=degree"])
+def test_what_the_readme_makes_holds_what_a_result_rests_on(
+    words: str, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(mine)
+    (mine / "mine" / "encoding").mkdir(exist_ok=True)
+    (mine / "mine" / "encoding" / "degree.yaml").write_text("# d\n_target_: degrees.log_degree\n")
+    (mine / "mine" / "degrees.py").write_text(block("python", "mine/encoding/degree.yaml"))
+    assert f"gbench check --config-dir mine {words}" in README
+    assert main(["check", "--config-dir", "mine", words]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,7 +1,7 @@
 """The `gbench` command: verbs, exit codes, and what an error looks like.
 
-Exit codes: 0 done, 1 an exception in the user's own code, a defect of gbench or a point of a sweep
-that failed, 2 something for the user to mend, 130 interrupted.
+Exit codes: 0 done, 1 an exception in the user's own code, a defect of gbench, a point of a sweep
+that failed or a contract that does not hold, 2 something for the user to mend, 130 interrupted.
 Each verb is a module with SUMMARY, add_arguments(parser) and run(args); none of them imports torch
 or hydra before it must.
 """

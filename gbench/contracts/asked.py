@@ -11,7 +11,7 @@ from gbench import folders
 from gbench.choices import choices, stated
 from gbench.config.compose import Config, compose
 from gbench.contracts import tiny
-from gbench.contracts.contract import BrokenError, Outcome, outcomes
+from gbench.contracts.contract import BrokenError, Outcome, exemptions, outcomes
 from gbench.contracts.encodings import answers
 from gbench.contracts.encodings.every import CONTRACTS as OF_ENCODINGS
 from gbench.contracts.encodings.subject import Encoding
@@ -49,7 +49,7 @@ def reports(words: Sequence[str], config_dirs: Sequence[Path]) -> Iterator[Repor
     chosen = dict(word.split("=", 1) for word in words if "=" in word)
     if "model" in chosen:
         for title, subject in _models(words, chosen, config_dirs):
-            exempt = getattr(subject.build().model, "contracts", {})
+            exempt = exemptions(subject.build().model)
             yield Report(title, outcomes(OF_MODELS, subject, exempt))
     elif "encoding" in chosen:
         config = compose(["model=gcn", *_somewhere("node"), *words], config_dirs)
@@ -57,12 +57,12 @@ def reports(words: Sequence[str], config_dirs: Sequence[Path]) -> Iterator[Repor
         if "_target_" not in settings:
             raise UserError(f"encoding={chosen['encoding']} names no function: nothing to check")
         encoding = Encoding(settings, locate(settings["_target_"]))
-        exempt = getattr(encoding.function, "contracts", {})
-        yield Report(_title("encoding", settings), outcomes(OF_ENCODINGS, encoding, exempt))
+        title = _title("encoding", settings)
+        yield Report(title, outcomes(OF_ENCODINGS, encoding, exemptions(encoding.function)))
     elif "data" in chosen:
         loader = Loader.of(_config_of_data(words, config_dirs))
-        exempt = getattr(loader.function, "contracts", {})
-        yield Report(_title("data", loader.config["data"]), outcomes(OF_LOADERS, loader, exempt))
+        title = _title("data", loader.config["data"])
+        yield Report(title, outcomes(OF_LOADERS, loader, exemptions(loader.function)))
     else:
         raise UserError(
             "gbench check model=NAME, data=NAME or encoding=NAME: which? Yours with --config-dir"

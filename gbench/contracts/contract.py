@@ -42,6 +42,12 @@ class Outcome(Generic[S]):
     detail: str = ""
 
 
+def exemptions(thing: object) -> Mapping[str, str]:
+    """The contracts that a model, or a function, breaks on purpose, each with its reason."""
+    stated = getattr(thing, "contracts", None)
+    return stated if isinstance(stated, Mapping) else {}
+
+
 def outcomes(
     contracts: Sequence[Contract[S]], thing: S, exempt: Mapping[str, str]
 ) -> Iterator[Outcome[S]]:

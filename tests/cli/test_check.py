@@ -131,6 +131,16 @@ class OnPurpose(MixesTheBatch):
     contracts = {"batching": "contrasts the graphs of a batch"}
 
 
+class SlipOfThePen(Good):
+    contracts = {"batchng": "contrasts the graphs of a batch"}
+
+
+class FailsWhenBuilt(Good):
+    def __init__(self, spec, **settings):
+        super().__init__(spec, **settings)
+        self.weights = [1, 2][spec.num_outputs]
+
+
 class Float32(Good):
     def forward(self, batch):
         return self.read(batch, self.hidden(batch) @ torch.eye(8))
@@ -223,6 +233,20 @@ def test_what_a_model_breaks_on_purpose_is_told_and_no_fault(mine: Path, gbench:
     answer = gbench("check", "model=OnPurpose", "--config-dir", str(mine), cwd=mine)
     assert re.search("exempt +batching +contrasts the graphs", answer.stdout)
     assert answer.returncode == 0
+
+
+def test_an_exemption_from_what_is_no_contract_is_told(mine: Path, gbench: Command) -> None:
+    answer = gbench("check", "model=SlipOfThePen", "--config-dir", str(mine), cwd=mine)
+    assert answer.returncode == 2 and "did you mean 'batching'" in answer.stderr
+
+
+def test_an_exception_while_a_model_is_built_is_told_with_its_line(
+    mine: Path, gbench: Command
+) -> None:
+    answer = gbench("check", "model=FailsWhenBuilt", "--config-dir", str(mine), cwd=mine)
+    (line,) = [i for i, text in enumerate(MODELS.splitlines(), 1) if "[1, 2][spec" in text]
+    assert answer.returncode == 1
+    assert f"mymodels.py, line {line}, in __init__: IndexError" in answer.stderr
 
 
 def test_a_model_is_looked_at_on_some_of_a_dataset(mine: Path, gbench: Command) -> None:

@@ -11,6 +11,7 @@ import torch
 from gbench.build import build_task
 from gbench.choices import choices, stated
 from gbench.config.compose import compose
+from gbench.contracts.contract import exemptions
 from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.errors import UserError
 from gbench.train import layerwise
@@ -56,7 +57,7 @@ def test_no_chunk_has_more_entries_than_allowed():
 def test_training_through_the_layers_draws_and_computes_what_forward_does(words):
     """Dropout and batch norm included, on a part that is the whole graph."""
     task = task_of(*words)
-    if "layer-wise" in getattr(task.model, "contracts", {}):
+    if "layer-wise" in exemptions(task.model):
         return  # it has no steps, and says why: see tests/contracts
     store = replace(task.dataset.store, x=task.dataset.store.x.double(), memo={})
     graph, reach = store.whole().graph, max(1, len(task.model.steps()))
