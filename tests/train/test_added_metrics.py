@@ -166,6 +166,11 @@ def test_two_classes_have_the_area_of_one_score() -> None:
     assert value("rocauc", logits, y) == pytest.approx(expected)
 
 
+def trapezoids(precision: Tensor, recall: Tensor) -> Tensor:
+    """Of a curve whose recall falls."""
+    return (precision[1:] + precision[:-1]) / 2 * -recall.diff()
+
+
 def theirs_of_columns(name: str, logits: Tensor, y: Tensor) -> float:
     """The mean over columns of what others say of the rows that have a label."""
     values = []
@@ -174,10 +179,9 @@ def theirs_of_columns(name: str, logits: Tensor, y: Tensor) -> float:
         answer = {
             "rocauc": lambda s, t: classification.binary_auroc(s, t.long()),
             "ap": lambda s, t: classification.binary_average_precision(s, t.long()),
-            "auprc": lambda s, t: np.trapezoid(
-                *(part.flip(0) for part in classification.binary_precision_recall_curve(
-                    s.double(), t.long())[:2])
-            ),
+            "auprc": lambda s, t: trapezoids(
+                *classification.binary_precision_recall_curve(s.double(), t.long())[:2]
+            ).sum(),
             "f1-macro": lambda s, t: classification.binary_f1_score(s, t),
             "f1-micro": lambda s, t: classification.binary_f1_score(
                 logits[~y.isnan()], y[~y.isnan()]
