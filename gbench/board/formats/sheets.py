@@ -26,12 +26,10 @@ def csv_text(tables: Sequence[Table]) -> str:
     """
     flat: list[dict[str, Any]] = []
     for table in tables:
-        protocol, shared, columns = _protocol(table), cells.shared(table), columns_of(table)
-        for published, lines in ((False, table.rows), (True, table.published)):
-            flat += [
-                {**protocol, "published": published, **_flat(line, columns, shared)}
-                for line in lines
-            ]
+        protocol, shared, (own, printed) = _protocol(table), cells.shared(table), _order(table)
+        ours, theirs = {**protocol, "published": False}, {**protocol, "published": True}
+        flat += [{**ours, **_flat(row, own, shared)} for row in table.rows]
+        flat += [{**theirs, **_flat(paper, printed, shared)} for paper in table.published]
     sheet = io.StringIO()
     # in order of appearance: one's own rows and published ones have columns of their own
     writer = csv.DictWriter(sheet, {key: None for row in flat for key in row}, lineterminator="\n")
@@ -44,15 +42,15 @@ def json_text(tables: Sequence[Table]) -> str:
     """The tables with their rows and the runs behind them, in full precision; NaN is null."""
     drawn = []
     for table in tables:
-        columns = columns_of(table)
+        own, printed = _order(table)
         rows = [
             {
-                **_exact(row, columns),
+                **_exact(row, own),
                 "runs": [{key: getattr(run, key) for key in _RUN_KEYS} for run in row.runs],
             }
             for row in table.rows
         ]
-        papers = [_exact(paper, columns) for paper in table.published]
+        papers = [_exact(paper, printed) for paper in table.published]
         drawn.append(
             {**_protocol(table), "repeated": table.repeated, "rows": rows, "published": papers}
         )
@@ -64,20 +62,15 @@ def _protocol(table: Table) -> dict[str, Any]:
     return {name: getattr(table, name) for name in names}
 
 
-def _values(line: Line, columns: Sequence[Column]) -> list[tuple[Column, Any]]:
-    """The exact value of every column that the line has."""
-    if isinstance(line, Row):
-        there = sorted(columns, key=lambda column: column.late)
-    else:
-        there = [column for column in columns if column.paper]
-    return [(column, column.of(line)) for column in there]
+def _order(table: Table) -> tuple[list[Column], list[Column]]:
+    """The columns of one's own rows and those of published ones, in their order."""
+    columns = columns_of(table)
+    return sorted(columns, key=lambda column: column.late), [c for c in columns if c.paper]
 
 
 def _exact(line: Line, columns: Sequence[Column]) -> dict[str, Any]:
-    values = {
-        column.name: value._asdict() if isinstance(value, Spread) else value
-        for column, value in _values(line, columns)
-    }
+    values = {column.name: column.of(line) for column in columns}
+    values |= {name: of._asdict() for name, of in values.items() if isinstance(of, Spread)}
     return values | _source(line)
 
 
@@ -85,7 +78,8 @@ def _flat(line: Line, columns: Sequence[Column], shared: cells.Shared) -> dict[s
     """One value a cell: settings and devices are texts, a spread is two columns, the last ones."""
     flat: dict[str, Any] = {}
     spreads: dict[str, Any] = {}
-    for column, value in _values(line, columns):
+    for column in columns:
+        value = column.of(line)
         if isinstance(value, Spread):
             spreads |= {f"{column.name}_{part}": of for part, of in value._asdict().items()}
         elif isinstance(value, tuple):
