@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "torch-geometric", "lightning", "hydra-core", "ogb", "numba", "wandb")
-
-
-def helps_another_process() -> bool:
-    """Whether this is not the first of the processes that train one run on several devices."""
-    return int(os.environ.get("LOCAL_RANK", 0)) > 0
 
 
 def versions() -> dict[str, str]:

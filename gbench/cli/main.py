@@ -37,9 +37,9 @@ from gbench.cli import (
     train,
 )
 from gbench.cli.arguments import read_alike
-from gbench.environment import helps_another_process
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, keep, own_line
+from gbench.processes import helps_another_process
 
 VERBS = {
     "train": train,

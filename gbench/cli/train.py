@@ -84,8 +84,8 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     """Train in `folder`, show progress on stderr and the summary, or the record with --json."""
     from rich.console import Console
 
-    from gbench.environment import helps_another_process
     from gbench.mirror.mlflow_address import check_servers
+    from gbench.processes import helps_another_process
     from gbench.records.folder import LAST
 
     check_servers([config])

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +148,12 @@ def _digest(path: Path, *stat: int) -> str:
 
 def versions(modules: Iterable[str]) -> dict[str, str]:
     """The versions of installed packages, given the modules that they are imported by."""
+    if not (names_of := sorted(modules)):
+        return {}
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
     found = {}
-    for module in sorted(modules):
+    for module in names_of:
         try:
             found[module.replace("_", "-")] = version(module)
         except PackageNotFoundError:  # its package has another name

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from gbench.environment import helps_another_process
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, own_line, report_text
 from gbench.locks import take
 from gbench.passwords import without_password
+from gbench.processes import helps_another_process
 
 CONFIG = "config.yaml"  # the resolved config
 RECORD = "record.json"  # written last: its presence means finished

@@ -15,11 +15,11 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from gbench.environment import helps_another_process
 from gbench.errors import UserError
 from gbench.locate import locate
 from gbench.mirror.mirrored import Mirror, Told
 from gbench.mirror.mlflow_address import tracking_uri
+from gbench.processes import helps_another_process
 from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import Interrupted
 

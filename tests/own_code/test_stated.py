@@ -149,7 +149,7 @@ def test_an_installed_package_counts_by_its_version(
     config = compose(["model=installed", "data=csbm"], [mine])
     assert set(config["code"]) == {"packages"}
     assert set(config["code"]["packages"]) == {"torch-geometric"}
-    monkeypatch.setattr("gbench.own_code.stated.version", lambda name: "99.0")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")
     assert identity(compose(["model=installed", "data=csbm"], [mine])) != identity(config)
 
 

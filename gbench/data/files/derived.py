@@ -12,8 +12,8 @@ from torch import Tensor
 
 from gbench.data.files import cache
 from gbench.data.files.checked import read_checked, write_checked
-from gbench.environment import helps_another_process
 from gbench.locate import locate
+from gbench.processes import helps_another_process
 
 
 class Key(NamedTuple):

@@ -20,8 +20,8 @@ from gbench.choices import choices, read_yaml
 from gbench.data.files import archives, fetch, named
 from gbench.data.files.supply import Supply, is_remote, supplies
 from gbench.data.spec import DataCard
-from gbench.environment import helps_another_process
 from gbench.errors import UserError
+from gbench.processes import helps_another_process
 
 if TYPE_CHECKING:
     from rich.progress import Progress
