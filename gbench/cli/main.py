@@ -10,56 +10,37 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from gbench import __version__
-from gbench.cli import (
-    bench,
-    check,
-    compare,
-    completion,
-    data,
-    doctor,
-    evaluate,
-    export,
-    leaderboard,
-    listing,
-    reproduce,
-    resume,
-    runs,
-    search,
-    show,
-    sweep,
-    sync,
-    train,
-)
 from gbench.cli.arguments import read_alike
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, keep, own_line
 from gbench.processes import helps_another_process
 
-VERBS = {
-    "train": train,
-    "sweep": sweep,
-    "search": search,
-    "eval": evaluate,
-    "resume": resume,
-    "show": show,
-    "list": listing,
-    "data": data,
-    "leaderboard": leaderboard,
-    "reproduce": reproduce,
-    "compare": compare,
-    "runs": runs,
-    "export": export,
-    "sync": sync,
-    "bench": bench,
-    "check": check,
-    "doctor": doctor,
-    "completion": completion,
+VERBS = {  # each with its module in gbench/cli, which is imported when it is used
+    "train": "train",
+    "sweep": "sweep",
+    "search": "search",
+    "eval": "evaluate",
+    "resume": "resume",
+    "show": "show",
+    "list": "listing",
+    "data": "data",
+    "leaderboard": "leaderboard",
+    "reproduce": "reproduce",
+    "compare": "compare",
+    "runs": "runs",
+    "export": "export",
+    "sync": "sync",
+    "bench": "bench",
+    "check": "check",
+    "doctor": "doctor",
+    "completion": "completion",
 }
 
 EXAMPLES = """\
@@ -96,7 +77,7 @@ class Parser(argparse.ArgumentParser):
 def overview() -> str:
     """What `gbench --help` prints."""
     width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name:{width}}  {module.SUMMARY}" for name, module in VERBS.items())
+    verbs = "\n".join(f"  {name:{width}}  {_module(name).SUMMARY}" for name in VERBS)
     return f"""\
 usage: gbench VERB ...     (gbench VERB --help tells more; gbench --version)
 
@@ -107,12 +88,16 @@ Train graph neural networks to the paper's protocol and compare the runs.
 {EXAMPLES}"""
 
 
+def _module(verb: str) -> Any:
+    return importlib.import_module(f"gbench.cli.{VERBS[verb]}")
+
+
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The arguments of one verb; options and settings may stand in any order."""
     verb = words[0]
     if verb not in VERBS:
         raise unknown("verb", verb, VERBS)
-    module = VERBS[verb]
+    module = _module(verb)
     parser = Parser(prog=f"gbench {verb}", description=module.__doc__)
     module.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show stack traces and warnings")
@@ -132,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     try:
         args = parse(words)
-        code: int = VERBS[words[0]].run(args)
+        code: int = _module(words[0]).run(args)
         sys.stdout.flush()
     except UserError as error:
         if debug:

@@ -109,6 +109,8 @@ def _searching(config_dirs: Sequence[Path]) -> Iterator[list[str]]:
 
 def _parsed(words: Sequence[str]) -> list[Override]:
     """The words as Hydra reads them. Raises UserError for one that has several values, or none."""
+    if not words:
+        return []
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import ValueType
     from hydra.errors import OverrideParseException
