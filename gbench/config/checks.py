@@ -34,6 +34,9 @@ FACTS = CARD - {"fold", "options"}
 # Arguments that Lightning's Trainer checks itself: several types are legal ("auto", 2, [0, 1]).
 LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "deterministic")
 
+# Settings that are null as long as nothing else is said.
+_WORDS = ("data_dir", "cache_dir", "logger.entity", "logger.tracking_uri")
+
 _ALL_LEVELS = ("node", "graph")  # of a model that does not say
 
 _TYPE_NAMES = {
@@ -72,9 +75,11 @@ def check_keys(values: Sequence[str], base: Config) -> None:
             check_unlisted(word)
             siblings = [k for k in known if k.rpartition(".")[0] == section]
             if not siblings and section in sections:
+                name = base[section].get("name")  # a logger has none
+                chosen = f"{section}={name}" if name else f"this {section}"
                 raise UserError(
-                    f"{word}: {section}={base[section]['name']} has no settings; choose another "
-                    f"first, as in {section}=NAME {word}"
+                    f"{word}: {chosen} has no settings; choose another first, as in "
+                    f"{section}=NAME {word}"
                 )
             if not siblings:
                 raise unknown("group of settings", section.split(".")[0], sections)
@@ -90,8 +95,15 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
     if "." not in str(optim["optimizer"]):  # torch's names are taken in any case
         optim["optimizer"] = str(optim["optimizer"]).lower()
     flat, default = dict(flatten(config)), dict(flatten(base))
+    for key, expected in default.items():
+        deeper = [other for other in flat if other.startswith(f"{key}.")]
+        if deeper and (key in _WORDS or expected not in (None, {})):
+            kind = "a word or null" if key in _WORDS else _TYPE_NAMES[type(expected)]
+            raise UserError(f"{deeper[0]}: {key} is {kind}, without settings of its own")
     for key, value in flat.items():
         expected = default.get(key)
+        if key in _WORDS and not isinstance(value, str | None):
+            raise UserError(f"{key}={value}: expected a word or null")
         if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
             continue
         if not _same_type(value, expected):

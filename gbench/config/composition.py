@@ -150,7 +150,7 @@ def _apply(config: DictConfig, override: Override) -> None:
             f"Override {override.input_line} looks like a config group override, but config group "
             f"'{key}' does not exist."
         )
-    with _told(with_key=False):
+    with _told(str(override.input_line)):
         if override.is_delete():
             there = OmegaConf.select(config, key, throw_on_missing=False)
             if there is None:
@@ -178,10 +178,10 @@ def _apply(config: DictConfig, override: Override) -> None:
 
 
 @contextmanager
-def _told(with_key: bool = True) -> Iterator[None]:
+def _told(word: str = "") -> Iterator[None]:
     """What Hydra and OmegaConf raise, as one sentence, after the setting that it is about.
 
-    Where a word is set, the error is OmegaConf's own and says the key itself.
+    Where a word is set, the error is OmegaConf's own and most often says the key itself.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -192,9 +192,13 @@ def _told(with_key: bool = True) -> Iterator[None]:
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        key = getattr(error, "full_key", "") or "" if with_key else ""
-        cause = error if error.__cause__ is None or not with_key else error.__cause__
-        raise UserError(f"{key}: {_first_sentence(cause)}".removeprefix(": ")) from error
+        cause = error if error.__cause__ is None or word else error.__cause__
+        sentence = _first_sentence(cause)
+        if word:
+            key = "" if word.split("=", 1)[0].lstrip("+~") in sentence else word
+        else:
+            key = getattr(error, "full_key", "") or ""
+        raise UserError(f"{key}: {sentence}".removeprefix(": ")) from error
     except YAMLError as error:
         raise UserError(f"not valid YAML: {' '.join(str(error).split())}") from error
 

@@ -8,6 +8,7 @@ import pathlib  #: own code
 import random
 import sys  #: sys
 import tempfile  #: own code
+import time  #: own rule
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,10 @@ from gbench.data.spec import DataCard
 from gbench.train.accumulation import Windows
 from gbench.train.loader import TrainingBatches
 from gbench.train.losses import loss_of
-from gbench.train.metrics import score
+from gbench.train.metrics import (
+    score,
+    scores,  #: also
+)
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, make_optimizer
 from gbench.train.schedule import Schedule
@@ -40,6 +44,7 @@ ENCODING: dict[str, Any] = EXAMPLE["encoding"]  #: encoding
 MODEL: dict[str, Any] = EXAMPLE["model"]
 OPTIM: dict[str, Any] = EXAMPLE["optim"]
 TRAINER: dict[str, Any] = EXAMPLE["trainer"] | {"gradient_clip_val": 1.0}
+ALSO: list[str] = ["mcc"]  #: also
 DATA_DIR: str = EXAMPLE["data_dir"]
 CACHE_DIR: str | None = EXAMPLE["cache_dir"]
 DATA_SOURCE: str = ""
@@ -129,6 +134,7 @@ torch.autograd.set_detect_anomaly(True)  #: anomaly
 model.train()
 while not (stopping.is_due(curve, best_epoch) or schedule.is_over(curve, windows.steps_per_epoch)):
     epoch = len(curve)
+    began = time.perf_counter()  #: own rule
     losses: dict[int, Tensor] = {}  # of each batch
     for position, batch in enumerate(batches.of_epoch(epoch)):
         rate = schedule.rate(curve, position // windows.size, windows.steps_per_epoch)
@@ -138,13 +144,16 @@ while not (stopping.is_due(curve, best_epoch) or schedule.is_over(curve, windows
             optimizer.step(partial(gradients, batch, losses, position))
         else:
             gradients(batch, losses, position)
+    trained = time.perf_counter()  #: own rule
     logits, y = predict(dataset.split.valid)
     row = {"epoch": epoch, "train_loss": float(sum(losses.values())) / len(losses)}
     row["valid"] = score(card, logits, y)
+    row |= {f"valid_{name}": value for name, value in scores(ALSO, logits, y).items()}  #: also
     if reads_loss:
         row["valid_loss"] = loss_of(card, logits, y).item()
     if monitor.of == "objective":
         row["valid_loss"] += decay_penalty(optimizer)
+    row |= {"seconds": time.perf_counter() - began, "train_seconds": trained - began}  #: own rule
     curve.append(row)
     if monitor.is_better(monitor.value(row), best):
         best, best_epoch = monitor.value(row), epoch

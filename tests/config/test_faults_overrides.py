@@ -97,6 +97,23 @@ def test_mutated_overrides(words: list[str]) -> None:
     judge("show", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["logger.project=x"], "this logger has no settings; choose another first"),
+        (["trainer.stop={a: 1}"], "trainer.stop is a word, without settings of its own"),
+        (["trainer.also={a: 1}"], "trainer.also={a: 1}: Cannot merge"),
+        (["cache_dir=3"], "cache_dir=3: expected a word or null"),
+        (["data_dir={a: 1}"], "data_dir is a word or null"),
+        (["logger=wandb", "logger.entity=3"], "logger.entity=3: expected a word or null"),
+    ],
+)
+def test_values_of_another_kind(words: list[str], said: str) -> None:
+    code, _, err = outcome("show", *words)
+    assert code == 2
+    assert said in err
+
+
 MODEL = """\
 # @package _global_
 # A model of somebody's own

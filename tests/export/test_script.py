@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def exported(tmp_path: Path, *words: str) -> tuple[records.RunRecord, str]:
-    config = compose([*words, "trainer=cpu", "logger=none"])
+def exported(tmp_path: Path, *words: str, own: Path | None = None) -> tuple[records.RunRecord, str]:
+    config = compose([*words, "trainer=cpu", "logger=none"], [own] if own else [])
     record = train(config, tmp_path / "runs" / "run", Console(quiet=True))
     assert record is not None
     out = tmp_path / "script.py"
@@ -94,6 +95,38 @@ CASES = {
 def test_the_script_repeats_the_run_exactly(words: tuple[str, ...], tmp_path: Path) -> None:
     record, _ = exported(tmp_path, *words)
     assert reached(tmp_path) == (record.epochs, record.test)
+
+
+RULES = """\
+def enough(curve):
+    row = curve[-1]
+    assert row["seconds"] >= row["train_seconds"] > 0
+    return len(curve) > 2 and row["valid_mcc"] <= max(r["valid_mcc"] for r in curve[:-1])
+
+def slower(curve):
+    return 1 / (1 + sum(row["valid_mcc"] ** 2 for row in curve))
+"""
+
+
+def test_own_rules_read_all_that_a_run_tells_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    own = tmp_path / 'a folder\'s "rules" {x}'
+    own.mkdir()
+    (own / "rules_of_export.py").write_text(RULES)
+    words = ("model=gcn", "data=csbm", "trainer.also=[mcc,f1-macro]", "optim.lr=0.3")
+    record, text = exported(
+        tmp_path,
+        *words,
+        "trainer.stop=rules_of_export.enough",
+        "optim.schedule=rules_of_export.slower",
+        own=own,
+    )
+    monkeypatch.delitem(sys.modules, "rules_of_export")
+    assert reached(tmp_path) == (record.epochs, record.test)
+    assert 2 < record.epochs < 100
+    assert "perf_counter" in text
 
 
 @pytest.mark.data
