@@ -194,6 +194,27 @@ def test_the_users_own_code_counts_with_what_it_imports_of_gbench(
     assert code_of("mine_keys.load", copy) != before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "from gbench import kernels",
+        "import gbench.kernels",
+        "from gbench.kernels import *",
+        "def load(path):\n    from gbench.kernels import spmm",
+        "import importlib\nspmm = importlib.import_module('gbench.kernels').spmm",
+    ],
+)
+def test_a_package_of_gbench_may_be_imported_in_any_way(
+    words: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing._finder, "folders", [tmp_path])
+    (tmp_path / "own_multiply.py").write_text(words)
+    before = code_of("own_multiply.load", copy)
+    back = edit(copy / "gbench" / "kernels" / "cpu" / "spmm.py")
+    assert code_of("own_multiply.load", copy) != before
+    back()
+
+
 @pytest.mark.parametrize("target", ["gbench.data.loaders.nothing.load", "no_such_module.load"])
 def test_a_target_without_a_module_is_refused(target: str) -> None:
     with pytest.raises(UserError, match=f"there is no module for the loader '{target}'"):

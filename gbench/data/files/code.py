@@ -4,7 +4,7 @@ Imports are followed through gbench and through the user's own modules, by readi
 followed are
 - imports for types alone, below `if TYPE_CHECKING:`;
 - all that a package's `__init__.py` gathers: of `from gbench.kernels import spmm` it is the one
-  module that defines `spmm`;
+  module that defines `spmm`, of `from gbench import kernels` it is all of them;
 - NO_RESULT, modules that tell the user something or know where files lie.
 So a file is made again when a helper of its function is edited, wherever that lies, and not when
 another loader or encoding is added beside it. How files are laid out has a number: cache.LAYOUTS.
@@ -84,10 +84,12 @@ def _defined_in(dotted: str, root: Path) -> Iterator[tuple[str, Path]]:
         inside = deeper
     rest = dotted.split(".")[len(done) :]
     init = inside[0] / "__init__.py"
-    if rest and init.is_file():  # a name that the package has from one of its modules
-        source = _gathered(init.read_bytes(), tuple(done)).get(rest[0])
-        if source is not None and source != dotted:
-            yield from _defined_in(source, root)
+    if init.is_file():  # names that the package has from its modules: one, or all of them
+        gathered = _gathered(init.read_bytes(), tuple(done))
+        named = [gathered.get(rest[0])] if rest and rest != ["*"] else [*gathered.values()]
+        for source in named:
+            if source is not None and source != dotted:
+                yield from _defined_in(source, root)
 
 
 @lru_cache(maxsize=100)
