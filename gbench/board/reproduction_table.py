@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html as escaping
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gbench.board.reproduction import Reproduction
 from gbench.board.statistics import POOLING
@@ -15,10 +15,7 @@ from gbench.metrics import is_percent
 if TYPE_CHECKING:
     from rich.console import Console
 
-HEADS = ("experiment", "metric", "paper", "n", "ours", "n", "difference", "verdict", "time")
-_FIGURES = (2, 3, 4, 5, 6, 8)  # of HEADS: set to the right
-_VERDICT = HEADS.index("verdict")
-_WIDE = 110  # a narrower terminal shows the columns that matter most
+_WRAPS = 14  # letters to which a column may be wrapped
 _MEANING = (
     "The difference is ours minus the paper's, in brackets in standard errors of that difference. "
     "agrees: equivalence within the paper's own standard deviation (two one-sided t tests, 5 %); "
@@ -28,36 +25,102 @@ _MEANING = (
 _QUIRK = "† the paper's protocol selects on test data, or repeats an error of its code"
 
 
+class Column(NamedTuple):
+    """What one column says of an experiment: every format reads the list below."""
+
+    head: str
+    text: Callable[[Reproduction], str]  # figures as papers print them, percentages where they do
+    right: bool = True  # figures; what is set to the left is words
+    priority: int = 0  # 0 is always there; of the others the highest drops first on a terminal
+    wraps: bool = False
+    colours: bool = False  # where the verdict is not "agrees"
+
+
+def _paper(result: Reproduction) -> str:
+    paper = result.published
+    return UNKNOWN if paper is None else metric_text(result.metric, paper.mean, paper.std)
+
+
+def _paper_runs(result: Reproduction) -> str:
+    n = None if result.published is None else result.published.n
+    return UNKNOWN if n is None else str(n)
+
+
+def _difference(result: Reproduction) -> str:
+    if result.published is None:
+        return UNKNOWN
+    scale, digits = (100, 2) if is_percent(result.metric) else (1, 4)
+    text = f"{scale * result.difference:+.{digits}f}"
+    said = result.verdict
+    if said is not None and math.isfinite(said.standard_errors):
+        text += f" ({said.standard_errors:+.1f})"
+    return text
+
+
+def _verdict(result: Reproduction) -> str:
+    return UNKNOWN if result.verdict is None else result.verdict.word + few_runs(result.n)
+
+
+COLUMNS = (
+    Column("experiment", lambda of: of.experiment + " †" * of.quirk, right=False, wraps=True),
+    Column("metric", lambda of: of.metric + unit(of.metric), right=False, priority=4),
+    Column("paper", _paper),
+    Column("n", _paper_runs, priority=3),
+    Column("ours", lambda of: metric_text(of.metric, *of.ours)),
+    Column("n", lambda of: str(of.n), priority=2),
+    Column("difference", _difference, priority=1),
+    Column("verdict", _verdict, right=False, wraps=True, colours=True),
+    Column("time", lambda of: seconds_text(of.seconds), priority=5),
+)
+_COLOURS = {"below": "red", "above": "cyan", "inconclusive": "yellow"}
+
+
 def draw(results: Sequence[Reproduction], console: Console) -> None:
     """Print the table; a verdict that is not "agrees" is in colour."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     if not results:
         return
-    hidden = {"metric", "time"} if console.width < _WIDE else set()
-    shown = [position for position, head in enumerate(HEADS) if head not in hidden]
+    shown = _fit(results, console.width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1), collapse_padding=True)
-    for position in shown:
-        justify: Literal["left", "right"] = "right" if _is_right(position) else "left"
-        wraps = HEADS[position] == "experiment"
-        table.add_column(HEADS[position], justify=justify, no_wrap=not wraps, overflow="fold")
-    colours = {"below": "red", "above": "cyan", "inconclusive": "yellow"}
+    for column in shown:
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        overflow: Literal["fold", "ellipsis"] = "fold" if column.wraps else "ellipsis"
+        table.add_column(column.head, justify=justify, no_wrap=not column.wraps, overflow=overflow)
     for result in results:
-        texts = cells(result)
-        colour = colours.get(result.verdict.word) if result.verdict else None
-        if colour:
-            texts[_VERDICT] = f"[{colour}]{texts[_VERDICT]}[/]"
-        table.add_row(*(texts[position] for position in shown))
+        colour = _COLOURS.get(result.verdict.word, "") if result.verdict else ""
+        cells = (Text(column.text(result), colour * column.colours) for column in shown)
+        table.add_row(*cells)
     console.print(table)
+    hidden = dict.fromkeys(column.head for column in COLUMNS if column not in shown)
+    if hidden:
+        console.print(f"not shown at this width: {', '.join(hidden)}", style="dim")
     for note in _notes(results):
         console.print(note, style="dim")
 
 
+def _fit(results: Sequence[Reproduction], width: int) -> list[Column]:
+    """The columns that a terminal has room for, with a space on each side."""
+
+    def needed(column: Column) -> int:
+        widest = max(len(text) for text in (column.head, *map(column.text, results)))
+        return 2 + (min(widest, _WRAPS) if column.wraps else widest)
+
+    shown = [*COLUMNS]
+    while sum(map(needed, shown)) > width:
+        least = max(shown, key=lambda column: column.priority)
+        if least.priority == 0:
+            break
+        shown.remove(least)
+    return shown
+
+
 def markdown(results: Sequence[Reproduction]) -> str:
     """A pipe table, what its words mean, and where the papers' figures stand."""
-    rules = ["---:" if _is_right(position) else "---" for position in range(len(HEADS))]
-    rows = [HEADS, rules, *map(cells, results)]
+    rules = ["---:" if column.right else "---" for column in COLUMNS]
+    rows = [_heads(), rules, *map(_cells, results)]
     notes = [*_notes(results), *_sources(results)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
@@ -68,12 +131,12 @@ def html(results: Sequence[Reproduction]) -> str:
 
     def row(tag: str, texts: Sequence[str]) -> str:
         cells = (
-            f"<{tag}{' class=r' if _is_right(position) else ''}>{escaping.escape(text)}</{tag}>"
-            for position, text in enumerate(texts)
+            f"<{tag}{' class=r' if column.right else ''}>{escaping.escape(text)}</{tag}>"
+            for column, text in zip(COLUMNS, texts, strict=True)
         )
         return f"<tr>{''.join(cells)}</tr>"
 
-    body = "\n".join(row("td", cells(result)) for result in results)
+    body = "\n".join(row("td", _cells(result)) for result in results)
     notes = "".join(
         f"<li>{escaping.escape(note)}</li>" for note in (*_notes(results), *_sources(results))
     )
@@ -91,7 +154,7 @@ th, td {{ padding: .25rem .75rem; border-bottom: 1px solid color-mix(in srgb, cu
 </style>
 <h1>What was reproduced</h1>
 <div tabindex="0" role="region" aria-label="results"><table>
-<thead>{row("th", HEADS)}</thead>
+<thead>{row("th", _heads())}</thead>
 <tbody>
 {body}
 </tbody></table></div>
@@ -100,30 +163,12 @@ th, td {{ padding: .25rem .75rem; border-bottom: 1px solid color-mix(in srgb, cu
 """
 
 
-def cells(result: Reproduction) -> list[str]:
-    """One row: figures as papers print them, percentages where they do."""
-    paper, said, metric = result.published, result.verdict, result.metric
-    difference = UNKNOWN
-    if paper is not None:
-        scale, digits = (100, 2) if is_percent(metric) else (1, 4)
-        difference = f"{scale * result.difference:+.{digits}f}"
-    if said is not None and math.isfinite(said.standard_errors):
-        difference += f" ({said.standard_errors:+.1f})"
-    return [
-        result.experiment + (" †" if result.quirk else ""),
-        metric + unit(metric),
-        UNKNOWN if paper is None else metric_text(metric, paper.mean, paper.std),
-        UNKNOWN if paper is None or paper.n is None else str(paper.n),
-        metric_text(metric, *result.ours),
-        str(result.n),
-        difference,
-        UNKNOWN if said is None else said.word + few_runs(result.n),
-        seconds_text(result.seconds),
-    ]
+def _heads() -> list[str]:
+    return [column.head for column in COLUMNS]
 
 
-def _is_right(position: int) -> bool:
-    return position in _FIGURES
+def _cells(result: Reproduction) -> list[str]:
+    return [column.text(result) for column in COLUMNS]
 
 
 def _notes(results: Sequence[Reproduction]) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from gbench.board.published import published_by
 from gbench.board.reproduction import repetitions, reproductions
-from gbench.board.reproduction_table import HEADS, cells, html, markdown
+from gbench.board.reproduction_table import COLUMNS, draw, html, markdown
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_runs_of_an_experiment_stand_beside_its_paper(sgc):
     assert result.ours.mean == pytest.approx(0.81)
     assert result.difference == pytest.approx(0)
     assert result.seconds == pytest.approx(4.5)
-    row = dict(zip(HEADS[:5], cells(result)[:5], strict=True))
+    row = {column.head: column.text(result) for column in COLUMNS}
     assert row["metric"] == "accuracy %"
     assert row["paper"] == "81.00 ± 0.00"
 
@@ -86,7 +88,7 @@ def test_after_an_experiment_was_mended_its_last_settings_count(sgc):
 def test_markdown_has_a_cell_for_every_head_and_names_the_source(sgc):
     text = markdown(reproductions(sgc([0.810, 0.811])))
     head, rule, row = (line.split("|")[1:-1] for line in text.splitlines()[:3])
-    assert len(head) == len(rule) == len(row) == len(HEADS)
+    assert len(head) == len(rule) == len(row) == len(COLUMNS)
     assert f"{published_by('sgc-cora').source}: sgc-cora" in text
 
 
@@ -94,5 +96,19 @@ def test_the_page_shows_the_same_cells_and_needs_no_network(sgc):
     results = reproductions(sgc([0.810, 0.811]))
     page = html(results)
     shown = re.findall(r"<td[^>]*>(.*?)</td>", page)
-    assert shown == cells(results[0])
+    assert shown == [column.text(results[0]) for column in COLUMNS]
     assert not re.search(r"(src|href)=|url\(|@import", page)
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 200])
+def test_a_narrow_terminal_leaves_out_what_matters_least_and_cuts_no_figure(sgc, width):
+    (result,) = reproductions(sgc([0.8, 0.81]))
+    said = io.StringIO()
+    draw([replace(result, experiment="[b]m")], Console(file=said, width=width))
+    row = "\n".join(line for line in said.getvalue().splitlines() if "±" in line)
+    texts = [column.text(replace(result, experiment="[b]m")) for column in COLUMNS]
+    assert row.split()[0] == "[b]m"
+    assert texts[2] in row
+    assert texts[4] in row
+    assert [text in row for text in (texts[1], texts[8])] == [width == 200] * 2
+    assert ("not shown at this width" in said.getvalue()) == (width < 200)
