@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gbench.errors import UserError
+from gbench.limits import Interval, OneOf
 from gbench.schedules import readers
 
 # setting: the one that decides whether it is read, and the words with which it is
@@ -18,6 +19,14 @@ _READ_BY = {
         f"optim.{name}": ("optim.schedule", readers(name))
         for name in ("lr_factor", "lr_every", "lr_patience", "plateau_on")
     },
+}
+
+# of one-cycle alone: a schedule of the user's own may mean something else by these
+_CYCLE: dict[str, Interval | OneOf] = {
+    "pct_start": Interval(0, 1),
+    "div_factor": Interval(0, low_open=True),
+    "final_div_factor": Interval(0, low_open=True),
+    "anneal_strategy": OneOf(("cos", "linear")),
 }
 
 
@@ -97,6 +106,7 @@ def check_protocol(flat: Mapping[str, Any]) -> None:
     if flat.get("trainer.check_val_every_n_epoch", 1) != 1:
         _check_validated_now_and_then(flat)
     _check_warmup(flat)
+    _check_cycle(flat)
     if flat["optim.steps_per_epoch"] and level == "node":
         raise UserError(
             "optim.steps_per_epoch counts batches drawn from many graphs or links, and "
@@ -116,6 +126,13 @@ def _check_warmup(flat: Mapping[str, Any]) -> None:
             f"optim.warmup_epochs={epochs:g} takes the whole run: trainer.max_epochs="
             f"{flat['trainer.max_epochs']}"
         )
+
+
+def _check_cycle(flat: Mapping[str, Any]) -> None:
+    for name, allowed in _CYCLE.items():
+        key = f"optim.schedule_options.{name}"
+        if flat["optim.schedule"] == "one-cycle" and key in flat and flat[key] not in allowed:
+            raise UserError(f"{key}={flat[key]}: allowed is {allowed}")
 
 
 def _check_validated_now_and_then(flat: Mapping[str, Any]) -> None:

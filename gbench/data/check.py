@@ -26,6 +26,11 @@ def check_source(card: DataCard, source: Source) -> None:
         problem = _graph_problem(card, graph, source)
         if problem:
             raise _fault(card, f"graph {i}: {problem}")
+    if card.labels == "tasks":
+        known = torch.cat([graph.y.view(-1) for graph in source.graphs])
+        other = known[(known != 0) & (known != 1) & ~known.isnan()]
+        if other.numel():
+            raise _fault(card, f"y holds {other[0]:g}: labels for loss {card.loss} are 0, 1 or NaN")
     if len(source.splits) != card.num_folds:
         raise _fault(card, f"has {len(source.splits)} splits, but num_folds is {card.num_folds}")
     size = len(source.graphs) if card.level == "graph" else source.graphs[0].y.size(0)

@@ -90,7 +90,8 @@ class Epochs(Callback):  # type: ignore[misc]
 
     def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
         task.position = 0
-        self._set_rate(trainer, task)
+        if len(self.curve) < self.stopping.max_epochs:  # a schedule need not know more
+            self._set_rate(trainer, task)
         self.loss_sum = torch.zeros((), device=task.device)
         self.epoch_started = time.perf_counter()
 

@@ -29,11 +29,12 @@ def parameter_groups(model: nn.Module, optim: Mapping[str, Any]) -> list[dict[st
                 f"optim.groups: match={entry['match']} fits no parameter; they are "
                 f"{', '.join(names)}"
             )
-    rules = [*optim["groups"], *_by_prefix(optim, names)]
+    by_prefix = _by_prefix(optim, names)
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        rule: Mapping[str, Any] = next((r for r in rules if _fits(name, r["match"])), {})
-        settings = {"weight_decay": optim["weight_decay"], **rule}
+        settings = {"weight_decay": optim["weight_decay"]}
+        for rules in (by_prefix, optim["groups"]):
+            settings |= next((rule for rule in rules if _fits(name, rule["match"])), {})
         settings.pop("match", None)
         if optim["optimizer"] == "asam":
             settings["adaptive"] = parameter.dim() > 0 and not name.endswith("bias")

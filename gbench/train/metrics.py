@@ -76,11 +76,18 @@ def columns(logits: Tensor, y: Tensor) -> Iterator[tuple[Array, Array]]:
 
     Of a class these are whether it is the label, and its probability. Shapes: as `value_of`.
     """
+    logits = _finite(logits)
     if not y.is_floating_point():
         logits, y = logits.double().softmax(-1), one_hot(y, logits.size(-1))
     for truth, said in zip(y.double().T, logits.double().T, strict=True):
         known = ~truth.isnan()
         yield truth[known].numpy(), said[known].numpy()
+
+
+def _finite(logits: Tensor) -> Tensor:
+    """What overflowed stays above, or below, all else: scikit-learn knows no infinity."""
+    most = torch.finfo(torch.float32).max
+    return logits.clamp(-most, most) if bool(logits.isinf().any()) else logits
 
 
 def _own_value(metric: Metric, value: Any) -> float:
@@ -140,7 +147,7 @@ def calibration_error(logits: Tensor, y: Tensor) -> float:
     The bins b are 15 of equal width, (0, 1/15], ..., (14/15, 1], of the confidence, the largest
     softmax probability of a row (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
     """
-    confidence, answers = logits.cpu().double().softmax(-1).max(-1)
+    confidence, answers = _finite(logits).cpu().double().softmax(-1).max(-1)
     edges = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)
     bins = torch.bucketize(confidence, edges)  # 1 to 15
     gaps = torch.bincount(bins, (answers == y.cpu()).double() - confidence)

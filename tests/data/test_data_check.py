@@ -89,6 +89,11 @@ def test_faults_of_the_level_and_the_loss(toy: Any) -> None:
         check_source(toy.card(level="node"), GOOD)
     with pytest.raises(UserError, match=r"y has shape \(1,\), expected \(1, 2\) of floats"):
         check_source(toy.card(loss="bce", metric="rocauc"), GOOD)
+    signs = [graph._replace(y=torch.tensor([[-1.0]])) for graph in GOOD.graphs]
+    with pytest.raises(UserError, match="y holds -1: labels for loss bce are 0, 1 or NaN"):
+        check_source(
+            toy.card(loss="bce", metric="rocauc"), GOOD._replace(graphs=signs, num_outputs=1)
+        )
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,17 @@ def test_one_class_alone_is_said_where_it_leaves_no_value(name: str) -> None:
     assert undefined(name, y[:0]) == "nothing is labelled"
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, m in METRICS.items() if {"classes", "tasks"} & {*m.labels}]
+)
+def test_a_logit_that_overflowed_is_above_all_others(name: str) -> None:
+    logits, y = of_classes(60) if "classes" in METRICS[name].labels else of_columns("tasks")
+    logits[3, 0], logits[4, 1] = 1e9, -1e9
+    expected = value(name, logits, y)
+    logits[3, 0], logits[4, 1] = math.inf, -math.inf
+    assert value(name, logits, y) == expected
+
+
 @pytest.mark.parametrize("name", ["rocauc", "ap", "auprc"])
 def test_links_are_judged_as_one_task(name: str) -> None:
     logits, y = of_columns("tasks", columns=1)

@@ -126,6 +126,9 @@ def test_a_prefix_is_a_short_form_of_groups() -> None:
     both = {**OPTIM, **prefix, "groups": [{"match": "0.*", "lr": 1.0}]}
     made = make_optimizer(model(), both, fused=False)
     assert [(g["lr"], g["weight_decay"]) for g in made.param_groups] == [(1.0, 0.1), (0.01, 0.2)]
+    both["groups"] = [{"match": "*", "lr": 1.0}]
+    made = make_optimizer(model(), both, fused=False)
+    assert [(g["lr"], g["weight_decay"]) for g in made.param_groups] == [(1.0, 0.1), (1.0, 0.2)]
 
 
 @pytest.mark.parametrize(

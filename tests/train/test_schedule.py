@@ -204,6 +204,15 @@ def test_groups_keep_the_proportion_of_their_rates(run: Any, monkeypatch: Any) -
     assert sorted(seen[-1]) == pytest.approx([0.005, 0.05])
 
 
+@pytest.mark.parametrize("options", ["pct_start:1.0", "anneal_strategy:linear"])
+def test_no_schedule_is_asked_for_a_rate_after_the_last_epoch(run: Any, options: str) -> None:
+    record, _ = run(
+        "model=gcn", "data=csbm", "trainer.max_epochs=4", "optim.schedule=one-cycle",
+        f"optim.schedule_options={{{options}}}",
+    )  # fmt: skip
+    assert record.epochs == 4
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -217,6 +226,14 @@ def test_groups_keep_the_proportion_of_their_rates(run: Any, monkeypatch: Any) -
         ("optim.warmup_epochs=100", "takes the whole run: trainer.max_epochs=100"),
         ("optim.warmup_steps=1.5", "expected a whole number"),
         ("optim.warmup_epochs=-1", "allowed is a number at least 0"),
+        (
+            "optim.schedule=one-cycle optim.schedule_options.pct_start=30",
+            "options.pct_start=30: allowed is a number at least 0 and at most 1",
+        ),
+        (
+            "optim.schedule=one-cycle optim.schedule_options.anneal_strategy=poly",
+            "anneal_strategy=poly: allowed is one of cos, linear",
+        ),
     ],
 )
 def test_what_composing_refuses(words: str, message: str) -> None:
