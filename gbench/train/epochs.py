@@ -73,7 +73,7 @@ class Epochs(Callback):  # type: ignore[misc]
             torch.set_rng_state(self.random_state["cpu"].cpu())
             if "cuda" in self.random_state and task.device.type == "cuda":
                 torch.cuda.set_rng_state(self.random_state["cuda"].cpu(), task.device)
-        for logger in trainer.loggers:
+        for logger in trainer.loggers if trainer.is_global_zero else ():
             if isinstance(logger, Mirror):
                 others = (f"valid_{name}" for name in self.also)
                 loss = ["valid_loss"] if self.reads_loss else []

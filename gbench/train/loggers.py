@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,19 @@ from gbench.train.interrupt import Interrupted
 
 
 def make_loggers(config: Mapping[str, Any], folder: Path) -> list[Logger]:
-    """The loggers of the config's `logger` choice."""
-    made: Logger | list[Logger] = locate(config["logger"]["_target_"])(config, folder)
-    return [made] if isinstance(made, Logger) else made
+    """The loggers of the config's `logger` choice.
+
+    Raises UserError where a function of the user's own returns anything else.
+    """
+    target = config["logger"]["_target_"]
+    made: Any = locate(target)(config, folder)
+    loggers = [made] if isinstance(made, Logger) else made
+    if not isinstance(loggers, list | tuple) or not all(isinstance(o, Logger) for o in loggers):
+        raise UserError(
+            f"logger: {target} returned {made!r}, and has to return a logger of Lightning's, a "
+            "gbench.mirror.mirrored.Mirror, or a list of them"
+        )
+    return [*loggers]
 
 
 def none(config: Mapping[str, Any], folder: Path) -> list[Logger]:
@@ -85,16 +95,19 @@ def mirrored(loggers: Sequence[Logger], config: Mapping[str, Any]) -> Iterator[d
     """Tell the loggers the settings, what the block puts into the figures, and how it ended."""
     is_main = rank_zero_only.rank == 0
     mirrors = [log if isinstance(log, Mirror) else Told(log) for log in loggers if is_main]
-    for mirror in mirrors:
-        mirror.begin(config)
     figures: dict[str, Any] = {}
     code = 1
-    try:
-        yield figures
-        code = 0
-    except Interrupted as interrupted:
-        code = interrupted.exit_code
-        raise
-    finally:
-        for mirror in mirrors:
+    with ExitStack() as begun:  # each is told the end, whatever another one raises
+
+        def end(mirror: Mirror) -> None:
             mirror.end(figures, code)
+
+        for mirror in mirrors:
+            mirror.begin(config)
+            begun.callback(end, mirror)
+        try:
+            yield figures
+            code = 0
+        except Interrupted as interrupted:
+            code = interrupted.exit_code
+            raise

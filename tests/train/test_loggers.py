@@ -70,6 +70,24 @@ def test_tensorboard_has_the_curve_the_settings_and_the_result(run: Any) -> None
     assert metadata.SESSION_END_INFO_TAG in told
 
 
+def test_tensorboard_shows_each_epoch_of_an_interrupted_run_once(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with monkeypatch.context() as patched:
+        cut_after(3, patched)  # the third epoch was logged, and is trained again
+        with pytest.raises(Interrupted):
+            run(*SHORT, "logger=tensorboard")
+    _, folder = run(*SHORT, "logger=tensorboard")
+    assert len([*(folder / "tensorboard").glob("events.*")]) == 2
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("valid")] == [0, 1, 2, 3]
+    assert [event.value for event in events.Scalars("valid")] == pytest.approx(curve(folder))
+
+
 def test_an_interrupted_run_goes_on_as_the_same_mlflow_run(
     run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

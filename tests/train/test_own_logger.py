@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from gbench.config.compose import compose
 from gbench.config.identity import run_name
+from gbench.errors import UserError
 from gbench.run import train
 from gbench.train.interrupt import Interrupted
 
@@ -128,3 +130,56 @@ def test_a_logger_of_lightnings_is_told_by_its_own_calls(own: Any) -> None:
     ]
     assert [told[1] for told in own_plain.TOLD if told[0] == "epoch"] == [0, 1, 2]
     assert own_plain.TOLD[-1] == ("end", "success")
+
+
+FRAGILE = """
+from gbench.mirror.mirrored import Mirror
+
+TOLD = []
+
+
+class Fragile(Mirror):
+    def __init__(self, breaks):
+        super().__init__()
+        self.breaks = breaks
+
+    def told(self, stage):
+        TOLD.append((stage, self.breaks))
+        if stage == self.breaks:
+            raise RuntimeError(f"no {stage}")
+
+    def begin(self, settings):
+        self.told("begin")
+
+    def go_on(self, curve, columns):
+        self.told("go on")
+
+    def log_metrics(self, metrics, step=None):
+        self.told("epoch")
+
+    def end(self, figures, code):
+        self.told(f"end {code}" if code else "end")
+
+
+def fragile(config, folder):
+    return [Fragile(""), Fragile("STAGE"), Fragile("")]
+"""
+
+
+@pytest.mark.parametrize("stage", ["begin", "go on", "epoch", "end"])
+def test_each_that_has_begun_is_told_the_end_whichever_fails(own: Any, stage: str) -> None:
+    name = f"fragile_{stage.replace(' ', '_')}"
+    with pytest.raises(RuntimeError, match=f"no {stage}"):
+        own(FRAGILE.replace("def fragile", f"def {name}").replace("STAGE", stage), name)
+    told = importlib.import_module(f"own_{name}").TOLD
+    begun = sum(kind == "begin" and breaks != kind for kind, breaks in told)
+    assert begun == {"begin": 1}.get(stage, 3)
+    assert sum(kind.startswith("end") for kind, _ in told) == begun
+    assert {kind for kind, _ in told if kind.startswith("end")} == {
+        "end" if stage == "end" else "end 1"
+    }
+
+
+def test_a_function_that_makes_no_logger_is_told(own: Any) -> None:
+    with pytest.raises(UserError, match=r"own_nothing\.nothing returned None, and has to return"):
+        own("def nothing(config, folder):\n    pass\n", "nothing")
