@@ -106,6 +106,7 @@ class Local:
 
     def kill(self) -> None:
         """End each point and the processes that it started, now."""
+        self.stop()  # for those that have not started
         for process in self.running:
             self.cancel(process.key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +97,15 @@ def test_each_point_is_told_its_own_device(
     local.start(4, config, None)  # type: ignore[arg-type]
     assert given == ["4", "5", "4", "5", "5"]
     local.close()
+
+
+def test_what_has_not_started_is_killed_too(
+    configs: Configs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two signals may come at once, before there is a process to send one to."""
+    local = Local(configs(1), 1)
+    monkeypatch.setattr(local, "_request", lambda *_: None)
+    local.start(7, configs(1)[0], tmp_path)
+    local.kill()
+    assert local.wait(0) == [(7, {"kind": "end", "state": "lost"})]
+    assert not local.running
