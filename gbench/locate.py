@@ -28,5 +28,7 @@ def locate(dotted: str, setting: str = "_target_") -> Any:
     found = getattr(module, name, None)
     if not callable(found):
         public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise unknown(f"class or function of {module.__file__}", name, public, f"It is a {setting}")
+        raise unknown(
+            f"class or function of {module.__file__}", name, public, f"{setting} names it"
+        )
     return found

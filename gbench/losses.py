@@ -118,7 +118,8 @@ def check_options(loss: Loss, options: Mapping[str, Any]) -> None:
         return
     for name, value in options.items():
         if name not in loss.options:
-            raise unknown(f"option of loss {loss.name}", name, loss.options)
+            error = unknown(f"option of loss {loss.name}", name, loss.options)
+            raise UserError(f"loss_options.{name}={value}: {error}")
         allowed = loss.options[name].allowed
         if value not in allowed:
             raise UserError(f"loss_options.{name}={value}: allowed is {allowed}")

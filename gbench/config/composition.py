@@ -174,7 +174,9 @@ def _apply(config: DictConfig, override: Override) -> None:
                 f"prefix: '{str(override.input_line)[1:]}'"
             )
         is_new = override.is_add() or override.is_force_add()
-        OmegaConf.update(config, key, value, merge=True, force_add=is_new)
+        there = OmegaConf.select(config, key, throw_on_missing=False)
+        fits = OmegaConf.is_list(there) == isinstance(value, list)  # else told by its type, later
+        OmegaConf.update(config, key, value, merge=fits, force_add=is_new)
 
 
 @contextmanager

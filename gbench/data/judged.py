@@ -22,9 +22,12 @@ def check_judged(data: Mapping[str, Any]) -> None:
         raise UserError(f"data.loss_options={options}: expected a group of options, name: value")
     try:
         loss = losses.find(data["loss"], data.get("loss_labels", ""))
-        losses.check_options(loss, options)
     except UserError as error:
         raise UserError(f"data.loss={data['loss']}: {error}") from error
+    try:
+        losses.check_options(loss, options)
+    except UserError as error:
+        raise UserError(f"data.{error}") from error
     if data["level"] == "link" and loss.labels == "classes":
         fits = [name for kind in ("tasks", "numbers") for name in losses.fitting(kind)]
         raise UserError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,11 @@ def _source(card: DataCard, folder: Path) -> Source:
     try:
         inspect.signature(function).bind(folder, **options)
     except TypeError as error:
-        raise UserError(f"dataset '{card.name}': the loader {card._target_}: {error}") from error
+        said = f"dataset '{card.name}': the loader {card._target_}: {error}"
+        facts = [fact.name for fact in fields(DataCard)]
+        near = [meant for key in options for meant in get_close_matches(key, facts, 1, 0.75)]
+        hint = f". Did you mean the fact '{near[0]}'?" if near else ""
+        raise UserError(said + hint) from error
     try:
         return function(folder, **options)
     except Exception as error:  # a damaged file raises whatever its bytes happen to say

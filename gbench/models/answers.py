@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.errors import UserError
+from gbench.metrics import is_dotted
 
 # what torch's batch and instance norms say, and gbench's own
 _ONE_ROW = ("Expected more than 1 ", "batch norm in training needs more than one row")
@@ -63,12 +64,14 @@ def check_gradient(answer: Tensor, model: nn.Module) -> None:
         )
 
 
-def first_loss(value: float, logits: Tensor, x: Tensor, model: nn.Module) -> UserError:
-    """The error for a loss that is no number before anything was learnt."""
+def first_loss(value: float, logits: Tensor, x: Tensor, model: nn.Module, loss: str) -> UserError:
+    """The error for a loss that is no number before anything was learnt; `loss` is its name."""
     if x.is_floating_point() and not bool(x.isfinite().all()):
         reason = "the features hold values that are not finite"
     elif not bool(logits.isfinite().all()):
         reason = f"{called(model)} answers {value} to finite features, with its initial weights"
+    elif is_dotted(loss):
+        reason = f"the model's answers are finite, and {loss} makes {value} of them"
     else:
         reason = "the answers are finite; are the labels too large for a loss?"
     return UserError(f"the training loss is {value} in the first batch, before any step: {reason}")

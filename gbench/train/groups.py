@@ -20,15 +20,24 @@ def parameter_groups(model: nn.Module, optim: Mapping[str, Any]) -> list[dict[st
     pattern does (`layers.0.*`); within a link predictor the name that the model alone would give
     it fits as well. What an entry does not say is as for the parameters of no entry.
 
-    Raises UserError for a pattern or a prefix that fits no parameter.
+    Raises UserError for a pattern or a prefix that fits no parameter, and for a pattern that has
+    none left because all that it fits are in entries before it.
     """
     names = [name for name, _ in model.named_parameters()]
+    left = set(names)
     for entry in optim["groups"]:
-        if not any(_fits(name, entry["match"]) for name in names):
+        fitting = {name for name in names if _fits(name, entry["match"])}
+        if not fitting:
             raise UserError(
                 f"optim.groups: match={entry['match']} fits no parameter; they are "
                 f"{', '.join(names)}"
             )
+        if not fitting & left:
+            raise UserError(
+                f"optim.groups: match={entry['match']} sets nothing: all parameters that it fits "
+                "are in entries before it, of which the first counts. Put it before them"
+            )
+        left -= fitting
     by_prefix = _by_prefix(optim, names)
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():

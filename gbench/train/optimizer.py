@@ -61,7 +61,8 @@ def optimizer_class(optim: Mapping[str, Any]) -> type[torch.optim.Optimizer]:
     """The class that `optim.optimizer` names: `asam`, torch's in any case, or `my_module.Lion`.
 
     Raises UserError for a name that is unknown, for a class that is no optimizer or cannot step as
-    a run does, and for options, also those of `optim.groups`, that its constructor does not take.
+    a run does, for options, also those of `optim.groups`, that its constructor does not take, and
+    for a step that takes no closure.
     """
     kind = _class(optim["optimizer"])
     for unfit, reason in _UNFIT.items():
@@ -71,6 +72,11 @@ def optimizer_class(optim: Mapping[str, Any]) -> type[torch.optim.Optimizer]:
         key = next(iter(optim["options"]))
         raise UserError(f"optim.options.{key}: asam takes optim.momentum, rho and eta alone")
     _check_arguments(kind, optim)
+    try:
+        inspect.signature(kind.step).bind(None, closure=None)
+    except TypeError as error:
+        called = f"optim.optimizer={optim['optimizer']}: its step is called as step(closure=...)"
+        raise UserError(f"{called}: {error}") from error
     return kind
 
 

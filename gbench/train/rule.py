@@ -41,6 +41,8 @@ class Rule:
         free = [name for name in taken if name not in facts]
         for name in options:
             if name not in free and not takes_any:
+                if not free:
+                    raise UserError(f"{setting} takes no options: leave out {place}.{name}")
                 raise unknown(f"option of {setting}", name, free)
         for name in free:
             if taken[name].default is inspect.Parameter.empty and name not in options:

@@ -44,7 +44,7 @@ class Schedule:
         """
         name, options = optim["schedule"], optim["schedule_options"]
         function = locate(name, "optim.schedule") if "." in name else SCHEDULES[name]
-        facts = (*_FACTS, *(key for key in optim if key not in _NO_FACTS))
+        facts = dict.fromkeys((*_FACTS, *(key for key in optim if key not in _NO_FACTS)))
         rule = Rule.of(f"optim.schedule={name}", function, facts, options, "optim.schedule_options")
         return Schedule(rule, optim, max_epochs, direction)
 

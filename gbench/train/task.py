@@ -115,7 +115,7 @@ class Task(LightningModule):  # type: ignore[misc]
             self.has_begun = True
             value = mean_of_processes(loss).item()
             if self.epoch == 0 and not math.isfinite(value):
-                raise first_loss(value, logits, batch.x, self.model)
+                raise first_loss(value, logits, batch.x, self.model, self.dataset.card.loss)
         return loss
 
     def answer(self, batch: Batch) -> Tensor:

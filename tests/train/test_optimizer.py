@@ -146,6 +146,8 @@ def test_a_prefix_is_a_short_form_of_groups() -> None:
         ({"groups": [{"match": "*", "decay": 1}]}, "unknown setting in optim.groups .*'decay'"),
         ({"groups": [{"match": "2*", "lr": 1}, {"match": "1.*", "lr": 1}]},
          "match=1.. fits no parameter; they are 0.weight, 2.weight"),
+        ({"groups": [{"match": "0.*", "lr": 1}, {"match": "0.weight", "lr": 2}]},
+         "match=0.weight sets nothing: all parameters that it fits are in entries before it"),
         ({"options": {"betas": [2.0, 0.9]}}, "optim.optimizer=adam: Invalid beta"),
     ],
 )  # fmt: skip
@@ -183,6 +185,8 @@ def test_the_command_line_takes_names_in_any_case_and_new_options() -> None:
         ("optim.groups=[{match:layers.*}]", "match=layers.. sets nothing"),
         ("optim.groups=[{match:layers.*,lr:0}]", "match=layers.*: optim.lr=0: allowed is"),
         ("optim.groups=layers", "expected a list"),
+        ("optim.groups={match:layers.0.*}", "optim.groups is a list, without settings"),
+        ("optim.options=[1]", "optim.options=.* expected a mapping"),
         ("optim.options=3", "expected a mapping"),
     ],
 )
@@ -325,6 +329,13 @@ def test_an_optimizer_of_ones_own_trains_and_counts_in_the_identity(
     with pytest.raises(NameError) as told:
         run(*words, dirs=[tmp_path])
     assert "own_lion.py, line 16, in step: NameError" in fault_of(told.value).sentence
+
+
+def test_a_step_without_a_closure_is_told_before_training(tmp_path: Path, run: Any) -> None:
+    code = "import torch\nclass Own(torch.optim.SGD):\n    def step(self):\n        pass\n"
+    (tmp_path / "own_step.py").write_text(code)
+    with pytest.raises(UserError, match=r"own_step.Own: its step is called as step\(clos"):
+        run("model=gcn", "data=csbm", "optim.optimizer=own_step.Own", dirs=[tmp_path])
 
 
 def test_a_fault_outside_of_ones_own_code_names_the_optimizer(

@@ -99,7 +99,8 @@ def test_a_stopping_rule_of_ones_own_ends_the_run(mine: Any, tmp_path: Path) -> 
         ),
         ("trainer.stop=own_rules.unsure", r"own_rules.unsure answers 'maybe' after epoch 1"),
         ("trainer.stop=own_rules.decay", r"trainer.stop=own_rules.decay asks for step, and what"),
-        ("trainer.stop=own_rules.gone", r"unknown class or function .*It is a trainer.stop"),
+        ("optim.schedule_options.last=0.1", "optim.schedule=constant takes no options: leave out "),
+        ("trainer.stop=own_rules.gone", r"unknown class or function .*trainer.stop names it"),
     ],
 )
 def test_wrong_answers_are_told(mine: Any, words: str, message: str) -> None:
