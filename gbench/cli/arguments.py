@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gbench.quotes import unquoted
+
 OPTIONS = ("--runs", "--runs-dir")
 SETTING = "runs_dir="
 
@@ -53,19 +55,11 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the record to stdout")
 
 
-def plain(value: str) -> str:
-    """A value without the quotes that a setting may need."""
-    quote = value[:1]
-    if quote not in ("'", '"') or len(value) < 2 or value[-1] != quote:
-        return value
-    return value[1:-1].replace(f"\\{quote}", quote).replace("\\\\", "\\")
-
-
 def read_alike(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
     """Parse the words, whichever way they name the runs folder."""
     if parser.get_default("runs_dir") is not None:
         words = [
-            f"{OPTIONS[0]}={plain(word.removeprefix(SETTING))}"
+            f"{OPTIONS[0]}={unquoted(word.removeprefix(SETTING))}"
             if word.startswith(SETTING)
             else word
             for word in words

@@ -20,13 +20,14 @@ from gbench.board.formats import sheets as export
 from gbench.board.published import Published, published_rows
 from gbench.board.tables import Table
 from gbench.choices import choices, read_yaml
-from gbench.cli.arguments import OPTIONS, plain
+from gbench.cli.arguments import OPTIONS
 from gbench.cli.output import FORMATS, format_of
 from gbench.cli.screen import screen
 from gbench.errors import UserError, unknown
 from gbench.figures import counted
 from gbench.folders import written_whole
 from gbench.mirror import source as wandb_source
+from gbench.quotes import unquoted
 from gbench.records import find as store
 from gbench.records.record import RunRecord
 
@@ -203,7 +204,7 @@ def _split(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
         if not equals or os.sep in key:  # a folder with = in its name: ./a=b
             runs_dirs.append(word)
         elif key == "runs_dir" and names:
-            runs_dirs.append(plain(names))
+            runs_dirs.append(unquoted(names))
         elif key in _FILTERS and names:
             filters.setdefault(key, []).extend(names.split(","))
         elif key in _FILTERS:

@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gbench.cli.arguments import add_config_dir, add_runs_setting, plain
+from gbench.cli.arguments import add_config_dir, add_runs_setting
 from gbench.cli.screen import screen
 from gbench.errors import UserError, unknown
+from gbench.quotes import unquoted
 
 if TYPE_CHECKING:
     from gbench.board.reproduction import Reproduction
@@ -185,7 +186,7 @@ def write_report(target: str, settings: Sequence[str]) -> int:
     unusable = [word for word in settings if not word.startswith("runs_dir=")]
     if unusable:
         raise UserError(f"{unusable[0]}: a report takes runs_dir=FOLDER and nothing else")
-    folder = plain(settings[-1].partition("=")[2]) if settings else "runs"
+    folder = unquoted(settings[-1].partition("=")[2]) if settings else "runs"
     records, _ = store.find([folder])
     found = reproductions(records)
     if not found:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gbench.data.files.supply import checked_place
 from gbench.errors import UserError
+from gbench.quotes import unquoted
 
 
 def data_source(overrides: Sequence[str]) -> tuple[list[str], str]:
@@ -56,6 +57,5 @@ def _plain(place: str) -> str:
     """A path without the quotes, or the backslashes before commas, that keep it one value."""
     if Path(place).expanduser().exists():
         return place
-    if len(place) > 1 and place[0] == place[-1] and place[0] in "'\"":
-        return place[1:-1]
-    return place.replace("\\,", ",")
+    bare = unquoted(place)
+    return place.replace("\\,", ",") if bare == place else bare

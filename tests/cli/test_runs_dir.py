@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gbench.cli.arguments import plain
 from gbench.cli.main import VERBS, main, parse
 from gbench.cli.output import format_of
 from gbench.config.compose import compose
 from gbench.errors import UserError
+from gbench.quotes import unquoted
 
 ELSEWHERE = "my runs, 'old'"
 WITHOUT_RUNS = {"list", "data", "bench", "doctor", "completion"}
@@ -29,7 +29,7 @@ def test_a_verb_takes_the_runs_folder_as_option_and_as_setting(verb: str) -> Non
             given = args.overrides if hasattr(args, "overrides") else args.words
             assert compose(given)["runs_dir"] == ELSEWHERE
         elif verb == "leaderboard":
-            folders = [*args.folders, *(plain(w.partition("=")[2]) for w in args.what)]
+            folders = [*args.folders, *(unquoted(w.partition("=")[2]) for w in args.what)]
             assert folders == [ELSEWHERE]
         else:
             assert args.runs_dir == Path(ELSEWHERE)

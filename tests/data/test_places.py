@@ -20,6 +20,12 @@ def test_a_comma_in_a_path_makes_no_list(tmp_path: Path, word: str) -> None:
     assert compose(words)["data"]["folder"] == str(tmp_path / "a,b")
 
 
+def test_a_quote_in_a_quoted_path_is_written_as_in_other_values(tmp_path: Path) -> None:
+    nodes(tmp_path / "it's", ["0", "1"] * 5)
+    words = ["model=gcn", "data=folder", f"data.path='{tmp_path}/it\\'s'"]
+    assert compose(words)["data"]["folder"] == str(tmp_path / "it's")
+
+
 def test_two_folders_are_still_a_list(tmp_path: Path) -> None:
     word = f"data.path={tmp_path}/a,{tmp_path}/b"
     assert alternatives(word) == [f"data.path={tmp_path}/a", f"data.path={tmp_path}/b"]
