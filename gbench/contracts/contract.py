@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, own_line
+
+_RAISES = "it raises an exception where this is looked at, and a run may end in the same"
 
 S = TypeVar("S")
 Verdict = Literal["holds", "does not hold", "not applicable", "not told", "exempt"]
@@ -93,5 +95,6 @@ def _outcome(
     except Exception as error:
         if not own_line(error):
             raise
-        return Outcome(contract, "does not hold", fault_of(error).sentence)
+        raised = replace(contract, means=_RAISES, look=f"that line; {contract.look}")
+        return Outcome(raised, "does not hold", fault_of(error).sentence)
     return Outcome(contract, "holds")

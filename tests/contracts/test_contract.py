@@ -59,8 +59,11 @@ def test_a_fault_shows_twice_and_hides_what_needs_it() -> None:
 
 
 def test_an_exception_of_the_users_is_told_with_its_line() -> None:
-    answer = told(contract("own", raising(ZeroDivisionError("oh"))))["own"]
+    own = contract("own", raising(ZeroDivisionError("oh")))
+    answer = told(own)["own"]
     assert answer.startswith("does not hold: ") and "test_contract.py, line" in answer
+    (outcome,) = outcomes([own], None, {})  # what the contract rules out was not seen
+    assert outcome.contract.means != own.means and "exception" in outcome.contract.means
 
 
 def test_exemptions_have_a_contract_and_a_reason() -> None:
