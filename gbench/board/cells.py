@@ -11,7 +11,7 @@ from gbench.board.notes import Line, differs, marks, source_numbers, source_text
 from gbench.board.published import Published
 from gbench.board.settings import settings_texts
 from gbench.board.statistics import Spread
-from gbench.board.tables import Row, Table
+from gbench.board.tables import Row, Table, have_told
 from gbench.figures import UNKNOWN, count_text, few_runs, metric_text
 from gbench.metrics import is_percent
 
@@ -73,7 +73,7 @@ def metric_called(name: str) -> Callable[[Any, Line, Shared], str]:
     """The text of a metric beside the table's; empty where some of the row's runs lack it."""
 
     def text(value: Spread, row: Line, shared: Shared) -> str:
-        is_told = isinstance(row, Row) and all(name in run.also for run in row.runs)
+        is_told = isinstance(row, Row) and have_told(row.runs, name)
         return metric_text(name, *value) if is_told else ""
 
     return text

@@ -22,7 +22,7 @@ from gbench.board.statistics import (
     spread,
     verdict,
 )
-from gbench.own_code.stated import has_own_code
+from gbench.own_code.stated import has_own_code, judged_alike
 from gbench.records.record import RunRecord
 
 # what the name of a protocol says that selects on test data or repeats an error of published code
@@ -226,9 +226,15 @@ def _row(
     )
 
 
+def have_told(runs: Sequence[RunRecord], name: str) -> bool:
+    """Whether each of the runs has told a metric of `trainer.also`, all by the same code."""
+    return all(name in run.also for run in runs) and judged_alike((r.config for r in runs), name)
+
+
 def told(runs: Sequence[RunRecord], name: str, part: str) -> Spread:
-    """A metric of `trainer.also` over runs; NaN where one of them has not told it."""
-    return spread([run.also[name][part] if name in run.also else math.nan for run in runs])
+    """A metric of `trainer.also` over runs; NaN where they have not told it."""
+    are_told = have_told(runs, name)
+    return spread([run.also[name][part] if are_told else math.nan for run in runs])
 
 
 def _ties(ranked: Sequence[list[RunRecord]]) -> list[bool]:

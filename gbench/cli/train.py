@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,18 +53,18 @@ def run(args: argparse.Namespace) -> int:
     if args.force:
         put_aside(folder)
     if (folder / RECORD).exists():
-        return finished_before(folder, args.json, config["trainer"]["also"])
+        return finished_before(folder, args.json, config)
     tell_other_code([config])
     return carry_out(config, folder, args)
 
 
-def finished_before(folder: Path, as_json: bool, also: Sequence[str] = ()) -> int:
-    """Show the record of a run that is already there, and say what it has not of `also`."""
+def finished_before(folder: Path, as_json: bool, asked: Config | None = None) -> int:
+    """Show the record of a run that is already there, and say what was asked and it has not."""
     from rich.console import Console
 
     from gbench.records import record
     from gbench.records.folder import RECORD
-    from gbench.records.other_code import changed_since
+    from gbench.records.other_code import changed_since, not_told
 
     console = Console(stderr=True, highlight=False)
     console.print("This run has finished before; --force runs it again.", style="yellow")
@@ -73,7 +72,7 @@ def finished_before(folder: Path, as_json: bool, also: Sequence[str] = ()) -> in
     if changed := changed_since(found.config):
         text = f"Since then {changed}: gbench train trains the new code, as a run of its own."
         console.print(text, style="yellow", soft_wrap=True, markup=False)
-    if missing := [name for name in also if name not in found.also]:
+    if missing := not_told(found, asked) if asked else []:
         text = f"Its record has no {', '.join(missing)}, which trainer.also asks for."
         console.print(text, style="yellow", soft_wrap=True, markup=False)
     _show(found, folder, console, as_json)

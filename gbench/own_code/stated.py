@@ -63,6 +63,17 @@ def own_names(config: Mapping[str, Any]) -> list[str]:
     return [name for name in _targets(config) if _is_own(name)]
 
 
+def judged_alike(configs: Iterable[Mapping[str, Any]], metric: str) -> bool:
+    """Whether runs computed a metric of `trainer.also` by the same code, as far as they say."""
+    found: dict[str, str] = {}
+    for config in configs if is_dotted(metric) else ():
+        code = config.get("code", {})
+        for place, said in {**code.get("sources", {}), **code.get("beside", {})}.items():
+            if found.setdefault(place, said) != said:
+                return False
+    return True
+
+
 def source_digest(target: str, folders: Sequence[Path]) -> str:
     """One hash of all code outside gbench that a loader or an encoding executes; "" for none."""
     found = closure([target], folders)

@@ -11,8 +11,9 @@ from gbench.choices import read_yaml
 from gbench.config.identity import decisive, identity, run_name
 from gbench.errors import UserError
 from gbench.own_code.kept import CODE, changes, differences
-from gbench.own_code.stated import has_own_code
+from gbench.own_code.stated import has_own_code, judged_alike
 from gbench.records.folder import CONFIG, RECORD
+from gbench.records.record import RunRecord
 
 Config = Mapping[str, Any]
 
@@ -47,6 +48,17 @@ def changed_since(config: Config) -> str:
     if "code" not in config and has_own_code(config):
         return "code of your own may have changed (this gbench did not keep it yet)"
     return ", ".join(map(str, changes(config)))
+
+
+def not_told(record: RunRecord, config: Config) -> list[str]:
+    """The metrics that a config asks for beside the dataset's own, and a record has not."""
+    names = config["trainer"].get("also", ())
+    older = [n for n in names if not judged_alike((record.config, config), n)]
+    return [
+        f"{name} of the code as it is now" if name in record.also else name
+        for name in names
+        if name in older or name not in record.also
+    ]
 
 
 def refuse_changed(config: Config, folder: Path) -> None:

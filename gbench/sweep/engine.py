@@ -37,6 +37,7 @@ from gbench.mirror.mlflow_address import check_servers
 from gbench.own_code.kept import keep_all
 from gbench.records import record as records
 from gbench.records.folder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
+from gbench.records.other_code import not_told
 from gbench.sweep.executor import make_executor
 from gbench.sweep.fork_server import Message
 from gbench.sweep.loop import LOOK_SECONDS, Loop
@@ -53,11 +54,11 @@ def run_all(configs: Sequence[Config], *, options: Options, console: Console) ->
     points = [Point(config, run_folder(config)) for config in configs]
     for point in points:
         point.before = finished_on_disk(point)
-    also = {name for point in points for name in point.config["trainer"].get("also", ())}
-    told = [point.record.also for point in points if point.record is not None]
-    if missing := sorted(name for name in also if any(name not in of for of in told)):
+    finished = [(point.record, point.config) for point in points if point.record is not None]
+    if missing := {name for record, config in finished for name in not_told(record, config)}:
         console.print(
-            f"Runs that have finished before have no {', '.join(missing)}, which trainer.also asks "
+            f"Runs that have finished before have no {', '.join(sorted(missing))}, which "
+            "trainer.also asks "
             "for; --force runs them again.",
             style="yellow",
             soft_wrap=True,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from gbench.board.tables import have_told, told
 from gbench.cli.main import main
 from gbench.config.compose import Config
 from gbench.config.identity import identity
@@ -20,7 +21,7 @@ from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.fault import fault_of
-from gbench.records.record import RunRecord
+from gbench.records.record import RunRecord, read
 from gbench.train.metrics import score
 
 Composed = Callable[..., Config]
@@ -286,6 +287,26 @@ def test_a_finished_run_says_what_it_has_not(
     assert main(["train", "--config-dir", "mine", *words, "logger=none", ALSO]) == 0
     said = capsys.readouterr().err
     assert "Its record has no f1-macro, ece, own_judge.right, which trainer.also asks" in said
+
+
+def test_a_metric_of_other_code_is_not_told_as_that_of_this(
+    trained: Trained, judged: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged()
+    first, _ = trained("trainer.also=[own_judge.right]", "runs_dir=runs")
+    assert have_told([first], "own_judge.right")
+    judged("def right(logits, y):\n    return 1.0\n")
+    words = ["model=own", "data=csbm", "trainer=cpu", "trainer.max_epochs=3", "optim.lr=0.1"]
+    words += ["--config-dir", "mine", "logger=none", "trainer.also=[own_judge.right,ece]"]
+    for seeds in ("seed=0", "seed=0,1"):  # one run, and a sweep
+        assert main(["train", *words, seeds]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert "own_judge.right of the code as it is now" in said and "ece" in said
+    second = read(next(Path("runs").glob("*-s1-*/record.json")))
+    assert second.identity == first.identity and second.also["own_judge.right"]["test"] == 1
+    assert not have_told([first, second], "own_judge.right")
+    assert math.isnan(told([first, second], "own_judge.right", "test").mean)
+    assert have_told([second, second], "own_judge.right")
 
 
 def test_a_metric_that_gives_no_number_is_nan_beside_the_others(
