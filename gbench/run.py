@@ -51,7 +51,8 @@ def train(
     with advised(folder):
         task = build_task(at_hand(config, folder))
     card, limit = task.dataset.card, settings["limit_batches"]
-    for note in (*task.dataset.notes, *task.undefined(settings["monitor"])):
+    asked = settings.get("also", ())
+    for note in (*task.dataset.notes, *task.undefined(settings["monitor"], asked)):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"
@@ -79,7 +80,7 @@ def train(
             task.model.load_state_dict(epochs.best_weights)
         task.to(trainer.strategy.root_device)
         logits, y = task.answers("test", trainer.precision_plugin.val_step_context())
-        test, others = score(card, logits, y), scores(settings.get("also", ()), logits, y)
+        test, others = score(card, logits, y), scores(asked, logits, y)
         if trainer.global_rank != 0:
             return None
         tested = epochs.best_epoch if select == "best" else len(epochs.curve) - 1

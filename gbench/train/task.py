@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -191,11 +191,15 @@ class Task(LightningModule):  # type: ignore[misc]
         for part in self.model.parts():
             nn.utils.clip_grad_norm_(part, gradient_clip_val)
 
-    def undefined(self, monitor: str) -> list[str]:
-        """A sentence for each part on which the metric has no value."""
-        metric = self.dataset.card.metric
-        parts = {part: undefined(metric, self.labels(part)) for part in ("valid", "test")}
-        return [told(metric, part, reason, monitor) for part, reason in parts.items() if reason]
+    def undefined(self, monitor: str, also: Sequence[str] = ()) -> list[str]:
+        """A sentence for each part on which the metric, or one of `also`, has no value."""
+        sentences = []
+        for metric in (self.dataset.card.metric, *also):
+            for part in ("valid", "test"):
+                if reason := undefined(metric, self.labels(part)):
+                    decides = "" if metric in also else monitor
+                    sentences.append(told(metric, part, reason, decides))
+        return sentences
 
     def labels(self, split: str) -> Tensor:
         """The labels that a split is evaluated by. Shapes: (T,) or (T, K)."""

@@ -49,9 +49,14 @@ def _few_pairs(y: Tensor, k: int) -> str:
 
 
 def told(metric: str, part: str, reason: str, monitor: str) -> str:
-    """The sentence for a part, "valid" or "test", whose metric is undefined."""
+    """The sentence for a part, "valid" or "test", whose metric is undefined.
+
+    `monitor` is empty for a metric of `trainer.also`, which decides nothing.
+    """
     if part == "test":
         return f"the test part has no {metric} ({reason}): the record's will be nan"
+    if not monitor:
+        return f"the validation part has no {metric} ({reason}): it is told as nan"
     done = (
         "no epoch is better than another, so all of trainer.max_epochs are run and the weights of "
         "the last are tested; trainer.monitor=loss chooses an epoch by its validation loss"

@@ -99,12 +99,17 @@ def test_a_validation_part_of_one_class_is_told_once(
 ) -> None:
     words = ["model=gcn", "data=folder", f"data.path={one_class}", "trainer=cpu"]
     words += ["trainer.max_epochs=7", "trainer.patience=2", f"trainer.monitor={monitor}"]
+    words += ["trainer.also=[ap,f1-macro]"]
     config = compose([*words, f"runs_dir={tmp_path / 'runs'}", "logger=none"])
     output = io.StringIO()
     record = train(config, tmp_path / "runs" / run_name(config), Console(file=output, width=400))
     assert record is not None
     said = [line for line in output.getvalue().splitlines() if "has no rocauc" in line]
     assert len(said) == 1 and "the validation part" in said[0] and done in said[0]
+    lines = output.getvalue().splitlines()
+    (beside,) = (line for line in lines if "has no ap" in line or "has no f1-macro" in line)
+    assert "validation part has no ap (there are labels of one class alone): it is told" in beside
+    assert math.isnan(record.also["ap"]["valid"]) and 0 <= record.also["ap"]["test"] <= 1
     assert math.isnan(record.valid) and 0 <= record.test <= 1
     if monitor == "metric":
         assert (record.epochs, record.selection) == (7, "last-epoch")
