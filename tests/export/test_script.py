@@ -7,6 +7,7 @@ import io
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ from gbench.run import train
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def what_a_script_sets() -> Iterator[None]:
+    """A script sets what holds for its process; here it shares one with other tests."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with torch.autograd.set_detect_anomaly(torch.is_anomaly_enabled()):
+        yield
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def exported(tmp_path: Path, *words: str, own: Path | None = None) -> tuple[records.RunRecord, str]:
