@@ -114,6 +114,47 @@ class WritesFeatures(Good):
         return super().forward(batch)
 
 
+class WritesFeaturesInTraining(Good):
+    def forward(self, batch):
+        if self.training:
+            batch.x.mul_(0.5)
+        return super().forward(batch)
+
+
+class BatchStatistics(Good):
+    def __init__(self, spec, *, hidden_dim):
+        super().__init__(spec, hidden_dim=hidden_dim)
+        self.norm = nn.BatchNorm1d(hidden_dim, track_running_stats=False)
+
+    def forward(self, batch):
+        x = self.hidden(batch)
+        return self.read(batch, self.norm(x) if len(x) > 1 else x)
+
+
+class DropsInEvaluation(Good):
+    def forward(self, batch):
+        return self.read(batch, nn.functional.dropout(self.hidden(batch), 0.5))
+
+
+class KeepsTheFirstBatch(Good):
+    mean = None
+
+    def forward(self, batch):
+        if self.mean is None:
+            self.mean = batch.x.detach().mean(0)
+        return self.read(batch, self.hidden(batch) + self.mean.sum().to(batch.x.dtype))
+
+
+class Usual(Good):
+    def __init__(self, spec, *, hidden_dim):
+        super().__init__(spec, hidden_dim=hidden_dim)
+        self.norm = nn.BatchNorm1d(hidden_dim)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, batch):
+        return self.read(batch, self.drop(self.norm(self.hidden(batch))))
+
+
 class OverflowsInBfloat16(Good):
     def forward(self, batch):
         x = self.hidden(batch)
@@ -169,6 +210,10 @@ BROKEN = {
     "Detaches": ("gradient", r"finite differences"),
     "DividesByDegree": ("answers", r"training loss|answers (nan|inf)"),
     "WritesFeatures": ("answers", r"batch\.x"),
+    "WritesFeaturesInTraining": ("answers", r"in training .* writes into batch\.x"),
+    "BatchStatistics": ("batching", r"their features"),
+    "DropsInEvaluation": ("repeatable", r"answered twice, differently"),
+    "KeepsTheFirstBatch": ("state", r"the saved state answers differently"),
     "OverflowsInBfloat16": ("bf16", r"% away from those in float32"),
     "FailsOnOneNode": ("answers", r"mymodels\.py, line \d+, in forward: AssertionError: no edges"),
 }
@@ -193,7 +238,7 @@ def broken(text: str) -> set[str]:
     return set(re.findall(r"^  does not hold +(\S+)", text, re.M))
 
 
-@pytest.mark.parametrize("name", ["Good", "node-Good", "Float32"])
+@pytest.mark.parametrize("name", ["Good", "node-Good", "Usual", "node-Usual", "Float32"])
 def test_a_good_model_holds(name: str, mine: Path, gbench: Command) -> None:
     answer = gbench("check", f"model={name}", "--config-dir", str(mine), cwd=mine)
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -218,6 +263,8 @@ def test_a_fault_is_told_by_its_contract_alone(name: str, mine: Path, gbench: Co
 @pytest.mark.parametrize(
     ("name", "contract"),
     [
+        ("node-MixesTheBatch", "batching"),
+        ("node-CountsTheBatch", "batching"),
         ("node-KeepsLabels", "labels"),
         ("node-ReadsLabels", "labels"),
         ("node-Layered", "layer-wise"),

@@ -78,6 +78,8 @@ BROKEN_ENCODINGS = {
 }
 
 LOADERS = """
+import glob
+import os
 from pathlib import Path
 
 import torch
@@ -126,6 +128,17 @@ def writes(raw):
     return source(drawn())
 
 
+def by_listing(raw):
+    files = [str(path) for path in Path(raw).iterdir()]
+    return source(drawn() + len(files[0]) % 7)
+
+
+def by_sorted_listing(raw):
+    files = sorted(glob.glob(f"{raw}/*"))
+    files += sorted(name for _, _, names in os.walk(raw) for name in names)
+    return source(drawn() + len(files[0]) % 7)
+
+
 def links(raw):
     pairs = torch.cat([EDGES.t()[:40], EDGES.t()[:40].roll(3, 0).flip(1)])
     y = torch.cat([torch.ones(40, 1), torch.zeros(40, 1)])
@@ -146,7 +159,8 @@ def graphs(raw, leak):
 BROKEN_LOADERS = {
     "label_column": ("labels", r"column 2 of x is the label"),
     "other_splits": ("repeatable", r"it is another dataset"),
-    "by_hash": ("process", r"PYTHONHASHSEED: it is another dataset"),
+    "by_listing": ("process", r"orders sets and folders otherwise"),
+    "by_hash": ("process", r"in another process.*: it is another dataset"),
     "shared_nodes": ("sound", r"repeats an item|shares an item"),
     "writes": ("untouched", r"it changes seen\.txt"),
     "leaking_graphs": ("labels", r"first node column 1 of x|column 1 of x"),
@@ -164,6 +178,9 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for group in ("encoding", "data", "raw/notes"):
         (folder / group).mkdir(parents=True)
     (folder / "raw" / "notes" / "seen.txt").write_text("")
+    for name in ("a", "abc", "abcdef"):
+        (folder / "raw" / "files").mkdir(exist_ok=True)
+        (folder / "raw" / "files" / name).write_text("")
     (folder / "myencodings.py").write_text(ENCODINGS)
     (folder / "myloaders.py").write_text(LOADERS)
     for name in re.findall(r"^def (\w+)\(graph", ENCODINGS, re.M):
@@ -172,6 +189,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.write_text(f"# mine\n_target_: myencodings.{name}\n{signs}")
     for name in {*re.findall(r"^def (\w+)\(raw\)", LOADERS, re.M)} - {"links"}:
         where = "folder: notes\n" if name == "writes" else ""
+        where = "folder: files\n" if name.endswith("listing") else where
         path = folder / "data" / f"{name}.yaml"
         path.write_text(f"# mine\n_target_: myloaders.{name}\nlevel: node\n{where}{CARD}")
     card = CARD.replace("cross-entropy", "bce").replace("accuracy", "hits@3")
@@ -245,7 +263,9 @@ def test_a_good_loader_of_graphs_holds(mine: Path, gbench: Command) -> None:
 
 
 @pytest.mark.usefixtures("nowhere_else")
-@pytest.mark.parametrize("name", [name for name in BROKEN_LOADERS if name != "by_hash"])
+@pytest.mark.parametrize(
+    "name", [name for name, (contract, _) in BROKEN_LOADERS.items() if contract != "process"]
+)
 def test_a_fault_of_a_loader(name: str, mine: Path, gbench: Command) -> None:
     contract, says = BROKEN_LOADERS[name]
     words = (f"data={name}", f"data_dir={mine / 'raw'}", "--config-dir", str(mine))
@@ -262,11 +282,19 @@ def test_a_model_is_looked_at_on_nodes_whose_links_are_predicted(
     assert "model=gcn on some of links" in answer.stdout
 
 
-def test_what_depends_on_the_process_is_told(mine: Path, gbench: Command) -> None:
-    contract, says = BROKEN_LOADERS["by_hash"]
-    answer = gbench("check", "data=by_hash", "--config-dir", str(mine), cwd=mine)
+@pytest.mark.parametrize("name", ["by_hash", "by_listing"])
+def test_what_depends_on_the_process_is_told(name: str, mine: Path, gbench: Command) -> None:
+    contract, says = BROKEN_LOADERS[name]
+    words = (f"data={name}", f"data_dir={mine / 'raw'}", "--config-dir", str(mine))
+    answer = gbench("check", *words, cwd=mine)
     assert broken(answer.stdout) == {contract}, answer.stdout
     assert re.search(says, told(answer.stdout))
+
+
+def test_a_loader_that_sorts_a_listing_holds(mine: Path, gbench: Command) -> None:
+    words = ("data=by_sorted_listing", f"data_dir={mine / 'raw'}", "--config-dir", str(mine))
+    answer = gbench("check", *words, cwd=mine)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def test_raw_files_that_are_not_there_are_the_users_to_fetch(

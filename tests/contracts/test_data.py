@@ -8,6 +8,7 @@ import torch
 from gbench.build import build_task
 from gbench.choices import choices, read_yaml
 from gbench.config.compose import compose
+from gbench.contracts import tiny
 from gbench.contracts.contract import outcomes
 from gbench.contracts.encodings.every import CONTRACTS as OF_ENCODINGS
 from gbench.contracts.encodings.subject import Encoding
@@ -31,6 +32,19 @@ def generated() -> list[str]:
         for name, yaml in found.items()
         if not (yaml.get("folder") or yaml.get("names") or "path" in yaml)
     ]
+
+
+def test_the_eigenvectors_of_the_tiny_graphs_are_each_one_but_for_a_sign() -> None:
+    """Of equal eigenvalues they would be any basis, and the order of nodes could choose it."""
+    for graph in tiny.connected_and_not():
+        size, (row, col) = graph.x.size(0), graph.edge_index
+        adjacency = torch.zeros(size, size, dtype=torch.float64)
+        adjacency[row, col] = adjacency[col, row] = 1
+        degree = adjacency.sum(1)
+        scale = degree.clamp(min=1).rsqrt()
+        matrix = torch.diag((degree > 0).double()) - scale.unsqueeze(1) * adjacency * scale
+        values = torch.linalg.eigvalsh(matrix)
+        assert (values[values > 1e-9].diff() > 1e-4).all()
 
 
 @pytest.mark.parametrize("name", with_target("encoding"))

@@ -51,7 +51,7 @@ def test_an_exemption_is_needed_and_has_a_reason(model):
 
 @pytest.mark.parametrize(("model", "data"), [pair for pair in pairs() if pair[1] != "graphs"])
 def test_other_settings_keep_what_a_graph_is(model, data):
-    """Each other word and the least number of each setting, and a positional encoding."""
+    """Each other word, the least number of each setting and a positional encoding."""
     settings = subject(model, data).config["model"]
     checks = (node_order, batching, padding, layer_wise, sparse)
     for change in [*variants(settings), {"pe_dim": 3}]:

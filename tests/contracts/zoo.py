@@ -57,7 +57,11 @@ def composed(model: str, data: str) -> dict[str, Any]:
 
 
 def variants(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each other word, the other of true and false, and the least number of each setting."""
+    """Each other word, the other of true and false, the least number of each setting.
+
+    Where its number is 1 or 2 also one more: a third layer is the first from hidden to hidden, a second
+    head the first that meets another.
+    """
     for key, value in settings.items():
         allowed = LIMITS.get(f"model.{key}")
         if isinstance(value, bool):
@@ -65,4 +69,5 @@ def variants(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
         elif isinstance(allowed, OneOf):
             yield from ({key: word} for word in allowed.words if word != value)
         elif isinstance(allowed, Interval) and isinstance(value, int):
-            yield {key: int(allowed.low)}
+            more = [value + 1] if value in (1, 2) else []
+            yield from ({key: number} for number in {int(allowed.low), *more} - {value})

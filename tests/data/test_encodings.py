@@ -119,6 +119,21 @@ def test_eigenvectors_are_those_of_networkx_laplacian(
         assert all(column[np.abs(column).argmax()] > 0 for column in kept.T)
 
 
+def test_of_equal_eigenvalues_the_space_is_that_of_the_cycle_in_any_order_of_its_nodes():
+    """Frequency k of a cycle occurs twice: its projector is 2/n cos(2πk(i - j)/n)."""
+    size = 7
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(0))
+    for place in (torch.arange(size), order):
+        ring = torch.stack([place, place.roll(-1)])
+        graph = Graph(torch.ones(size, 1), torch.cat([ring, ring.flip(0)], 1), torch.tensor([0]))
+        vectors = eigenvectors(*pack([graph]).union(), dim=6)[place]
+        apart = (torch.arange(size).unsqueeze(1) - torch.arange(size)).double()
+        for k in (1, 2, 3):
+            pair = vectors[:, 2 * k - 2 : 2 * k].double()
+            expected = 2 / size * (2 * torch.pi * k * apart / size).cos()
+            torch.testing.assert_close(pair @ pair.T, expected, rtol=0, atol=1e-6)
+
+
 def test_of_a_path_they_are_cosines():
     size = 7
     line = torch.stack([torch.arange(size - 1), torch.arange(1, size)])

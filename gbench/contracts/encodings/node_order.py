@@ -1,4 +1,8 @@
-"""Names of nodes mean nothing."""
+"""Names of nodes mean nothing.
+
+It is looked at on graphs whose Laplacians have no equal eigenvalues: of equal ones the eigenvectors
+are any basis of their space, of which no encoding can say more than its span.
+"""
 
 from __future__ import annotations
 

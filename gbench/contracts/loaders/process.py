@@ -10,7 +10,7 @@ def check(loader: Loader) -> None:
     elsewhere = loader.fingerprint_elsewhere()
     if elsewhere != loader.dataset.fingerprint:
         what = "it is another dataset" if len(elsewhere.split()) == 1 else elsewhere
-        raise BrokenError(f"in another process, with another PYTHONHASHSEED: {what}")
+        raise BrokenError(f"in another process, which orders sets and folders otherwise: {what}")
 
 
 CONTRACT = Contract(

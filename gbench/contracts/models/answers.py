@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from torch import Tensor, nn
 
 from gbench.contracts.contract import BrokenError, Contract
 from gbench.contracts.models.subject import Subject
 from gbench.contracts.pieces import Piece
+from gbench.data.batch import Batch
 from gbench.models.answers import called
 
 
 def check(subject: Subject) -> None:
     task = subject.build()
+    batch = subject.training_batch(task, subject.pieces)
+    with _left_alone(batch, task.model.train()):
+        task.training_step(batch, 0)
     losses = torch.stack(subject.train(task, subject.pieces))
     if not bool(losses.isfinite().all()):
         raise BrokenError(f"the training loss of the first steps is {losses.tolist()}")
@@ -26,14 +34,28 @@ def check(subject: Subject) -> None:
     )
     for pieces in companies:
         batch = subject.batch(task.model, pieces, torch.float32)
-        before = batch.x.clone()
-        with torch.no_grad():
+        with torch.no_grad(), _left_alone(batch, task.model):
             answer = task.answer(batch)
         what = f"{len(pieces)} graphs" if len(pieces) > 1 else _described(pieces[0])
         if not bool(answer.isfinite().all()):
             raise BrokenError(f"{called(task.model)} answers {_worst(answer)} to {what}")
-        if not torch.equal(batch.x, before):
-            raise BrokenError(f"{called(task.model)} writes into batch.x, which others read")
+
+
+@contextmanager
+def _left_alone(batch: Batch, model: nn.Module) -> Iterator[None]:
+    """Raise BrokenError where the model changes what a batch holds."""
+    before = {name: value.clone() for name, value in _tensors(batch)}
+    yield
+    for name, value in _tensors(batch):
+        if not torch.equal(value.nan_to_num(), before[name].nan_to_num()):
+            mode = "training" if model.training else "evaluation"
+            raise BrokenError(
+                f"in {mode} {called(model)} writes into batch.{name}, which others read"
+            )
+
+
+def _tensors(batch: Batch) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in vars(batch).items() if isinstance(value, Tensor)]
 
 
 def _described(piece: Piece) -> str:

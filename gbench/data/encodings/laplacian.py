@@ -26,6 +26,8 @@ def eigenvectors(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
     directions; loops do not count. Each vector has length 1; its sign is free, and here such that
     its largest entry is positive. Eigenvalue 0 occurs once in each connected part of a graph: its
     vectors tell nothing, and of a connected graph exactly the first one is left out, as everywhere.
+    Of equal eigenvalues the vectors are some basis of their space, which the order of nodes may
+    choose, and of a space with more than the last columns hold some vectors.
     Where a graph has fewer than K others the last columns are 0.
 
     Shapes: graph N × N, the union of all graphs; node_ptr (B + 1,) → (N, K) float32.
