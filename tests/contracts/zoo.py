@@ -59,8 +59,8 @@ def composed(model: str, data: str) -> dict[str, Any]:
 def variants(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Each other word, the other of true and false, the least number of each setting.
 
-    Where its number is 1 or 2 also one more: a third layer is the first from hidden to hidden, a second
-    head the first that meets another.
+    Of 1 and 2 also one more: a third layer is the first from hidden to hidden, a second head the
+    first that meets another.
     """
     for key, value in settings.items():
         allowed = LIMITS.get(f"model.{key}")
