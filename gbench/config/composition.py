@@ -26,6 +26,9 @@ Config = dict[str, Any]
 _SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer", "logger")
 
 
+_MISPLACED = "a list stands where a group (key: value) has to be, or a group where a list has to be"
+
+
 class Composition:
     """The chosen files as one config, and what was typed on top of them so far.
 
@@ -211,4 +214,5 @@ def _first_sentence(error: BaseException) -> str:
     kept = [
         line for line in lines if not re.match(r"(full_key|object_type|reference_type|See )", line)
     ]
-    return " ".join(kept[:2]) or type(error).__name__
+    said = " ".join(kept[:2]) or type(error).__name__
+    return re.sub(r"ConfigTypeError .*Cannot merge \w+ with \w+", _MISPLACED, said)

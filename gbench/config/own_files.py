@@ -136,6 +136,9 @@ def _check(file: OwnFile) -> None:
                 error = unread(f"{section}.{key}", given, usual[section])
                 if key not in usual[section]:
                     error = unknown("setting", f"{section}.{key}", _dotted(section, usual[section]))
+                elif isinstance(usual[section][key], list) != isinstance(given[key], list):
+                    wanted = "no list" if isinstance(given[key], list) else "a list"
+                    error = UserError(f"{section}.{key}={given[key]}: expected is {wanted}")
                 if error:
                     raise UserError(f"{path}, line {_line(path, [section, key])}: {error}")
         return

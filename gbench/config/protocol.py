@@ -55,11 +55,16 @@ def check_typed(typed: Iterable[str], flat: Mapping[str, Any]) -> None:
 def unread(key: str, given: Mapping[str, Any], usual: Mapping[str, Any]) -> UserError | None:
     """What is wrong with a setting of `optim` in a file whose own words leave it unread.
 
-    `given` is what the file sets in `optim`; what it repeats of the usual values is no matter.
+    `given` is what the file sets in `optim`; what it repeats of the usual values is no matter, but
+    beside an optimizer of its choice, which may have an argument of that name that no option sets.
     """
     name = key.rpartition(".")[2]
     decider = _READ_BY.get(key, ("", ()))[0].rpartition(".")[2]
-    if decider not in given or given[name] == usual[name]:
+    if decider not in given:
+        return None
+    chooses = decider == "optimizer" and given[decider] != usual[decider]
+    is_meant = chooses and name not in (given.get("options") or {})
+    if given[name] == usual[name] and not is_meant:
         return None
     return _unread(key, {f"optim.{said}": value for said, value in given.items()})
 

@@ -47,7 +47,7 @@ def check_judged(data: Mapping[str, Any]) -> None:
 def check_also(names: Sequence[Any], data: Mapping[str, Any]) -> None:
     """Raise UserError for metrics of `trainer.also` that a dataset's labels cannot be judged by."""
     for place, name in enumerate(names):
-        if not isinstance(name, str):
+        if not isinstance(name, str) or isinstance(names, str):
             raise UserError(f"trainer.also={names}: expected names of metrics, as in [ece,mcc]")
         _metric("trainer.also", name, data)
         if name == data["metric"] or name in names[:place]:

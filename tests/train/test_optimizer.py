@@ -205,6 +205,14 @@ def test_an_unread_setting_in_a_file_is_told_with_its_line(tmp_path: Path) -> No
             "  optimizer: sgd\n  momentum: 0.5\n",
             "line 4: optim.momentum is of optim.optimizer=asam",
         ),
+        (
+            "  optimizer: sgd\n  momentum: 0.9\n",
+            "line 4: optim.momentum is of optim.optimizer=asam",
+        ),
+        ("  groups: {match: a}\n", "line 3: optim.groups=.*: expected is a list"),
+        ("  options: [momentum]\n", "line 3: optim.options=.*: expected is no list"),
+        ("  lr: 0.1\ntrainer:\n  also: ece\n", "line 5: trainer.also=ece: expected names of met"),
+        ("  lr: 0.1\ntrainer:\n  also: {a: 1}\n", "'model/gcn-sgd': a list stands where a group"),
         ("  schedule: cosine\n  lr_every: 3\n", "line 4: optim.lr_every has no effect with"),
         ("  optimizer: sgd\n  nesterov: true\n", "line 4: unknown setting 'optim.nesterov'"),
     ):
