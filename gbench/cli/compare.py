@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gbench.cli.arguments import add_runs
@@ -123,15 +124,21 @@ def _figure_texts(found: Comparison) -> dict[str, list[str]]:
         unit,
     )
     from gbench.metrics import is_percent
+    from gbench.records.compare import also_key, also_names
 
     first = next((run.record for run in found.runs if run.record is not None), None)
     if first is None:
         return {}
-    metric = first.metric
-    scale = 100 if is_percent(metric) else 1
+    judged = {part: (part, first.metric) for part in ("test", "valid")} | {
+        also_key(name, part): (part, name)
+        for name in also_names(found.runs)
+        for part in ("test", "valid")
+    }
     styles: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "test": (f"test {metric}{unit(metric)}", lambda value: metric_text(metric, value)),
-        "valid": (f"valid {metric}{unit(metric)}", lambda value: metric_text(metric, value)),
+        **{
+            key: (f"{part} {name}{unit(name)}", partial(metric_text, name))
+            for key, (part, name) in judged.items()
+        },
         "best_epoch": ("tested epoch", count_text),
         "epochs": ("epochs", count_text),
         "num_parameters": ("parameters", count_text),
@@ -147,7 +154,8 @@ def _figure_texts(found: Comparison) -> dict[str, list[str]]:
         for place in range(1, len(values)):
             if values[0] is None or values[place] is None or values[0] == values[place]:
                 continue
-            if key in ("test", "valid"):
+            if key in judged:
+                scale = 100 if is_percent(judged[key][1]) else 1
                 cells[place] += f" ({scale * (values[place] - values[0]):+.4g})"
             elif values[0]:
                 cells[place] += f" (×{values[place] / values[0]:.3g})"

@@ -65,11 +65,14 @@ def own_names(config: Mapping[str, Any]) -> list[str]:
 
 def judged_alike(configs: Iterable[Mapping[str, Any]], metric: str) -> bool:
     """Whether runs computed a metric of `trainer.also` by the same code, as far as they say."""
+    codes = [config.get("code", {}) for config in configs] if is_dotted(metric) else []
+    beside = {place for code in codes for place in code.get("beside", {})}
+    own = metric.partition(".")[0]  # its module, which a model may import as well
     found: dict[str, str] = {}
-    for config in configs if is_dotted(metric) else ():
-        code = config.get("code", {})
+    for code in codes:
         for place, said in {**code.get("sources", {}), **code.get("beside", {})}.items():
-            if found.setdefault(place, said) != said:
+            is_its = place in beside or place.partition("/")[0] in (own, f"{own}.py")
+            if is_its and found.setdefault(place, said) != said:
                 return False
     return True
 

@@ -10,6 +10,7 @@ from typing import Any
 from gbench.config import compose as configs
 from gbench.config.flat import flatten
 from gbench.own_code.kept import stated_parts
+from gbench.own_code.stated import judged_alike
 from gbench.records import curves
 from gbench.records import folder as runfolder
 from gbench.records import record as records
@@ -88,7 +89,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
     figures = {
         key: [None if record is None else getattr(record, key) for record in finished]
         for key in FIGURES
-    }
+    } | _also(runs)
     return Comparison(
         tuple(runs),
         _differing(settings),
@@ -97,6 +98,27 @@ def compare(runs: Sequence[Run]) -> Comparison:
         _differing([_surroundings(record) for record in finished if record is not None]),
         len({run.protocol for run in runs}) == 1,
     )
+
+
+def also_key(name: str, part: str) -> str:
+    """The figure of a metric of `trainer.also` on the valid or the test part."""
+    return f"{part}_{name}"
+
+
+def also_names(runs: Sequence[Run]) -> list[str]:
+    """The metrics of `trainer.also` that some of the runs tell, all by the same code."""
+    told = (run.record.also for run in runs if run.record is not None)
+    names = dict.fromkeys(name for also in told for name in also)
+    return [name for name in names if judged_alike((run.config for run in runs), name)]
+
+
+def _also(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    found = [{} if run.record is None else run.record.also for run in runs]
+    return {
+        also_key(name, part): [also[name][part] if name in also else None for also in found]
+        for name in also_names(runs)
+        for part in ("test", "valid")
+    }
 
 
 def _surroundings(record: RunRecord) -> dict[str, Any]:

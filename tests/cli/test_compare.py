@@ -69,6 +69,22 @@ def test_people_see_the_same_and_how_far_they_are_apart(
     assert "\x1b" not in out  # no terminal, no colour
 
 
+def test_metrics_beside_the_official_one_are_laid_side_by_side(
+    runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = runs
+    parts = {"valid": 0.25, "test": 0.5}
+    write(replace(a, also={"ece": parts, "mcc": parts}, git=None), Path("runs/A"))
+    write(replace(b, also={"ece": {**parts, "test": 0.75}}), Path("runs/B"))
+    assert main(["compare", "A", "B"]) == 0
+    lines = {line.split("  ")[0].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert lines["test ece %"].split()[3:] == ["50.00", "75.00", "(+25)"]
+    assert lines["valid ece %"].split()[3:] == ["25.00", "25.00"]
+    assert lines["test mcc"].split()[2:] == ["0.5000", "–"]
+    assert main(["compare", "A", "B", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["test_mcc"] == [0.5, None]
+
+
 def test_an_unfinished_run_has_settings_and_a_curve_but_no_results(
     runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:

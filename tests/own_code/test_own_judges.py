@@ -21,6 +21,7 @@ from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.fault import fault_of
+from gbench.own_code.stated import judged_alike
 from gbench.records.record import RunRecord, read
 from gbench.train.metrics import score
 
@@ -307,6 +308,13 @@ def test_a_metric_of_other_code_is_not_told_as_that_of_this(
     assert not have_told([first, second], "own_judge.right")
     assert math.isnan(told([first, second], "own_judge.right", "test").mean)
     assert have_told([second, second], "own_judge.right")
+    codes = ("sources", "sources"), ("sources", "beside"), ("beside", "beside")
+    for parts in codes:  # a model that imports the metric's module counts it among its own
+        said = zip(parts, "ab", strict=True)
+        two = [{"code": {part: {"own_judge.py": d, "net.py": d}}} for part, d in said]
+        assert not judged_alike(two, "own_judge.right") and judged_alike(two, "ece")
+    two = [{"code": {"sources": {"net.py": d}, "beside": {"own_judge.py": "c"}}} for d in "ab"]
+    assert judged_alike(two, "own_judge.right")  # another model's code is no other metric
 
 
 def test_a_metric_that_gives_no_number_is_nan_beside_the_others(
