@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gbench.export.literal import literal
+from gbench.metrics import is_dotted
 from gbench.own_code.kept import CODE, kept_file, setting, with_settings
 
 Config = Mapping[str, Any]
@@ -23,7 +24,10 @@ def kept_code(config: Config, folder: Path) -> Kept:
     """The code of a run; of one from before its code was kept, where it was."""
     if "code" not in config:
         return Kept("", [*config["config_dirs"]])
-    texts = {place: _text(folder / CODE / place) for place in config["code"].get("sources", {})}
+    places = [*config["code"].get("sources", {})]
+    if any(map(is_dotted, config["trainer"].get("also", ()))):
+        places += config["code"].get("beside", {})
+    texts = {place: _text(folder / CODE / place) for place in places}
     if None in texts.values():  # a compiled module
         return Kept("", [str((folder / CODE).absolute())])
     files = "".join(

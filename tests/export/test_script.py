@@ -125,7 +125,9 @@ def test_own_rules_read_all_that_a_run_tells_them(
     own = tmp_path / 'a folder\'s "rules" {x}'
     own.mkdir()
     (own / "rules_of_export.py").write_text(RULES)
-    words = ("model=gcn", "data=csbm", "trainer.also=[mcc,f1-macro]", "optim.lr=0.3")
+    (own / "judge_of_export.py").write_text("def size(logits, y):\n    return len(y)\n")
+    also = "trainer.also=[mcc,judge_of_export.size]"  # whose code no hash counts
+    words = ("model=gcn", "data=csbm", also, "optim.lr=0.3")
     record, text = exported(
         tmp_path,
         *words,
@@ -133,10 +135,12 @@ def test_own_rules_read_all_that_a_run_tells_them(
         "optim.schedule=rules_of_export.slower",
         own=own,
     )
-    monkeypatch.delitem(sys.modules, "rules_of_export")
+    for module in ("rules_of_export", "judge_of_export"):
+        monkeypatch.delitem(sys.modules, module)
     assert reached(tmp_path) == (record.epochs, record.test)
     assert 2 < record.epochs < 100
     assert "perf_counter" in text
+    assert "def size(logits, y)" in text  # the script brings it
 
 
 @pytest.mark.data
