@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 from gbench.config.compose import Config, compose
+from gbench.config.flat import flatten
 from gbench.config.identity import run_name
 from gbench.errors import UserError
 from gbench.sweep.words import MAX_ALTERNATIVES, REPETITIONS, alternatives, count
@@ -23,7 +24,7 @@ def compose_all(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[
     """The configs of `model=gin,gcn data=cora,citeseer seeds=10 folds=all`, the last word fastest.
 
     Words that lead to the same run make one point of it. Raises UserError that names the points
-    that cannot be composed.
+    that cannot be composed, or that differ only in what is no part of a run.
     """
     _refuse_twice(words)
     repetitions = {word.partition("=")[0]: word for word in words}
@@ -44,7 +45,7 @@ def compose_all(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[
     for setting in product(*others):
         try:
             for config in _repetitions(setting, seeds, folds, config_dirs):
-                configs.setdefault(run_folder(config), config)
+                _refuse_alike(configs.setdefault(run_folder(config), config), config)
         except UserError as error:
             errors[" ".join(word for word in setting if word in varying)] = str(error)
     if errors:
@@ -56,6 +57,17 @@ def compose_all(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[
 def run_folder(config: Config) -> Path:
     """Where the run of this config lies."""
     return Path(config["runs_dir"]) / run_name(config)
+
+
+def _refuse_alike(one: Config, other: Config) -> None:
+    """Raise UserError where two points of one folder differ: in what changes no result."""
+    first, second = dict(flatten(one)), dict(flatten(other))
+    differing = [key for key in first if first[key] != second.get(key) and key != "experiment"]
+    if differing:
+        raise UserError(
+            f"{', '.join(differing)}: changes no result, so that points which differ in nothing "
+            "else are one run: give one value, as in trainer.also=[ece,mcc] for several metrics"
+        )
 
 
 def _refuse_twice(words: Sequence[str]) -> None:

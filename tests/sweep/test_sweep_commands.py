@@ -31,6 +31,16 @@ def test_nothing_starts_if_one_point_cannot(
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("word", ["trainer.also=[ece],[mcc]", "logger=csv,none", "trials=1,2"])
+def test_values_that_make_no_runs_of_their_own_are_refused(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "model=gcn", "data=csbm", word]) == 2
+    said = capsys.readouterr().err
+    assert word.partition("=")[0] in said and "are one run: give one value" in said
+    assert not Path("runs").exists()
+
+
 def test_a_file_is_carried_out_and_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
     Path("sweep.yaml").write_text(f"{SHORT}model.hidden_dim: [4, 8]\nseeds: 5\n")
     assert main(["sweep", "sweep.yaml", "seeds=2", "jobs=2", "--json"]) == 0
