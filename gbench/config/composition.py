@@ -146,6 +146,7 @@ def _parsed(words: Sequence[str]) -> list[Override]:
 def _apply(config: DictConfig, override: Override) -> None:
     """Change a config as Hydra does, which keeps the keys that there are unless told with a +."""
     from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import InterpolationResolutionError
 
     key, value = override.key_or_group, override.value()
     if override.package is not None:
@@ -177,7 +178,10 @@ def _apply(config: DictConfig, override: Override) -> None:
                 f"prefix: '{str(override.input_line)[1:]}'"
             )
         is_new = override.is_add() or override.is_force_add()
-        there = OmegaConf.select(config, key, throw_on_missing=False)
+        try:
+            there = OmegaConf.select(config, key, throw_on_missing=False)
+        except InterpolationResolutionError:  # a circle, which this value may open
+            there = None
         fits = OmegaConf.is_list(there) == isinstance(value, list)  # else told by its type, later
         OmegaConf.update(config, key, value, merge=fits, force_add=is_new)
 

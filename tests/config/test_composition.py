@@ -30,6 +30,7 @@ VALUES = (
     ["model.dropout=${optim.lr}", "optim.lr=0.25"],
     ["model.readout=${seed}${trials}", "model.norm=\\${seed}", "seed=7"],
     ["data.statistics={}", "+data.statistics.new=1"],
+    ["seed=${trials}", "trials=${seed}", "trials=4"],  # a circle that is opened
     ["model.dropout=null", "model.readout=", "model.norm=''"],
     ["model.hidden_dim=int(3.7)", "model.dropout=sort(3,1)", "trials=tag(2)"],
     # and what it refuses
