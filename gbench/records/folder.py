@@ -38,12 +38,13 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
-    except OSError as error:
+        is_ours = take(lock) or _taken_after(0.05, lock)
+    except OSError as error:  # some file systems have no locks
         raise UserError(
             f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
         ) from error
     with lock:
-        if not (take(lock) or _taken_after(0.05, lock)):
+        if not is_ours:
             raise Busy(
                 f"{folder} is being trained by another process: wait for it, or change the seed"
             )

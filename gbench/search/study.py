@@ -89,11 +89,11 @@ class Study:
         try:
             (folder / "workers").mkdir(parents=True, exist_ok=True)
             self.lock = (folder / "workers" / self.worker).open("w")
+            take(self.lock, wait=True)
         except OSError as error:
             raise UserError(
                 f"cannot write to {folder} ({error.strerror}): choose another with runs_dir=FOLDER"
             ) from error
-        take(self.lock, wait=True)
         self.storage = (
             open_database(self.optuna, storage) if storage else open_journal(self.optuna, folder)
         )
