@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from gbench.errors import UserError, unknown
@@ -16,7 +17,8 @@ def locate(dotted: str, setting: str = "_target_") -> Any:
     """
     module_name, _, name = str(dotted).rpartition(".")
     try:
-        module = importlib.import_module(module_name)
+        # a loss and a metric are found in each epoch
+        module = sys.modules.get(module_name) or importlib.import_module(module_name)
     except (ImportError, ValueError) as error:
         if own_line(error):  # raised by a module of the user's own
             raise

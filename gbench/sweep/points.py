@@ -45,7 +45,9 @@ def compose_all(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[
     for setting in product(*others):
         try:
             for config in _repetitions(setting, seeds, folds, config_dirs):
-                _refuse_alike(configs.setdefault(run_folder(config), config), config)
+                first = configs.setdefault(run_folder(config), config)
+                if first is not config:
+                    _refuse_alike(first, config)
         except UserError as error:
             errors[" ".join(word for word in setting if word in varying)] = str(error)
     if errors:
@@ -61,8 +63,10 @@ def run_folder(config: Config) -> Path:
 
 def _refuse_alike(one: Config, other: Config) -> None:
     """Raise UserError where two points of one folder differ: in what changes no result."""
-    first, second = dict(flatten(one)), dict(flatten(other))
-    differing = [key for key in first if first[key] != second.get(key) and key != "experiment"]
+    there = dict(flatten(other))
+    differing = [
+        key for key, value in flatten(one) if value != there.get(key) and key != "experiment"
+    ]
     if differing:
         raise UserError(
             f"{', '.join(differing)}: changes no result, so that points which differ in nothing "

@@ -26,7 +26,8 @@ def undefined(name: str, y: Tensor) -> str:
         return _NOTHING
     reasons = []
     for column in y.view(len(y), -1).T:
-        reasons.append(lacks(metric, column[column == column]))  # NaN equals nothing
+        known = column[~column.isnan()] if y.is_floating_point() else column
+        reasons.append(lacks(metric, known))
         if not reasons[-1]:
             return ""
     reason = next((reason for reason in reasons if reason != _NOTHING), _NOTHING)
