@@ -8,6 +8,7 @@ from gbench.kernels.gcn_gated_sum import gcn_gated_sum
 from gbench.kernels.gcn_propagate import gcn_propagate
 from gbench.kernels.gine_aggregate import gine_aggregate
 from gbench.kernels.norm_act import norm_act
+from gbench.kernels.segment_add import segment_add
 from gbench.kernels.segment_reduce import segment_reduce
 from gbench.kernels.sheaf_laplacian import sheaf_laplacian
 from gbench.kernels.spmm import spmm
@@ -21,6 +22,7 @@ __all__ = [
     "gcn_propagate",
     "gine_aggregate",
     "norm_act",
+    "segment_add",
     "segment_reduce",
     "sheaf_laplacian",
     "spmm",

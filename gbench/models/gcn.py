@@ -19,7 +19,7 @@ from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gcn_bond_aggregate
+from gbench.kernels import gcn_bond_aggregate, segment_add
 from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, input_features
@@ -136,7 +136,7 @@ class GCN(nn.Module):
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
         for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
             if v is not None:
-                x = x + v.index_select(0, batch.batch)
+                x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
             x = norm_act(layer(batch, x))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gine_aggregate
+from gbench.kernels import gine_aggregate, segment_add
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, input_features
@@ -143,7 +143,7 @@ class GIN(nn.Module):
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
         for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
             if v is not None:
-                x = x + v.index_select(0, batch.batch)
+                x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
             x = norm_act(layer(batch, x))

@@ -20,11 +20,7 @@ def segment_reduce(ptr: Tensor, x: Tensor, reduce: str) -> Tensor:
     """The forward of gbench/kernels/segment_reduce.py."""
     out = torch.empty((ptr.numel() - 1, x.size(1)), dtype=x.dtype)
     bounds = array(ptr)
-    if not _rises(bounds, x.size(0)):
-        raise ValueError(
-            f"ptr should rise from 0 to {x.size(0)}, the number of rows: "
-            f"it starts at {bounds[0]} and ends at {bounds[-1]}"
-        )
+    check_bounds(bounds, x.size(0))
     chunks = count_chunks(x.numel())
     if reduce == "max":
         run(_maximum, chunks, bounds, array(x), array(out))
@@ -44,6 +40,15 @@ def segment_reduce_backward(
     else:
         run(_spread, chunks, array(ptr), array(grad), reduce == "mean", array(grad_x))
     return grad_x
+
+
+def check_bounds(ptr: Any, num_rows: int) -> None:
+    """Raise ValueError unless ptr cuts so many rows into segments."""
+    if not _rises(ptr, num_rows):
+        raise ValueError(
+            f"ptr should rise from 0 to {num_rows}, the number of rows: "
+            f"it starts at {ptr[0]} and ends at {ptr[-1]}"
+        )
 
 
 @compiled

@@ -163,6 +163,7 @@ OPERATIONS = [
         )
         for reduce in ("sum", "mean", "max")
     ),
+    operation("segment_add", (X, some(3, WIDTH)), lambda at, x, v: (at.ptr, x, v)),
     operation("embedding_sum", (some(8, WIDTH),), lambda at, table: (at.codes, table, at.offsets)),
     operation(
         "gine_aggregate",

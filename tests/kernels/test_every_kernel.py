@@ -49,6 +49,7 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
         "segment_reduce-sum": Case(lambda x: kernels.segment_reduce(ptr, x), (x,)),
         "segment_reduce-mean": Case(lambda x: kernels.segment_reduce(ptr, x, "mean"), (x,)),
         "segment_reduce-max": Case(lambda x: kernels.segment_reduce(ptr, x, "max"), (x,)),
+        "segment_add": Case(lambda x, v: kernels.segment_add(ptr, x, v), (x, table[:3])),
         "embedding_sum": Case(lambda t: kernels.embedding_sum(codes, t, OFFSETS), (small,)),
         "gine_aggregate": Case(
             lambda x, t, e: kernels.gine_aggregate(graph, x, t, code, e), (x, table, eps)
@@ -76,6 +77,7 @@ NAMES = ["spmm-sum", "spmm-mean", "spmm-max", "spmm-weighted"]
 NAMES += ["gcn_propagate", "gcn_propagate-bias", "gcn_gated_sum"]
 NAMES += [f"segment_reduce-{reduce}" for reduce in ("sum", "mean", "max")]
 NAMES += [
+    "segment_add",
     "embedding_sum",
     "gine_aggregate",
     "gcn_bond_aggregate",

@@ -118,6 +118,11 @@ def segment_reduce(x: torch.Tensor) -> None:
     cuda("segment_reduce").segment_reduce_backward(x, ptr, None, None, NODES, "mean")
 
 
+def segment_add(x: torch.Tensor) -> None:
+    cuda("segment_add").segment_add(graph()[0], x, x)
+    cuda("segment_add").segment_add_backward(x, graph()[0])
+
+
 def embedding_sum(x: torch.Tensor) -> None:
     codes, offsets = torch.empty(NODES, 9, dtype=torch.int64), torch.empty(9, dtype=torch.int64)
     cuda("embedding_sum").embedding_sum(codes, x[:174], offsets)
@@ -161,7 +166,8 @@ def norm_act(x: torch.Tensor) -> None:
     cuda("norm_act").norm_act_backward(x, x, *given, seed, *options)
 
 
-OPERATIONS = [spmm, gcn_propagate, gcn_gated_sum, segment_reduce, embedding_sum, gine_aggregate]
+OPERATIONS = [spmm, gcn_propagate, gcn_gated_sum, segment_reduce, segment_add]
+OPERATIONS += [embedding_sum, gine_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.

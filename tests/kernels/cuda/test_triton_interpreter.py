@@ -14,6 +14,7 @@ GROUPS = [
     "gcn_propagate",
     "gcn_gated_sum",
     "segment_reduce",
+    "segment_add",
     "embedding_sum",
     "gine",
     "gcn_bond",

@@ -14,6 +14,7 @@ from gbench.kernels.gine_aggregate import reference as gine_reference
 from gbench.kernels.inverse_sqrt import inverse_sqrt
 from gbench.kernels.inverse_sqrt import reference as inverse_sqrt_reference
 from gbench.kernels.norm_act import reference as norm_act_reference
+from gbench.kernels.segment_add import reference as segment_add_reference
 from gbench.kernels.segment_reduce import reference as segment_reduce_reference
 from gbench.kernels.sheaf_laplacian import reference as sheaf_reference
 from gbench.kernels.spmm import reference as spmm_reference
@@ -196,6 +197,28 @@ def test_segment_reduce_of_nothing(ptr, device, agrees) -> None:
         lambda x: kernels.segment_reduce(ptr.to(device), x, "mean"),
         lambda x: segment_reduce_reference(ptr, x, "mean"),
         torch.randn(0, 3),
+    )
+
+
+@every_case
+def test_segment_add(width, dtype, device, agrees) -> None:
+    ptr = torch.tensor([0, 0, 19, 21] if width < 33 else [0, 0, 9, 11], dtype=torch.int32)
+    agrees(
+        lambda x, v: kernels.segment_add(ptr.to(device), x, v),
+        lambda x, v: segment_add_reference(ptr, x, v),
+        torch.randn(int(ptr[-1]), width).to(dtype),
+        torch.randn(3, width).to(dtype),
+    )
+
+
+@pytest.mark.parametrize("ptr", [[0], [0, 0, 0]])
+def test_segment_add_of_nothing(ptr, device, agrees) -> None:
+    ptr = torch.tensor(ptr, dtype=torch.int32)
+    agrees(
+        lambda x, v: kernels.segment_add(ptr.to(device), x, v),
+        lambda x, v: segment_add_reference(ptr, x, v),
+        torch.randn(0, 3),
+        torch.randn(ptr.numel() - 1, 3),
     )
 
 
