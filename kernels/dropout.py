@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import library
+from gbench.kernels.seeds import seed_on
 
 KEY_SPAN = 4096  # elements that share the first half of the hash
 
@@ -34,11 +35,9 @@ def reference(x: Tensor, seed: Tensor, rate: float) -> Tensor:
 def dropout(x: Tensor, rate: float) -> Tensor:
     """Zero each element with probability `rate` and divide the others by 1 - rate.
 
-    For CPU tensors: torch's own is as fast on a GPU.
-
     Shapes: x (any) → the same.
     """
-    out: Tensor = _DROPOUT(x, torch.randint(2**63 - 1, ()), rate)
+    out: Tensor = _DROPOUT(x, seed_on(x.device), rate)
     return out
 
 

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.kernels import check, library
+from gbench.kernels.seeds import seed_on
 
 WORD = 0xFFFFFFFF
 WIDE = dict.fromkeys(("weight", "bias", "mean", "var"), library.wide)
@@ -103,7 +104,7 @@ def norm_act(
     if training and rows == 1:
         raise ValueError("batch norm in training needs more than one row")
     if training and dropout:
-        seed = torch.randint(2**63 - 1, (), device=x.device)
+        seed = seed_on(x.device)
     else:
         seed = torch.zeros((), dtype=torch.int64, device=x.device)
     # Statistics and parameters stay float32 where the features are bfloat16, as in torch.

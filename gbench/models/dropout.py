@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from gbench.data.sparse import SparseFeatures
 from gbench.kernels.dropout import dropout as hashed_dropout
@@ -23,6 +22,4 @@ def dropout(x: Features, rate: float, training: bool) -> Features:
         return x
     if isinstance(x, SparseFeatures):
         return replace(x, values=dropout(x.values, rate, training))
-    if x.is_cuda:
-        return F.dropout(x, rate)
     return hashed_dropout(x, rate)

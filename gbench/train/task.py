@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from gbench.errors import UserError
+from gbench.kernels.seeds import of_one_draw
 from gbench.models.answers import (
     anomalies_told,
     called,
@@ -68,6 +69,8 @@ class Task(LightningModule):  # type: ignore[misc]
         self.has_begun = False  # a batch was trained on since the process began
         self.batches: TrainingBatches | None = None
         self.windows = Windows(1, 1)
+        # a model of the user's own may checkpoint, which is to say draw its seeds twice
+        self.is_packaged = all(_is_packaged(type(part)) for part in model.modules())
 
     def train_dataloader(self) -> TrainingBatches:
         """The training batches, on this module's device."""
@@ -123,7 +126,8 @@ class Task(LightningModule):  # type: ignore[misc]
         is_shared = batch.x.data_ptr() == self.dataset.store.x.data_ptr()
         kept = unchanged(self.model, batch.x) if is_shared else nullcontext()
         more_rows = partial(self.source.more_rows, self.dataset)
-        with kept, normalised(self.model, more_rows):
+        seeds = of_one_draw() if self.is_packaged else nullcontext()
+        with kept, normalised(self.model, more_rows), seeds:
             answer: object = (
                 through_layers(self.model, batch) if batch.graphs else self.model(batch)
             )
@@ -268,6 +272,10 @@ def fits(num_bytes: int, device: torch.device) -> bool:
         return True
     free, _ = torch.cuda.mem_get_info(device)
     return num_bytes <= free / 2
+
+
+def _is_packaged(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("gbench", "torch")
 
 
 def _process() -> tuple[int, int]:

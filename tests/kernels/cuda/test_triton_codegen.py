@@ -21,7 +21,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 
 KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
-SHARED = ("__init__", "rows", "tables", "spmm_max", "moments", "bonds")
+SHARED = ("__init__", "rows", "tables", "spmm_max", "moments", "bonds", "draws")
 CUDA_OPERATIONS = [path.stem for path in KERNELS.glob("*.py") if path.stem not in SHARED]
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 NODES, ENTRIES = 1000, 200  # so few entries have no hub, and need no second launch
@@ -166,7 +166,11 @@ def norm_act(x: torch.Tensor) -> None:
     cuda("norm_act").norm_act_backward(x, x, *given, seed, *options)
 
 
-OPERATIONS = [spmm, gcn_propagate, gcn_gated_sum, segment_reduce, segment_add]
+def dropout(x: torch.Tensor) -> None:
+    cuda("dropout").dropout(x, torch.empty((), dtype=torch.int64), 0.5)
+
+
+OPERATIONS = [dropout, spmm, gcn_propagate, gcn_gated_sum, segment_reduce, segment_add]
 OPERATIONS += [embedding_sum, gine_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton

@@ -20,7 +20,14 @@ GROUPS = [
     "gcn_bond",
     "bonds",
 ]
-GROUPS += ["edge_softmax", "sheaf_laplacian", "inverse_sqrt", "norm_act", "under_autocast"]
+GROUPS += [
+    "dropout",
+    "edge_softmax",
+    "sheaf_laplacian",
+    "inverse_sqrt",
+    "norm_act",
+    "under_autocast",
+]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import torch
 
 from gbench import kernels
 from gbench.kernels import CSR
+from gbench.kernels.dropout import reference as dropout_reference
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.embedding_sum import reference as embedding_sum_reference
 from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
@@ -197,6 +198,18 @@ def test_segment_reduce_of_nothing(ptr, device, agrees) -> None:
         lambda x: kernels.segment_reduce(ptr.to(device), x, "mean"),
         lambda x: segment_reduce_reference(ptr, x, "mean"),
         torch.randn(0, 3),
+    )
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 5), (3, 1367)], ids=str)
+def test_dropout(shape, dtype, device, agrees) -> None:
+    """Elements of two of the hash's blocks, of 4096 each: the bits of the definition."""
+    seed, x = torch.tensor(1234567890123), torch.randn(shape).to(dtype)
+    agrees(
+        lambda x: torch.ops.gbench.dropout(x, seed.to(device), 0.3),
+        lambda x: dropout_reference(x, seed, 0.3),
+        x,
     )
 
 
