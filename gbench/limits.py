@@ -118,6 +118,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "trainer.stop": OneOf(("patience", "window", "late-window"), "my_module.my_rule"),
     "trainer.limit_batches": Interval(0),
     "trainer.precision": OneOf(("32-true", "bf16-mixed", "16-mixed")),
+    "trainer.matmul": OneOf(("highest", "high", "medium")),
     "trainer.gradient_clip_val": Interval(0),
     "trainer.gradient_clip_algorithm": OneOf(("norm", "value")),
     "seed": Interval(0, 2**32 - 1),

@@ -23,6 +23,7 @@ from gbench.train.checkpoint import save_weights
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import stoppable
 from gbench.train.loggers import make_loggers, mirrored
+from gbench.train.matmul import matmul_precision
 from gbench.train.metrics import score, scores
 from gbench.train.progress import Display
 from gbench.train.shortage import advised
@@ -64,6 +65,7 @@ def train(
         claimed(folder),
         failure_noted(folder),
         advised(folder),
+        matmul_precision(settings),
         mirrored(loggers, config) as mirror,
     ):
         if (folder / RECORD).exists():  # another process finished it since the caller looked

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from gbench.figures import metric_text
     from gbench.records import record as records
     from gbench.train.checkpoint import load_weights
+    from gbench.train.matmul import matmul_precision
     from gbench.train.trainer import make_trainer
 
     record = records.read(folder / runfolder.RECORD)
@@ -61,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
     device = trainer.strategy.root_device
     task.to(device)
     task.place_data(device)
-    values = {
-        split: task.evaluate(split, trainer.precision_plugin.val_step_context())
-        for split in ("valid", "test")
-    }
+    with matmul_precision(config["trainer"]):
+        values = {
+            split: task.evaluate(split, trainer.precision_plugin.val_step_context())
+            for split in ("valid", "test")
+        }
     if args.json:
         print(json.dumps({"run": folder.name, "metric": record.metric, **values}))
         return 0

@@ -23,6 +23,7 @@ OWN = frozenset(
         "stop",
         "patience",
         "limit_batches",
+        "matmul",
         "accumulate_grad_batches",
         "check_val_every_n_epoch",
     }

@@ -5,8 +5,8 @@ content: see gbench/own_code/stated.py. gbench's own version stands in the recor
 
 Seed and fold are left out, so that the runs to be averaged share one identity. So are folders, the
 logger, what a dataset's card says for the reader only, and what a trainer prints. Everything else
-counts, options that only sometimes matter (accelerator, devices, precision) included: a needless
-second row can be seen and explained, two settings averaged into one row cannot.
+counts, options that only sometimes matter (accelerator, devices, precision, matmul) included: a
+needless second row can be seen and explained, two settings averaged into one row cannot.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ BEFORE: dict[str, dict[str, Any]] = {
         "warmup_steps": 0,
         "plateau_on": "loss",
     },
+    "trainer": {"matmul": "highest"},
 }
 _WITHOUT_EFFECT = {
     "model": {"levels"},  # a check before the run
@@ -58,7 +59,7 @@ _WITHOUT_EFFECT = {
     },
 }
 
-HARDWARE = {"accelerator", "devices", "strategy", "precision", "deterministic"}
+HARDWARE = {"accelerator", "devices", "strategy", "precision", "matmul", "deterministic"}
 
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ READ = (
     "gradient_clip_val",
     "accumulate_grad_batches",
 )
-ACTED_ON = ("select", "accelerator", "deterministic", "detect_anomaly")
+ACTED_ON = ("select", "accelerator", "deterministic", "detect_anomaly", "matmul")
 # of other settings of the trainer, those that change nothing where one process trains in float32
 WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "devices": (1, "auto"),
@@ -58,6 +58,7 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
         "OPTIM": config["optim"],
         "TRAINER": {key: trainer[key] for key in READ if key in trainer},
         "ALSO": trainer.get("also", []),
+        "MATMUL": trainer.get("matmul", "highest"),
         "DATA_DIR": config["data_dir"],
         "CACHE_DIR": config["cache_dir"],
         "DATA_SOURCE": config.get("data_source", ""),
@@ -79,6 +80,7 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
         "best": trainer["select"] == "best",
         "clip": trainer["gradient_clip_val"],
         "deterministic": trainer["deterministic"],
+        "matmul": trainer.get("matmul", "highest") != "highest",
         "anomaly": trainer.get("detect_anomaly"),
     }
     template = TEMPLATE.read_text(encoding="utf-8")

@@ -45,6 +45,7 @@ MODEL: dict[str, Any] = EXAMPLE["model"]
 OPTIM: dict[str, Any] = EXAMPLE["optim"]
 TRAINER: dict[str, Any] = EXAMPLE["trainer"] | {"gradient_clip_val": 1.0}
 ALSO: list[str] = ["mcc"]  #: also
+MATMUL: str = "high"  #: matmul
 DATA_DIR: str = EXAMPLE["data_dir"]
 CACHE_DIR: str | None = EXAMPLE["cache_dir"]
 DATA_SOURCE: str = ""
@@ -66,6 +67,7 @@ sys.path[:0] = OWN_FOLDERS  #: own folders
 
 # data and model
 torch.use_deterministic_algorithms(True)  #: deterministic
+torch.set_float32_matmul_precision(MATMUL)  #: matmul
 card = DataCard.from_config(DATA)
 cache_dir = folders.cache_dir(CACHE_DIR)
 dataset = load(card, folders.data_dir(DATA_DIR), cache_dir, DATA_SOURCE)

@@ -86,6 +86,7 @@ def test_what_cannot_move_a_result_does_not_count(make_config, change):
         {"trainer.max_epochs": 201},
         {"trainer.select": "last-epoch"},
         {"trainer.precision": "bf16-mixed"},
+        {"trainer.matmul": "high"},
     ],
 )
 def test_what_can_move_a_result_counts(make_config, change):
@@ -127,6 +128,7 @@ def test_the_run_name_has_a_fold_only_where_there_are_folds(make_config):
         ({"seed": 3, "data.fold": 1, "logger": "none"}, True),
         ({"trainer.accelerator": "gpu", "trainer.devices": 4}, True),
         ({"trainer.precision": "16-mixed"}, True),
+        ({"trainer.matmul": "high"}, True),
         ({"model.dropout": 0.5}, True),
         ({"trainer.max_epochs": 10}, False),
         ({"model.hidden_dim": 64}, False),

@@ -35,9 +35,11 @@ def one_thread() -> None:
 def what_a_script_sets() -> Iterator[None]:
     """A script sets what holds for its process; here it shares one with other tests."""
     deterministic = torch.are_deterministic_algorithms_enabled()
+    matmul = torch.get_float32_matmul_precision()
     with torch.autograd.set_detect_anomaly(torch.is_anomaly_enabled()):
         yield
     torch.use_deterministic_algorithms(deterministic)
+    torch.set_float32_matmul_precision(matmul)
 
 
 def exported(tmp_path: Path, *words: str, own: Path | None = None) -> tuple[records.RunRecord, str]:
@@ -69,6 +71,9 @@ CASES = {
     "last, clipped": (
         "model=gcn", "data=csbm", "trainer.select=last", "trainer.max_epochs=5",
         "trainer.gradient_clip_val=0.01",
+    ),
+    "another precision": (
+        "model=gcn", "data=csbm", "trainer.max_epochs=3", "trainer.matmul=medium",
     ),
     "window": (
         "model=gcn", "data=csbm", "optim.lr=0.9", "trainer.stop=window", "trainer.patience=3",
@@ -165,6 +170,7 @@ def test_it_says_only_what_its_run_did(tmp_path: Path) -> None:
         "patched",
         "deterministic",
         "anomaly",
+        "matmul",
         "OWN_CODE",
         "#:",
     ):
