@@ -13,7 +13,7 @@ from torch import Tensor
 from gbench.kernels import CSR, library
 
 KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
-SHARED = ("rows", "tables", "spmm_max", "moments", "bonds", "draws")
+SHARED = ("rows", "tables", "spmm_max", "moments", "bonds", "draws", "numerics")
 OPERATIONS = sorted(
     path.stem for path in KERNELS.glob("*.py") if path.stem not in (*SHARED, "__init__")
 )

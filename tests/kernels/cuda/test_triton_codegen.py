@@ -21,7 +21,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 
 KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
-SHARED = ("__init__", "rows", "tables", "spmm_max", "moments", "bonds", "draws")
+SHARED = ("__init__", "rows", "tables", "spmm_max", "moments", "bonds", "draws", "numerics")
 CUDA_OPERATIONS = [path.stem for path in KERNELS.glob("*.py") if path.stem not in SHARED]
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 NODES, ENTRIES = 1000, 200  # so few entries have no hub, and need no second launch
@@ -159,6 +159,37 @@ def sheaf_laplacian(x: torch.Tensor) -> None:
         cuda("sheaf_laplacian").sheaf_laplacian_backward(stalks, ptr, col, col, maps, stalks)
 
 
+def householder(x: torch.Tensor) -> None:
+    maps = x.new_empty(ENTRIES, 3, 3)
+    cuda("householder").householder(maps[:, 0], 3)
+    cuda("householder").householder_backward(maps, maps[:, 0], maps)
+
+
+def pair_tanh(x: torch.Tensor) -> None:
+    ptr, col, *_ = graph()
+    cuda("pair_tanh").pair_tanh(ptr, col, ptr, col, x[:, :6])
+    cuda("pair_tanh").pair_tanh_backward(x[:ENTRIES, :3], ptr, ptr, col, x[:ENTRIES, :3])
+
+
+def pair_weight(x: torch.Tensor) -> None:
+    ptr, col, *_ = graph()
+    cuda("pair_weight").pair_weight(ptr, col, col, x[:, :2])
+    cuda("pair_weight").pair_weight_backward(*[x[:ENTRIES, 0], ptr, col], *[x[:ENTRIES, 0]] * 2)
+
+
+def sheaf_mix(x: torch.Tensor) -> None:
+    stalks, left = x[:, None].expand(-1, 3, -1).contiguous(), x.new_empty(3, 3)
+    given = (stalks, left, x.new_empty(x.size(1), x.size(1)))
+    cuda("sheaf_mix").sheaf_mix(*given)
+    cuda("sheaf_mix").sheaf_mix_backward(stalks, *given, stalks)
+
+
+def sheaf_residual(x: torch.Tensor) -> None:
+    stalks, epsilon = x[:, None].expand(-1, 3, -1).contiguous(), x.new_empty(3, 1)
+    cuda("sheaf_residual").sheaf_residual(stalks, stalks, epsilon)
+    cuda("sheaf_residual").sheaf_residual_backward(stalks, stalks, epsilon, stalks)
+
+
 def norm_act(x: torch.Tensor) -> None:
     given = [x.new_empty(x.size(1), dtype=torch.float32) for _ in range(4)]
     seed, options = torch.empty((), dtype=torch.int64), (True, 1e-5, True, 0.5)
@@ -274,6 +305,19 @@ def test_float64_roots_compile(compiled) -> None:
     assert [kernel.spilled for kernel in compiled] == [0]
 
 
+# Steps of sheaf diffusion: their widths are a stalk's or a hidden layer's, 20 on Texas.
+SMALL = [householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual]
+
+
+@pytest.mark.parametrize("width", [20, 64])
+@pytest.mark.parametrize("operation", SMALL)
+def test_small_operations(operation, width, compiled, monkeypatch) -> None:
+    for name in {"sheaf_mix", "sheaf_residual"} & {operation.__name__}:
+        monkeypatch.setattr(f"gbench.kernels.cuda.{name}.TILES", 1)  # several sums, added after
+    operation(torch.empty(NODES, width))
+    check(compiled, 0)
+
+
 def test_every_operation_is_compiled_here() -> None:
-    compiled_here = {operation.__name__ for operation in OPERATIONS}
+    compiled_here = {operation.__name__ for operation in OPERATIONS + SMALL}
     assert compiled_here | {"sheaf_laplacian", "inverse_sqrt"} == set(CUDA_OPERATIONS)

@@ -28,6 +28,7 @@ GROUPS += [
     "norm_act",
     "under_autocast",
 ]
+GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual"]
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,28 @@ from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
 from gbench.kernels.gine_aggregate import reference as gine_reference
+from gbench.kernels.householder import householder
+from gbench.kernels.householder import reference as householder_reference
 from gbench.kernels.inverse_sqrt import inverse_sqrt
 from gbench.kernels.inverse_sqrt import reference as inverse_sqrt_reference
 from gbench.kernels.norm_act import reference as norm_act_reference
+from gbench.kernels.pair_tanh import pair_tanh
+from gbench.kernels.pair_tanh import reference as pair_tanh_reference
+from gbench.kernels.pair_weight import pair_weight
+from gbench.kernels.pair_weight import reference as pair_weight_reference
 from gbench.kernels.segment_add import reference as segment_add_reference
 from gbench.kernels.segment_reduce import reference as segment_reduce_reference
 from gbench.kernels.sheaf_laplacian import reference as sheaf_reference
+from gbench.kernels.sheaf_mix import reference as sheaf_mix_reference
+from gbench.kernels.sheaf_mix import sheaf_mix
+from gbench.kernels.sheaf_residual import reference as sheaf_residual_reference
+from gbench.kernels.sheaf_residual import sheaf_residual
 from gbench.kernels.spmm import reference as spmm_reference
 
 pytestmark = pytest.mark.gpu
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
+FULL = FLOATS[:2]
 NARROW = [(1, torch.float32), *((3, dtype) for dtype in FLOATS)]
 # The interpreter needs seconds for wide rows, so these have one type each.
 CASES = [*NARROW, (33, torch.bfloat16), (300, torch.float32)]
@@ -415,6 +426,100 @@ def test_sheaf_laplacian(hub_graph, kind, stalk, dtype, device, agrees) -> None:
         torch.randn(shape, dtype=dtype),
         torch.randn(graph.num_rows, stalk, 5, dtype=dtype),
         roundings=20,  # a root of blocks with eigenvalues from 1 to 50
+    )
+
+
+@pytest.mark.parametrize("count", [0, 21])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("dtype", FULL, ids=str)
+def test_householder(size, count, dtype, device, agrees) -> None:
+    agrees(
+        lambda parameters: householder(parameters, size),
+        lambda parameters: householder_reference(parameters, size),
+        torch.randn(count, size * (size - 1) // 2, dtype=dtype),
+        roundings=8,
+    )
+
+
+@pytest.mark.parametrize("width", [1, 3, 9])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_pair_tanh(hub_graph, width, dtype, device, agrees) -> None:
+    there, z = hub_graph.to(device), torch.randn(22, 2 * width)
+    z[:4] *= torch.tensor([1e-3, 20.0, 1e3, 0.0])[:, None]  # nearly 0, nearly 1, and exp overflows
+    agrees(
+        lambda z: pair_tanh(there, z),
+        lambda z: pair_tanh_reference(hub_graph, z),
+        z.to(dtype),
+        roundings=2,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_pair_tanh_of_small_numbers_has_all_digits(dtype, device) -> None:
+    pair = CSR.from_edge_index(torch.tensor([[0], [1]]), 2)[0].to(device)
+    for size in (1e-30, 1e-8, 1e-4, 0.01, 0.3, 0.9, 5.0):
+        z = torch.tensor([[0.0, 0.0], [size, 0.0]], dtype=dtype, device=device)
+        exact = torch.tensor([[size]], dtype=dtype).double().tanh()
+        rtol = 8 * torch.finfo(dtype).eps
+        torch.testing.assert_close(pair_tanh(pair, z).cpu().double(), exact, rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_pair_weight(hub_graph, dtype, device, agrees) -> None:
+    graph = undirected(hub_graph)
+    there, z = graph.to(device), torch.randn(22, 2).to(dtype)
+    agrees(
+        lambda z: pair_weight(there, z),
+        lambda z: pair_weight_reference(graph, z),
+        z,
+        roundings=3,
+    )
+    out = pair_weight(there, z.to(device))
+    assert torch.equal(out, out[there.perm_t.long()])  # of an edge, from both its ends
+
+
+def test_pairs_without_edges(bare_graph, device, agrees) -> None:
+    there, z = bare_graph.to(device), torch.randn(bare_graph.num_rows, 2)
+    agrees(lambda z: pair_tanh(there, z), lambda z: pair_tanh_reference(bare_graph, z), z)
+    agrees(lambda z: pair_weight(there, z), lambda z: pair_weight_reference(bare_graph, z), z)
+
+
+# Nodes, channels and features; and whether the weights' gradients are sums of sums.
+STEPS = [
+    ((0, 2, 3), torch.float32, False),
+    ((7, 1, 3), torch.float64, True),
+    ((23, 3, 20), torch.float32, False),
+    ((23, 3, 20), torch.float32, True),
+    ((9, 5, 33), torch.float32, True),
+]
+every_step = pytest.mark.parametrize(("shape", "dtype", "several"), STEPS, ids=str)
+
+
+@every_step
+def test_sheaf_mix(shape, dtype, several, device, agrees, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.sheaf_mix.TILES", 1 if several else 100)
+    _, channels, width = shape
+    agrees(
+        sheaf_mix,
+        sheaf_mix_reference,
+        torch.randn(shape, dtype=dtype),
+        torch.randn(channels, channels, dtype=dtype),
+        torch.randn(width, width, dtype=dtype),
+        roundings=4,
+    )
+
+
+@every_step
+def test_sheaf_residual(shape, dtype, several, device, agrees, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.sheaf_residual.TILES", 1 if several else 100)
+    monkeypatch.setattr("gbench.kernels.cuda.sheaf_residual.ELEMENTS", 64)
+    agrees(
+        sheaf_residual,
+        sheaf_residual_reference,
+        torch.randn(shape, dtype=dtype),
+        3 * torch.randn(shape, dtype=dtype),
+        torch.randn(shape[1], 1, dtype=dtype),
+        roundings=4,
     )
 
 
