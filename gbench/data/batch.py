@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gbench.data.patches.patch_set import Patches
 from gbench.data.sparse import SparseFeatures
+from gbench.data.transfer import on_device
 from gbench.kernels.csr import CSR
 
 
@@ -93,13 +94,8 @@ class Batch:
         return sparse
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; what was derived from it stays behind."""
-        if device == self.x.device:
-            return self
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {name: value.to(device) for name, value in values.items() if hasattr(value, "to")}
-        graphs = tuple(graph.to(device) for graph in self.graphs)
-        return replace(self, **moved, graphs=graphs, memo={})
+        """The batch on a device, in one copy; what was derived from it stays behind."""
+        return self if device == self.x.device else on_device(replace(self, memo={}), device)
 
     def layer(self, index: int) -> Batch:
         """Of a part of a big graph, what one of a model's layers sees."""

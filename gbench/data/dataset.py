@@ -13,19 +13,20 @@ from gbench.data.patches.patch_set import Patches
 from gbench.data.source import Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore
+from gbench.data.transfer import Packed
 
 
 class EpochPatches(Protocol):
     """The patches of training batches."""
 
-    def epoch(self, epoch: int) -> Iterator[Patches]:
+    def epoch(self, epoch: int) -> Iterator[Packed[Patches]]:
         """One for each batch of the epoch."""
 
 
 class Patcher(Protocol):
     """What cuts a dataset's graphs into patches: see gbench/data/patches/patching.py."""
 
-    def evaluation(self, chunks: Iterable[Tensor]) -> Iterator[Patches]:
+    def evaluation(self, chunks: Iterable[Tensor]) -> Iterator[Packed[Patches]]:
         """The patches of each chunk of graph ids, the same in every run."""
 
     def training(

@@ -21,6 +21,7 @@ from torch import Tensor
 from gbench.data.batch import Batch
 from gbench.data.source import Graph
 from gbench.data.spec import Level
+from gbench.data.transfer import on_device
 from gbench.kernels.csr import CSR
 
 GRAPHS_AT_ONCE = 512  # of `batches`: on molhiv no faster with more, and 1 MB of tensors at a time
@@ -120,10 +121,8 @@ class GraphStore:
         own = torch.repeat_interleave(marks[:, :-1], sizes[1:], dim=1, output_size=ids.numel())
         before = ptr[:, :-1]
         plan = torch.cat([ranges[2:], ranges[:2] - before, before - own])
-        nodes, edges, node_shift, edge_shift, node_offset, edge_offset = plan.to(
-            device, non_blocking=True
-        )
-        node_ptr = ptr[0].to(device, non_blocking=True)
+        plan, node_ptr, there = on_device((plan, ptr[0], ids), device)
+        nodes, edges, node_shift, edge_shift, node_offset, edge_offset = plan
         node_marks, edge_marks = marks.tolist()
         num_nodes, num_edges = node_marks[-1], edge_marks[-1]
 
@@ -143,7 +142,7 @@ class GraphStore:
         perm_t = self.perm_t.index_select(0, edge).add_(to_edge)
         x = self.x.index_select(0, node)
         per_node = self.level == "node"
-        y = self.y.index_select(0, node if per_node else ids.to(device, non_blocking=True))
+        y = self.y.index_select(0, node if per_node else there)
         code = None if self.edge_code is None else self.edge_code.index_select(0, edge)
         pe = None if self.pe is None else self.pe.index_select(0, node)
 

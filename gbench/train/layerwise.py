@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.big.neighbours import surroundings
-from gbench.data.big.part import Part, Pattern, batch_of
+from gbench.data.big.part import Part, Pattern
 from gbench.data.store import GraphStore
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.models.answers import checked
-from gbench.train.parts import ahead
+from gbench.train.parts import batches
 
 # Rows of F floats are 4 F bytes: 2^17 of them with F = 64 are 32 MiB.
 ENTRIES_AT_ONCE = 1 << 17
@@ -121,8 +121,7 @@ def _computed(
 ) -> Tensor:
     """What a step answers for all rows of the chunks, one chunk after another."""
     out, done, total = store.x, 0, sum(map(len, chunks))
-    batches = ahead(lambda rows: batch_of(store, cut(rows)).to(device), chunks, 1)
-    for batch in batches:
+    for batch in (batch.to(device) for batch in batches(store, cut, chunks, 1)):
         made = step(batch.layer(0), batch.x)
         if not done:
             out = made.new_empty(total, made.size(1), device=store.device)

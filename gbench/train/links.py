@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gbench.data.transfer import on_device
 from gbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def training_pairs(
         drawn = non_links.draw(ids.numel(), generator)
         y = torch.zeros(2 * ids.numel(), 1, device=store.device)
         y[: ids.numel()] = 1.0
-        yield replace(whole, pairs=torch.cat([links, drawn.to(links)]), y=y)
+        drawn = on_device(drawn.to(links.dtype), store.device)
+        yield replace(whole, pairs=torch.cat([links, drawn]), y=y)
 
 
 @dataclass(frozen=True, eq=False)

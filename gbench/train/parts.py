@@ -13,6 +13,7 @@ from torch import Tensor
 from gbench.data.batch import Batch
 from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.data.store import GraphStore
+from gbench.data.transfer import Packed
 from gbench.parallel import in_order
 
 Item = TypeVar("Item")
@@ -45,11 +46,23 @@ def training_parts(
     chunks = cutter.epoch(generator, rank, world_size)
     draws = torch.randint(2**62, (len(chunks),), generator=generator).tolist()
 
-    def make(job: tuple[Tensor, int]) -> Batch:
-        return batch_of(store, cutter.cut(*job))
-
     jobs = islice(zip(chunks, draws, strict=True), count)
-    yield from ahead(make, jobs, workers)
+    yield from batches(store, lambda job: cutter.cut(*job), jobs, workers)
+
+
+def batches(
+    store: GraphStore, cut: Callable[[Item], Part], items: Iterable[Item], workers: int
+) -> Iterator[Batch]:
+    """The batch of the part of each item, in their order, cut ahead by threads.
+
+    On the CPU the threads gather features too. A GPU does so itself, on the stream of the training:
+    the threads leave the parts where it finds them.
+    """
+    if store.device.type == "cpu":
+        yield from ahead(lambda item: batch_of(store, cut(item)), items, workers)
+        return
+    for part in ahead(lambda item: Packed(cut(item), store.device), items, workers):
+        yield batch_of(store, part.to(store.device))
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.patches.patching import with_patches
+from gbench.data.transfer import on_device
 from gbench.seeds import nth_seed
 from gbench.train.links import NonLinks, known_pairs, training_pairs
 from gbench.train.parts import Cutter, training_parts
@@ -159,8 +160,8 @@ class Drawn(Source):
         size = ids.numel()
         if self.steps_per_epoch:
             draws = (torch.randperm(size, generator=generator) for _ in range(count))
-            return [ids[draw[: self.batch_size]] for draw in draws]
-        order = torch.randperm(size, generator=generator)
+            return [ids[on_device(draw[: self.batch_size], ids.device)] for draw in draws]
+        order = on_device(torch.randperm(size, generator=generator), ids.device)
         return [*ids[order].split(self.batch_size)[:count]]
 
 

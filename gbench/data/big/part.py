@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.store import GraphStore
+from gbench.data.transfer import on_device
 from gbench.kernels.cpu.rows import compiled
 from gbench.kernels.csr import CSR
 
@@ -74,8 +75,7 @@ def batch_of(store: GraphStore, part: Part) -> Batch:
 
     Only targets have a label: others have -1 or NaN, which no loss takes for one.
     """
-    nodes, targets = part.nodes.to(store.device), part.targets.to(store.device)
-    graphs = tuple(graph.to(store.device) for graph in part.graphs)
+    graphs, nodes, targets = on_device(part, store.device)
     rows = nodes[: graphs[-1].num_rows]
     none = torch.nan if store.y.is_floating_point() else -1
     y = store.y.new_full((rows.numel(), *store.y.shape[1:]), none)
@@ -85,7 +85,7 @@ def batch_of(store: GraphStore, part: Part) -> Batch:
         graphs[0],
         store.x.index_select(0, nodes),
         y,
-        torch.tensor([0, nodes.numel()], dtype=torch.int32, device=store.device),
+        torch.arange(2, dtype=torch.int32, device=store.device) * nodes.numel(),
         targets=targets,
         pe=pe,
         graphs=graphs,

@@ -18,6 +18,7 @@ from torch import Tensor
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.data.files.derived import Key, derived
+from gbench.data.transfer import on_device
 from gbench.errors import UserError
 
 NOT_OPTIONS = ("name", "_target_", "random_signs")
@@ -65,4 +66,4 @@ def with_random_signs(batches: Iterator[Batch], seed: int) -> Iterator[Batch]:
     for batch in batches:
         assert batch.pe is not None
         signs = 2 * torch.randint(2, (batch.pe.size(1),), generator=generator) - 1
-        yield replace(batch, pe=batch.pe * signs.to(batch.pe.device, non_blocking=True))
+        yield replace(batch, pe=batch.pe * on_device(signs, batch.pe.device))

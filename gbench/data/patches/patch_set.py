@@ -8,7 +8,6 @@ Legend: B graphs with P patches each, N nodes and E edges of the batch, C node c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -72,18 +71,3 @@ class Patches:
         place[self.members.perm_t.long()] = count[:-1]
         members = self.members
         return CSR(members.rowptr_t, members.perm_t, count, members.col, place)
-
-    def to(self, device: torch.device | str) -> Patches:
-        """The patches on a device; from pinned memory this waits for nothing."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Patches:
-        """The patches in pages that a GPU reads by itself."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, function: Callable[[Tensor], Tensor]) -> Patches:
-        members, graph = (
-            CSR(*(function(tensor) for tensor in vars(csr).values()))
-            for csr in (self.members, self.graph)
-        )
-        return Patches(members, graph, function(self.edge), function(self.coarse))

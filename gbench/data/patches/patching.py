@@ -25,6 +25,7 @@ from gbench.data.dataset import Dataset
 from gbench.data.files.derived import Key, derived
 from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
+from gbench.data.transfer import Packed
 from gbench.errors import UserError
 from gbench.parallel import gathered, in_order, num_cores
 from gbench.seeds import nth_seed
@@ -93,11 +94,11 @@ class Patcher:
         """The patches of the chunks of each epoch, drawn anew."""
         return TrainingPatches(self, chunks_of, seed=seed, max_epochs=max_epochs)
 
-    def evaluation(self, chunks: Iterable[Tensor]) -> Iterator[Patches]:
+    def evaluation(self, chunks: Iterable[Tensor]) -> Iterator[Packed[Patches]]:
         """The patches of each chunk of graph ids, nothing dropped: the same in every run."""
         with ThreadPoolExecutor(1) as thread:
             yield from in_order(
-                lambda ids: thread.submit(self.static_patches, ids), chunks, depth=2
+                lambda ids: thread.submit(lambda: ready(self.static_patches(ids))), chunks, depth=2
             )
 
     def static_patches(self, ids: Tensor) -> Patches:
@@ -107,13 +108,10 @@ class Patcher:
         return self.patches(ids, np.concatenate(parts))
 
     def patches(self, ids: Tensor, part: np.ndarray) -> Patches:
-        """The parts of the graphs `ids` as patches, ready to be copied to a GPU if there is one."""
+        """The parts of the graphs `ids` as patches."""
         from gbench.data.patches.grow import grown
 
-        patches = grown(
-            self.graphs, ids.numpy(), part, self.patching.num_patches, self.patching.hops
-        )
-        return patches.pin_memory() if torch.cuda.is_available() else patches
+        return grown(self.graphs, ids.numpy(), part, self.patching.num_patches, self.patching.hops)
 
     def _cut_all(self) -> dict[str, Tensor]:
         everything = np.arange(self.graphs.node_ptr.size - 1)
@@ -143,9 +141,9 @@ class TrainingPatches:
         self.seed, self.max_epochs = seed, max_epochs
         self.thread = ThreadPoolExecutor(1, "patches")
         self.next_epoch = -1
-        self.stream: Iterator[Patches] = iter(())
+        self.stream: Iterator[Packed[Patches]] = iter(())
 
-    def epoch(self, epoch: int) -> Iterator[Patches]:
+    def epoch(self, epoch: int) -> Iterator[Packed[Patches]]:
         """One for each batch of the epoch."""
         if epoch != self.next_epoch:
             depth = AHEAD * self.patcher.processes
@@ -159,16 +157,21 @@ class TrainingPatches:
             for ids in self.chunks_of(epoch):
                 yield nth_seed(self.seed, epoch), ids
 
-    def _submit(self, batch: tuple[int, Tensor]) -> Future[Patches]:
+    def _submit(self, batch: tuple[int, Tensor]) -> Future[Packed[Patches]]:
         seed, ids = batch
         edge_dropout = self.patcher.patching.edge_dropout
         if not edge_dropout:
-            return self.thread.submit(self.patcher.static_patches, ids)
+            return self.thread.submit(lambda: ready(self.patcher.static_patches(ids)))
         part = self.patcher.pool.submit(self.patcher.drawing(edge_dropout, seed), ids.numpy())
-        return self.thread.submit(lambda: self.patcher.patches(ids, part.result()))
+        return self.thread.submit(lambda: ready(self.patcher.patches(ids, part.result())))
 
 
-def with_patches(batches: Iterable[Batch], patches: Iterable[Patches]) -> Iterator[Batch]:
+def ready(patches: Patches) -> Packed[Patches]:
+    """The patches as a GPU copies them, if there is one."""
+    return Packed(patches, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def with_patches(batches: Iterable[Batch], patches: Iterable[Packed[Patches]]) -> Iterator[Batch]:
     """Each batch with its patches, on its device."""
     for batch, own in zip(batches, patches, strict=True):
         yield replace(batch, patches=own.to(batch.x.device))
