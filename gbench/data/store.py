@@ -177,7 +177,7 @@ class GraphStore:
                 CSR(rowptr, col, rowptr_t, col_t, self.perm_t),
                 self.x,
                 self.y,
-                torch.tensor([0, self.num_nodes], dtype=torch.int32, device=self.device),
+                torch.arange(2, dtype=torch.int32, device=self.device) * self.num_nodes,
                 self.edge_code,
                 self.edge_combos,
                 pe=self.pe,

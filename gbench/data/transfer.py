@@ -8,7 +8,7 @@ buffer of pages that the device reads by itself, and are views of its copy there
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -30,27 +30,33 @@ class Packed(Generic[T]):
     def __init__(self, value: T, device: torch.device) -> None:
         self.value = value
         self.places: dict[int, int] = {}  # of a tensor, by its identity, where it begins
-        size, tensors = 0, _tensors(value)
-        for key, tensor in tensors.items():
-            if is_apart(tensor, device):
-                self.places[key] = size
-                size += math.ceil(tensor.nbytes / ALIGNMENT) * ALIGNMENT
-        self.buffer = buffer(size, device) if self.places else None
-        for key, place in self.places.items():
+        self.buffer: Tensor | None = None
+        if device.type == "cpu":
+            return
+        apart = {id(tensor): tensor for tensor in _tensors(value) if tensor.device.type == "cpu"}
+        size = 0
+        for key, tensor in apart.items():
+            self.places[key] = size
+            size += math.ceil(tensor.nbytes / ALIGNMENT) * ALIGNMENT
+        self.buffer = buffer(size, device) if apart else None
+        for key, tensor in apart.items():
             assert self.buffer is not None
-            _view(self.buffer, place, tensors[key]).copy_(tensors[key])
+            _view(self.buffer, self.places[key], tensor).copy_(tensor)
 
     def to(self, device: torch.device) -> T:
         """The value on a device; itself where all of it is there."""
-        if all(tensor.device == device for tensor in _tensors(self.value).values()):
+        if all(tensor.device == device for tensor in _tensors(self.value)):
             return self.value
-        there = None if self.buffer is None else self.buffer.to(device, non_blocking=True)
+        if self.buffer is None:
+            return _on_each(self.value, lambda tensor: tensor.to(device))
+        return self.read(self.buffer.to(device, non_blocking=True))
+
+    def read(self, copy: Tensor) -> T:
+        """The value with its tensors from a copy of the buffer."""
 
         def move(tensor: Tensor) -> Tensor:
             place = self.places.get(id(tensor))
-            if there is None or place is None:
-                return tensor.to(device)
-            return _view(there, place, tensor)
+            return tensor.to(copy.device) if place is None else _view(copy, place, tensor)
 
         return _on_each(self.value, move)
 
@@ -58,11 +64,6 @@ class Packed(Generic[T]):
 def on_device(value: T, device: torch.device) -> T:
     """A tensor, or a tuple or dataclass of tensors, on a device: see `Packed`."""
     return Packed(value, device).to(device)
-
-
-def is_apart(tensor: Tensor, device: torch.device) -> bool:
-    """Whether the tensor is in the CPU's memory and the device is another."""
-    return tensor.device.type == "cpu" and device.type != "cpu"
 
 
 def buffer(num_bytes: int, device: torch.device) -> Tensor:
@@ -92,29 +93,23 @@ def _on_each(value: T, move: Callable[[Tensor], Tensor]) -> T:
             parts = map(of, part)
             return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
         if is_dataclass(part) and not isinstance(part, type):
-            return replace(part, **{name: of(inner) for name, inner in _parts(part)})
+            return replace(part, **{f.name: of(getattr(part, f.name)) for f in fields(part)})
         return part
 
     result: T = of(value)
     return result
 
 
-def _tensors(value: Any) -> dict[int, Tensor]:
-    """Each of its tensors once, by its identity."""
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Each of its tensors, as often as it occurs."""
     if isinstance(value, Tensor):
-        return {id(value): value}
-    found: dict[int, Tensor] = {}
-    if isinstance(value, tuple):
+        yield value
+    elif isinstance(value, tuple):
         for part in value:
-            found |= _tensors(part)
+            yield from _tensors(part)
     elif is_dataclass(value):
-        for _, part in _parts(value):
-            found |= _tensors(part)
-    return found
-
-
-def _parts(value: Any) -> list[tuple[str, Any]]:
-    return [(f.name, getattr(value, f.name)) for f in fields(value)]
+        for part in vars(value).values():
+            yield from _tensors(part)
 
 
 def _view(buffer: Tensor, place: int, like: Tensor) -> Tensor:
