@@ -32,31 +32,39 @@ def check_messages(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor) -> N
 
 def define(name: str, last: str) -> Any:
     """Define the operation `name` of (graph, x, table, edge_code, last) and its gradient."""
-    given = f"Tensor[] graph, Tensor x, Tensor table, Tensor edge_code, Tensor {last}"
+    given = f"Tensor[] graph, int longest, Tensor x, Tensor table, Tensor edge_code, Tensor {last}"
     forward = library.define(f"{name}({given}) -> Tensor", _fake)
     backward = library.define(
         f"{name}_backward(Tensor grad, {given}) -> (Tensor, Tensor, Tensor)", _fake_backward
     )
 
     def gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        grad_x, grad_table, grad_last = backward(grad, ctx.graph, *ctx.saved_tensors)
-        return None, grad_x, grad_table, None, grad_last
+        grad_x, grad_table, grad_last = backward(grad, ctx.graph, ctx.longest, *ctx.saved_tensors)
+        return None, None, grad_x, grad_table, None, grad_last
 
     library.differentiate(name, _save, gradients)
     return forward
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.graph, *tensors = inputs
+    ctx.graph, ctx.longest, *tensors = inputs
     ctx.save_for_backward(*tensors)
 
 
-def _fake(graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, last: Tensor) -> Tensor:
+def _fake(
+    graph: Graph, longest: int, x: Tensor, table: Tensor, edge_code: Tensor, last: Tensor
+) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 def _fake_backward(
-    grad: Tensor, graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, last: Tensor
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    table: Tensor,
+    edge_code: Tensor,
+    last: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     x, table, last = (
         torch.empty_like(value, memory_format=torch.contiguous_format) for value in (x, table, last)

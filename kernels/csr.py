@@ -10,12 +10,13 @@ Legend: N rows, M columns (M = N but for bipartite uses such as sparse features)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 INT32_MAX = 2**31 - 1
+UNKNOWN = INT32_MAX  # what operations take for the longest row where nobody counted
 
 Graph = Sequence[Tensor]  # the five arrays of a CSR in their order, as operations take them
 
@@ -28,6 +29,7 @@ class CSR:
     Entries rowptr[i]:rowptr[i + 1] of `col` are the in-neighbours of i. Entries
     rowptr_t[j]:rowptr_t[j + 1] of `col_t` are the nodes that j sends to, and `perm_t` says where
     each of these entries stands in `col`: values w (E,) become w[perm_t] in the transpose.
+    No row and no column has more than `longest` entries; None: nobody counted.
     """
 
     rowptr: Tensor
@@ -35,6 +37,7 @@ class CSR:
     rowptr_t: Tensor
     col_t: Tensor
     perm_t: Tensor
+    longest: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("rowptr", "col", "rowptr_t", "col_t", "perm_t"):
@@ -45,6 +48,11 @@ class CSR:
     def arrays(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """What an operation is given of the graph."""
         return self.rowptr, self.col, self.rowptr_t, self.col_t, self.perm_t
+
+    @property
+    def bound(self) -> int:
+        """`longest` as operations take it, right after the arrays."""
+        return UNKNOWN if self.longest is None else self.longest
 
     @property
     def num_rows(self) -> int:
@@ -90,7 +98,7 @@ class CSR:
         inverse[self.perm_t.long()] = torch.arange(
             self.num_entries, dtype=torch.int32, device=self.device
         )
-        return CSR(self.rowptr_t, self.col_t, self.rowptr, self.col, inverse)
+        return CSR(self.rowptr_t, self.col_t, self.rowptr, self.col, inverse, longest=self.longest)
 
     def to(self, device: torch.device | str) -> CSR:
         return CSR(
@@ -99,6 +107,7 @@ class CSR:
             self.rowptr_t.to(device),
             self.col_t.to(device),
             self.perm_t.to(device),
+            longest=self.longest,
         )
 
     @staticmethod
@@ -134,19 +143,20 @@ class CSR:
         order = torch.argsort(target * num_cols + source, stable=True)
         source, target = source[order], target[order]
         perm_t = torch.argsort(source, stable=True)
-        return (
-            CSR(
-                _pointers(target, num_rows),
-                source.int(),
-                _pointers(source, num_cols),
-                target[perm_t].int(),
-                perm_t.int(),
-            ),
-            order,
+        rows = torch.bincount(target, minlength=num_rows)
+        cols = torch.bincount(source, minlength=num_cols)
+        longest = int(torch.maximum(rows.max(), cols.max())) if num_entries else 0
+        graph = CSR(
+            _pointers(rows),
+            source.int(),
+            _pointers(cols),
+            target[perm_t].int(),
+            perm_t.int(),
+            longest=longest,
         )
+        return graph, order
 
 
-def _pointers(index: Tensor, size: int) -> Tensor:
-    """Row pointers (size + 1,) of the row ids `index`, in any order."""
-    counts = torch.bincount(index, minlength=size)
+def _pointers(counts: Tensor) -> Tensor:
+    """Row pointers (N + 1,) of rows that have `counts` (N,) entries."""
     return torch.nn.functional.pad(counts.cumsum(0), (1, 0)).int()

@@ -61,11 +61,13 @@ def edge_softmax(graph: CSR, score: Tensor, x: Tensor, factor: Tensor | None = N
     if not library.has_kernel("edge_softmax", x):
         return reference(graph, score, x, factor)
     out: Tensor
-    out, _ = _EDGE_SOFTMAX(graph.arrays, score, x, factor)
+    out, _ = _EDGE_SOFTMAX(graph.arrays, graph.bound, score, x, factor)
     return out
 
 
-def _fake(graph: Graph, score: Tensor, x: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+def _fake(
+    graph: Graph, longest: int, score: Tensor, x: Tensor, factor: Tensor | None
+) -> tuple[Tensor, Tensor]:
     wide = library.wide(x.dtype)
     rows = graph[0].size(0) - 1
     return (
@@ -75,7 +77,8 @@ def _fake(graph: Graph, score: Tensor, x: Tensor, factor: Tensor | None) -> tupl
 
 
 _EDGE_SOFTMAX = library.define(
-    "edge_softmax(Tensor[] graph, Tensor score, Tensor x, Tensor? factor) -> (Tensor, Tensor)",
+    "edge_softmax(Tensor[] graph, int longest, Tensor score, Tensor x, Tensor? factor) "
+    "-> (Tensor, Tensor)",
     _fake,
 )
 
@@ -83,6 +86,7 @@ _EDGE_SOFTMAX = library.define(
 def _fake_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -97,8 +101,8 @@ def _fake_backward(
 
 
 _BACKWARD = library.define(
-    "edge_softmax_backward(Tensor grad, Tensor[] graph, Tensor score, Tensor x, Tensor? factor, "
-    "Tensor out, Tensor log_sum) -> (Tensor, Tensor)",
+    "edge_softmax_backward(Tensor grad, Tensor[] graph, int longest, Tensor score, Tensor x, "
+    "Tensor? factor, Tensor out, Tensor log_sum) -> (Tensor, Tensor)",
     _fake_backward,
     {"log_sum": library.wide},
 )
@@ -106,12 +110,12 @@ _BACKWARD = library.define(
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.mark_non_differentiable(output[1])
-    ctx.graph, *tensors = inputs
+    ctx.graph, ctx.longest, *tensors = inputs
     ctx.save_for_backward(*tensors, *output)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    return None, *_BACKWARD(grad, ctx.graph, *ctx.saved_tensors), None
+    return None, None, *_BACKWARD(grad, ctx.graph, ctx.longest, *ctx.saved_tensors), None
 
 
 library.differentiate("edge_softmax", _save, _backward)

@@ -45,7 +45,7 @@ def gcn_bond_aggregate(
     check.beside("root", root, (x.size(1),), x)
     if not library.has_kernel("gcn_bond_aggregate", x):
         return reference(graph, x, table, edge_code, root)
-    out: Tensor = _GCN_BOND(graph.arrays, x, table, edge_code, root)
+    out: Tensor = _GCN_BOND(graph.arrays, graph.bound, x, table, edge_code, root)
     return out
 
 

@@ -62,27 +62,27 @@ def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int
         x.requires_grad or score.requires_grad or bias.requires_grad
     )
     out: Tensor
-    out, _ = _GATED_SUM(graph.arrays, x, score, bias, hops, keeps)
+    out, _ = _GATED_SUM(graph.arrays, graph.bound, x, score, bias, hops, keeps)
     return out
 
 
 def _fake(
-    graph: Graph, x: Tensor, score: Tensor, bias: Tensor, hops: int, keeps: bool
+    graph: Graph, longest: int, x: Tensor, score: Tensor, bias: Tensor, hops: int, keeps: bool
 ) -> tuple[Tensor, Tensor]:
     kept = (hops + 1) * x.size(0) * padded(x.size(1) + 1) if keeps else 0
     return torch.empty_like(x, memory_format=torch.contiguous_format), score.new_empty(kept)
 
 
 _GATED_SUM = library.define(
-    "gcn_gated_sum(Tensor[] graph, Tensor x, Tensor score, Tensor bias, int hops, bool keeps) "
-    "-> (Tensor, Tensor)",
+    "gcn_gated_sum(Tensor[] graph, int longest, Tensor x, Tensor score, Tensor bias, int hops, "
+    "bool keeps) -> (Tensor, Tensor)",
     _fake,
     {"score": library.wide},
 )
 
 
 def _fake_backward(
-    grad: Tensor, graph: Graph, hidden: Tensor, bias: Tensor, hops: int
+    grad: Tensor, graph: Graph, longest: int, hidden: Tensor, bias: Tensor, hops: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(grad, memory_format=torch.contiguous_format),
@@ -92,21 +92,22 @@ def _fake_backward(
 
 
 _BACKWARD = library.define(
-    "gcn_gated_sum_backward(Tensor grad, Tensor[] graph, Tensor hidden, Tensor bias, int hops) "
-    "-> (Tensor, Tensor, Tensor)",
+    "gcn_gated_sum_backward(Tensor grad, Tensor[] graph, int longest, Tensor hidden, Tensor bias, "
+    "int hops) -> (Tensor, Tensor, Tensor)",
     _fake_backward,
     {"hidden": library.wide},
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.graph, _, _, bias, ctx.hops, _ = inputs
+    ctx.graph, ctx.longest, _, _, bias, ctx.hops, _ = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], bias)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    return None, *_BACKWARD(grad, ctx.graph, *ctx.saved_tensors, ctx.hops), None, None
+    grads = _BACKWARD(grad, ctx.graph, ctx.longest, *ctx.saved_tensors, ctx.hops)
+    return None, None, *grads, None, None
 
 
 library.differentiate("gcn_gated_sum", _save, _backward)

@@ -72,30 +72,35 @@ def gcn_propagate(
         return x.relu() if relu else x
     if not library.has_kernel("gcn_propagate", x):
         return reference(graph, x, hops, bias=bias, relu=relu)
-    out: Tensor = _PROPAGATE(graph.arrays, x, bias, hops, relu)
+    out: Tensor = _PROPAGATE(graph.arrays, graph.bound, x, bias, hops, relu)
     return out
 
 
-def _fake(graph: Graph, x: Tensor, bias: Tensor | None, hops: int, relu: bool) -> Tensor:
+def _fake(
+    graph: Graph, longest: int, x: Tensor, bias: Tensor | None, hops: int, relu: bool
+) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 _PROPAGATE = library.define(
-    "gcn_propagate(Tensor[] graph, Tensor x, Tensor? bias, int hops, bool relu) -> Tensor", _fake
+    "gcn_propagate(Tensor[] graph, int longest, Tensor x, Tensor? bias, int hops, bool relu) "
+    "-> Tensor",
+    _fake,
 )
 
 
-def _fake_backward(grad: Tensor, graph: Graph, hops: int) -> Tensor:
+def _fake_backward(grad: Tensor, graph: Graph, longest: int, hops: int) -> Tensor:
     return torch.empty_like(grad, memory_format=torch.contiguous_format)
 
 
 _BACKWARD = library.define(
-    "gcn_propagate_backward(Tensor grad, Tensor[] graph, int hops) -> Tensor", _fake_backward
+    "gcn_propagate_backward(Tensor grad, Tensor[] graph, int longest, int hops) -> Tensor",
+    _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.graph, _, _, ctx.hops, relu = inputs
+    ctx.graph, ctx.longest, _, _, ctx.hops, relu = inputs
     ctx.save_for_backward(output if relu else None)
 
 
@@ -103,10 +108,10 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     (out,) = ctx.saved_tensors
     if out is not None:
         grad = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
-    needs_x, needs_bias = ctx.needs_input_grad[1:3]
-    grad_x = _BACKWARD(grad, ctx.graph, ctx.hops) if needs_x else None
+    needs_x, needs_bias = ctx.needs_input_grad[2:4]
+    grad_x = _BACKWARD(grad, ctx.graph, ctx.longest, ctx.hops) if needs_x else None
     grad_bias = grad.sum(0) if needs_bias else None
-    return None, grad_x, grad_bias, None, None
+    return None, None, grad_x, grad_bias, None, None
 
 
 library.differentiate("gcn_propagate", _save, _backward)

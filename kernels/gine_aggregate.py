@@ -37,7 +37,7 @@ def gine_aggregate(graph: CSR, x: Tensor, table: Tensor, edge_code: Tensor, eps:
     check.beside("eps", eps, (), x)
     if not library.has_kernel("gine_aggregate", x):
         return reference(graph, x, table, edge_code, eps)
-    out: Tensor = _GINE(graph.arrays, x, table, edge_code, eps)
+    out: Tensor = _GINE(graph.arrays, graph.bound, x, table, edge_code, eps)
     return out
 
 

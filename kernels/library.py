@@ -25,7 +25,8 @@ from gbench.kernels.torch_private import any_autocast, below_autograd
 
 LIBRARY = torch.library.Library("gbench", "DEF")
 ORDINARY = (torch.Tensor, torch.nn.Parameter)
-PLAIN: dict[str, Callable[..., Any]] = {}  # what each operation is on ordinary CPU tensors
+# What each operation is on ordinary tensors; its first argument is where they lie.
+PLAIN: dict[str, Callable[..., Any]] = {}
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 FULL = FLOATS[:2]  # of operations whose CPU kernels read no bfloat16
 GRAPH = ("rowptr", "col", "rowptr_t", "col_t", "perm_t", "reverse")
@@ -107,35 +108,45 @@ def define(
     name = schema[: schema.index("(")]
     LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     check = _dtype_check(name, _arguments(schema), dtypes or {}, types)
-    on_cpu = _on_first_use("cpu", name, check)
-    LIBRARY.impl(name, on_cpu, "CPU")
-    LIBRARY.impl(name, _on_first_use("cuda", name, check), "CUDA")
+    on = {place: _on_first_use(place, name, check) for place in ("cpu", "cuda")}
+    LIBRARY.impl(name, on["cpu"], "CPU")
+    LIBRARY.impl(name, on["cuda"], "CUDA")
     torch.library.register_fake(f"gbench::{name}", fake, lib=LIBRARY)
     dispatched = getattr(torch.ops.gbench, name).default
-    PLAIN[name] = on_cpu
+    PLAIN[name] = lambda place, *args: on[place](*args)
 
     def call(*args: Any) -> Any:
-        return PLAIN[name](*args) if _is_plain(args) else dispatched(*args)
+        place = _plain_place(args)
+        return dispatched(*args) if place is None else PLAIN[name](place, *args)
 
     return call
 
 
-def _is_plain(args: tuple[Any, ...]) -> bool:
-    """Whether all tensors are ordinary ones on the CPU, and nobody traces, transforms or profiles.
+def _plain_place(args: tuple[Any, ...]) -> str | None:
+    """Where all tensors lie, cpu or cuda: if they are ordinary and nobody watches, else None.
 
-    Then the dispatcher would find the same functions again: 20 µs per forward and backward.
+    Watching is to trace, to transform or to profile. Without it the dispatcher would find the same
+    functions again: 20 µs per forward and backward.
     """
     if torch_private.is_watched():
-        return False
+        return None
+    place = None
     for arg in args:
         if isinstance(arg, torch.Tensor):
-            if not (type(arg) in ORDINARY and arg.is_cpu):
-                return False
+            tensors: tuple[torch.Tensor, ...] = (arg,)
         elif type(arg) is tuple:  # a graph's arrays
-            for part in arg:
-                if not (type(part) in ORDINARY and part.is_cpu):
-                    return False
-    return True
+            tensors = arg
+        else:
+            continue
+        for tensor in tensors:
+            if type(tensor) not in ORDINARY:
+                return None
+            lies = "cpu" if tensor.is_cpu else "cuda" if tensor.is_cuda else None
+            if place is None:
+                place = lies
+            if lies is None or lies != place:
+                return None
+    return place
 
 
 def differentiate(
@@ -146,37 +157,46 @@ def differentiate(
     `torch.library.register_autograd` does the same with 25 µs more per forward and backward, which
     is a tenth of a fused layer on a batch of 32 molecules. It does it where torch_private.py finds
     no shortcut.
+
+    `backward` is called where some output has a gradient; another output's may be None.
     """
-    op, on_cpu = getattr(torch.ops.gbench, name).default, PLAIN[name]
+    op, below = getattr(torch.ops.gbench, name).default, PLAIN[name]
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.set_materialize_grads(False)  # else outputs without a gradient get one of zeros
+        save(ctx, inputs, output)
 
     def forward(ctx: Any, *args: Any) -> Any:
-        if _is_plain(args):
-            output = on_cpu(*args)
+        if (place := _plain_place(args)) is not None:
+            output = below(place, *args)
         else:
             with below_autograd():
                 output = op(*args)
-        save(ctx, args, output)
+        keep(ctx, args, output)
         return output
 
     # A second derivative is an error and not a silent zero.
     refusing = once_differentiable(backward)
 
     def once(ctx: Any, *grads: Any) -> Any:
+        given = next((grad for grad in grads if grad is not None), None)
+        if given is None:
+            return (None,) * len(ctx.needs_input_grad)
         formula = refusing if torch.is_grad_enabled() else backward
-        device = grads[0].device.type
+        device = given.device.type
         if _is_under_autocast(device):  # backward() was called under it
             with torch.autocast(device, enabled=False):
                 return formula(ctx, *grads)
         return formula(ctx, *grads)
 
     if not torch_private.SHORTCUTS:
-        torch.library.register_autograd(op, _with_lists(once), setup_context=save, lib=LIBRARY)
+        torch.library.register_autograd(op, _with_lists(once), setup_context=keep, lib=LIBRARY)
         return
     members = {"forward": staticmethod(forward), "backward": staticmethod(once)}
     function: Any = type(name, (torch_private.Function,), members)
 
-    def plain(*args: Any) -> Any:
-        return function.apply(*args) if _wants_grad(args) else on_cpu(*args)
+    def plain(place: str, *args: Any) -> Any:
+        return function.apply(*args) if _wants_grad(args) else below(place, *args)
 
     def call(*args: Any) -> Any:
         if _wants_grad(args):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
+from gbench.kernels.csr import UNKNOWN
 
 REDUCTIONS = ("sum", "mean", "max")
 
@@ -36,8 +37,12 @@ def reference(ptr: Tensor, x: Tensor, reduce: str = "sum") -> Tensor:
 
 
 @library.operation("x")
-def segment_reduce(ptr: Tensor, x: Tensor, reduce: str = "sum") -> Tensor:
+def segment_reduce(
+    ptr: Tensor, x: Tensor, reduce: str = "sum", longest: int | None = None
+) -> Tensor:
     """Reduce rows ptr[b]:ptr[b + 1] of x to row b: `reduce` is sum, mean or max.
+
+    No segment has more than `longest` rows, if the caller knows it.
 
     Shapes: ptr (B + 1,) int32, x (N, F) → (B, F).
     Raises ValueError or TypeError on a wrong shape, device, dtype or reduction.
@@ -48,39 +53,49 @@ def segment_reduce(ptr: Tensor, x: Tensor, reduce: str = "sum") -> Tensor:
     check.features("x", x, x.size(0), ptr.device)
     if not library.has_kernel("segment_reduce", x):
         return reference(ptr, x, reduce)
-    out: Tensor = _SEGMENT(ptr, x, reduce)
+    out: Tensor = _SEGMENT(ptr, UNKNOWN if longest is None else longest, x, reduce)
     return out
 
 
-def _fake(ptr: Tensor, x: Tensor, reduce: str) -> Tensor:
+def _fake(ptr: Tensor, longest: int, x: Tensor, reduce: str) -> Tensor:
     return x.new_empty(ptr.size(0) - 1, x.size(1))
 
 
-_SEGMENT = library.define("segment_reduce(Tensor ptr, Tensor x, str reduce) -> Tensor", _fake)
+_SEGMENT = library.define(
+    "segment_reduce(Tensor ptr, int longest, Tensor x, str reduce) -> Tensor", _fake
+)
 
 
 def _fake_backward(
-    grad: Tensor, ptr: Tensor, x: Tensor | None, out: Tensor | None, num_rows: int, reduce: str
+    grad: Tensor,
+    ptr: Tensor,
+    longest: int,
+    x: Tensor | None,
+    out: Tensor | None,
+    num_rows: int,
+    reduce: str,
 ) -> Tensor:
     return grad.new_empty(num_rows, grad.size(1))
 
 
 _BACKWARD = library.define(
-    "segment_reduce_backward(Tensor grad, Tensor ptr, Tensor? x, Tensor? out, SymInt num_rows, "
-    "str reduce) -> Tensor",
+    "segment_reduce_backward(Tensor grad, Tensor ptr, int longest, Tensor? x, Tensor? out, "
+    "SymInt num_rows, str reduce) -> Tensor",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ptr, x, ctx.reduce = inputs
+    ptr, ctx.longest, x, ctx.reduce = inputs
     ctx.num_rows = x.size(0)
     is_max = ctx.reduce == "max"
     ctx.save_for_backward(ptr, x if is_max else None, output if is_max else None)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    return None, _BACKWARD(grad, *ctx.saved_tensors, ctx.num_rows, ctx.reduce), None
+    ptr, x, out = ctx.saved_tensors
+    grad_x = _BACKWARD(grad, ptr, ctx.longest, x, out, ctx.num_rows, ctx.reduce)
+    return None, None, grad_x, None
 
 
 library.differentiate("segment_reduce", _save, _backward)

@@ -110,42 +110,53 @@ def _laplacian(graph: CSR, maps: Tensor, x: Tensor) -> Tensor:
         full = maps if maps.dim() == 3 else maps.diag_embed()
         apart = full @ x[graph.row] - full[graph.perm_t.long()] @ x[graph.col]
         return torch.zeros_like(x).index_add(0, graph.row, full.mT @ apart)
-    out: Tensor = _LAPLACIAN(graph.rowptr, graph.col, graph.perm_t, maps, x)
+    out: Tensor = _LAPLACIAN(graph.rowptr, graph.col, graph.perm_t, graph.bound, maps, x)
     return out
 
 
-def _fake(rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor) -> Tensor:
+def _fake(
+    rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, maps: Tensor, x: Tensor
+) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 _LAPLACIAN = library.define(
-    "sheaf_laplacian(Tensor rowptr, Tensor col, Tensor reverse, Tensor maps, Tensor x) -> Tensor",
+    "sheaf_laplacian(Tensor rowptr, Tensor col, Tensor reverse, int longest, Tensor maps, "
+    "Tensor x) -> Tensor",
     _fake,
 )
 
 
 def _fake_backward(
-    grad: Tensor, rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
+    grad: Tensor,
+    rowptr: Tensor,
+    col: Tensor,
+    reverse: Tensor,
+    longest: int,
+    maps: Tensor,
+    x: Tensor,
 ) -> Tensor:
     return torch.empty_like(maps, memory_format=torch.contiguous_format)
 
 
 _BACKWARD = library.define(
-    "sheaf_laplacian_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor reverse, Tensor maps, "
-    "Tensor x) -> Tensor",
+    "sheaf_laplacian_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor reverse, int longest, "
+    "Tensor maps, Tensor x) -> Tensor",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+    *ends, ctx.longest, maps, x = inputs
+    ctx.save_for_backward(*ends, maps, x)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    graph_and_maps, needs = ctx.saved_tensors[:4], ctx.needs_input_grad
-    grad_maps = _BACKWARD(grad, *ctx.saved_tensors) if needs[3] else None
-    grad_x = _LAPLACIAN(*graph_and_maps, grad) if needs[4] else None
-    return None, None, None, grad_maps, grad_x
+    *ends, maps, x = ctx.saved_tensors
+    graph, (needs_maps, needs_x) = (*ends, ctx.longest), ctx.needs_input_grad[4:]
+    grad_maps = _BACKWARD(grad, *graph, maps, x) if needs_maps else None
+    grad_x = _LAPLACIAN(*graph, maps, grad) if needs_x else None
+    return None, None, None, None, grad_maps, grad_x
 
 
 library.differentiate("sheaf_laplacian", _save, _backward)

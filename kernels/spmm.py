@@ -54,22 +54,23 @@ def spmm(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str = "sum
         check.beside("weight", weight, (graph.num_entries,), x)
     if not library.has_kernel("spmm", x):
         return reference(graph, x, weight, reduce)
-    out: Tensor = _SPMM(graph.arrays, x, weight, reduce)
+    out: Tensor = _SPMM(graph.arrays, graph.bound, x, weight, reduce)
     return out
 
 
-def _fake(graph: Graph, x: Tensor, weight: Tensor | None, reduce: str) -> Tensor:
+def _fake(graph: Graph, longest: int, x: Tensor, weight: Tensor | None, reduce: str) -> Tensor:
     return x.new_empty(graph[0].size(0) - 1, x.size(1))
 
 
 _SPMM = library.define(
-    "spmm(Tensor[] graph, Tensor x, Tensor? weight, str reduce) -> Tensor", _fake
+    "spmm(Tensor[] graph, int longest, Tensor x, Tensor? weight, str reduce) -> Tensor", _fake
 )
 
 
 def _fake_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     x: Tensor | None,
     weight: Tensor | None,
     out: Tensor | None,
@@ -85,14 +86,14 @@ def _fake_backward(
 
 
 _BACKWARD = library.define(
-    "spmm_backward(Tensor grad, Tensor[] graph, Tensor? x, Tensor? weight, Tensor? out, "
-    "str reduce, bool needs_x, bool needs_weight) -> (Tensor, Tensor)",
+    "spmm_backward(Tensor grad, Tensor[] graph, int longest, Tensor? x, Tensor? weight, "
+    "Tensor? out, str reduce, bool needs_x, bool needs_weight) -> (Tensor, Tensor)",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.graph, x, weight, ctx.reduce = inputs
+    ctx.graph, ctx.longest, x, weight, ctx.reduce = inputs
     is_max = ctx.reduce == "max"
     # a plain sum keeps neither side alive
     keeps_x = is_max or (weight is not None and weight.requires_grad)
@@ -100,10 +101,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    needs_x, needs_weight = ctx.needs_input_grad[1:3]
+    needs_x, needs_weight = ctx.needs_input_grad[2:4]
     given = (*ctx.saved_tensors, ctx.reduce, needs_x, needs_weight)
-    grad_x, grad_weight = _BACKWARD(grad, ctx.graph, *given)
-    return None, grad_x if needs_x else None, grad_weight if needs_weight else None, None
+    grad_x, grad_weight = _BACKWARD(grad, ctx.graph, ctx.longest, *given)
+    return None, None, grad_x if needs_x else None, grad_weight if needs_weight else None, None
 
 
 library.differentiate("spmm", _save, _backward)

@@ -121,7 +121,7 @@ def _exhaust(make: Callable[[], Iterable[Any]]) -> None:
 
 def _num_bytes(batch: Batch) -> int:
     graph = batch.graph
-    parts = (batch.x, batch.y, batch.node_ptr, batch.edge_code, *vars(graph).values())
+    parts = (batch.x, batch.y, batch.node_ptr, batch.edge_code, *graph.arrays)
     return sum(part.nbytes for part in parts if isinstance(part, Tensor))
 
 

@@ -39,6 +39,7 @@ class GraphStore:
     the graph; edge_code (E,) the row of edge_combos (U, K) int64 that each entry of `col` carries;
     pairs (P, 2) int64 the pairs of nodes that y (P, 1) tells apart, at link level; pe (N, K)
     float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py).
+    No node of any graph has more than `longest` in- or out-neighbours: counted if it is None.
     """
 
     level: Level
@@ -54,7 +55,15 @@ class GraphStore:
     edge_combos: Tensor | None = None
     pairs: Tensor | None = None
     pe: Tensor | None = None
+    longest: int | None = None
     memo: dict[str, Batch] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.longest is None:
+            # Not among the tensors, so that files of packed datasets need no new layout.
+            degrees = (self.in_degree, self.out_degree)
+            longest = max(int(d.max()) for d in degrees if d is not None) if self.num_nodes else 0
+            object.__setattr__(self, "longest", longest)
 
     @property
     def num_graphs(self) -> int:
@@ -152,7 +161,14 @@ class GraphStore:
             rows = rowptr[n : n_end + 1] - e
             rows_t = rows if rowptr_t is rowptr else rowptr_t[n : n_end + 1] - e
             yield Batch(
-                CSR(rows, col[e:e_end], rows_t, col_t[e:e_end], perm_t[e:e_end]),
+                CSR(
+                    rows,
+                    col[e:e_end],
+                    rows_t,
+                    col_t[e:e_end],
+                    perm_t[e:e_end],
+                    longest=self.longest,
+                ),
                 x=x[n:n_end],
                 y=y[n:n_end] if per_node else y[b:b_end],
                 node_ptr=node_ptr[b : b_end + 1] - n,
@@ -174,7 +190,7 @@ class GraphStore:
             if self.out_degree is not None and self.col_t is not None:
                 rowptr_t, col_t = _pointers(self.out_degree), self.col_t
             self.memo["whole"] = Batch(
-                CSR(rowptr, col, rowptr_t, col_t, self.perm_t),
+                CSR(rowptr, col, rowptr_t, col_t, self.perm_t, longest=self.longest),
                 self.x,
                 self.y,
                 torch.arange(2, dtype=torch.int32, device=self.device) * self.num_nodes,
@@ -194,7 +210,7 @@ class GraphStore:
         col = col_t = self.col + to_node
         if self.out_degree is not None and self.col_t is not None:
             rowptr_t, col_t = _pointers(self.out_degree), self.col_t + to_node
-        graph = CSR(rowptr, col, rowptr_t, col_t, self.perm_t + to_edge)
+        graph = CSR(rowptr, col, rowptr_t, col_t, self.perm_t + to_edge, longest=self.longest)
         return graph, _pointers(nodes)
 
 

@@ -132,7 +132,8 @@ class Transformer(nn.Module):
 def _entry_by_entry(graph: CSR) -> CSR:
     """The same rows, but every entry is a column of its own: N × E."""
     entries = torch.arange(graph.num_entries + 1, dtype=torch.int32, device=graph.device)
-    return CSR(graph.rowptr, entries[:-1], entries, graph.row.int(), entries[:-1])
+    rows = graph.row.int()
+    return CSR(graph.rowptr, entries[:-1], entries, rows, entries[:-1], longest=graph.longest)
 
 
 def check_heads(dim: int, heads: int) -> None:

@@ -16,6 +16,7 @@ from gbench.kernels.csr import Graph
 
 def edge_softmax(
     graph: Graph,
+    longest: int,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -43,6 +44,7 @@ def edge_softmax(
 def edge_softmax_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,

@@ -13,14 +13,20 @@ from gbench.kernels.csr import Graph
 
 
 def gcn_bond_aggregate(
-    graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
+    graph: Graph, longest: int, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_bond_aggregate.py."""
     return bonds.aggregate(graph, x, table, edge_code, _scale(graph, x), array(root), 1.0)
 
 
 def gcn_bond_aggregate_backward(
-    grad: Tensor, graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    table: Tensor,
+    edge_code: Tensor,
+    root: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_bond_aggregate.py."""
     given = (x, table, edge_code, _scale(graph, x), array(root), 1.0)

@@ -22,6 +22,7 @@ F32 = numpy.float32
 
 def gcn_gated_sum(
     graph: Graph,
+    longest: int,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -48,6 +49,7 @@ def gcn_gated_sum(
 def gcn_gated_sum_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     hidden: Tensor,
     bias: Tensor,
     hops: int,

@@ -16,6 +16,7 @@ from gbench.kernels.panel_width import panel_width
 
 def gcn_propagate(
     graph: Graph,
+    longest: int,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
@@ -30,6 +31,7 @@ def gcn_propagate(
 def gcn_propagate_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     hops: int,
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""

@@ -10,14 +10,20 @@ from gbench.kernels.csr import Graph
 
 
 def gine_aggregate(
-    graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor
+    graph: Graph, longest: int, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/gine_aggregate.py."""
     return bonds.aggregate(graph, x, table, edge_code, None, None, 1 + eps.item())
 
 
 def gine_aggregate_backward(
-    grad: Tensor, graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    table: Tensor,
+    edge_code: Tensor,
+    eps: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gine_aggregate.py."""
     given = (x, table, edge_code, None, None, 1 + eps.item())

@@ -16,7 +16,7 @@ from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
-def segment_reduce(ptr: Tensor, x: Tensor, reduce: str) -> Tensor:
+def segment_reduce(ptr: Tensor, longest: int, x: Tensor, reduce: str) -> Tensor:
     """The forward of gbench/kernels/segment_reduce.py."""
     out = torch.empty((ptr.numel() - 1, x.size(1)), dtype=x.dtype)
     bounds = array(ptr)
@@ -30,7 +30,13 @@ def segment_reduce(ptr: Tensor, x: Tensor, reduce: str) -> Tensor:
 
 
 def segment_reduce_backward(
-    grad: Tensor, ptr: Tensor, x: Tensor | None, out: Tensor | None, num_rows: int, reduce: str
+    grad: Tensor,
+    ptr: Tensor,
+    longest: int,
+    x: Tensor | None,
+    out: Tensor | None,
+    num_rows: int,
+    reduce: str,
 ) -> Tensor:
     """The gradients of gbench/kernels/segment_reduce.py."""
     grad_x = torch.empty((num_rows, grad.size(1)), dtype=grad.dtype)

@@ -17,14 +17,20 @@ from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, 
 
 
 def sheaf_laplacian(
-    rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
+    rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, maps: Tensor, x: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/sheaf_laplacian.py."""
     return applied((rowptr, col, reverse), maps, None, _ones(maps, x), x)
 
 
 def sheaf_laplacian_backward(
-    grad: Tensor, rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
+    grad: Tensor,
+    rowptr: Tensor,
+    col: Tensor,
+    reverse: Tensor,
+    longest: int,
+    maps: Tensor,
+    x: Tensor,
 ) -> Tensor:
     """The maps' gradient of gbench/kernels/sheaf_laplacian.py."""
     graph = (rowptr, col, reverse)

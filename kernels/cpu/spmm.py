@@ -10,6 +10,7 @@ from gbench.kernels.csr import Graph
 
 def spmm(
     graph: Graph,
+    longest: int,
     x: Tensor,
     weight: Tensor | None,
     reduce: str,
@@ -27,6 +28,7 @@ def spmm(
 def spmm_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     x: Tensor | None,
     weight: Tensor | None,
     out: Tensor | None,

@@ -21,6 +21,7 @@ from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
     gather,
+    kernel,
     portion,
     put,
     row_of,
@@ -33,6 +34,7 @@ from gbench.kernels.cuda.tables import add_rows, chunk_bounds, private_tables, p
 
 def aggregate(
     graph: Graph,
+    longest: int,
     x: Tensor,
     table: Tensor,
     edge_code: Tensor,
@@ -44,13 +46,14 @@ def aggregate(
     x, table, edge_code = x.contiguous(), table.contiguous(), edge_code.contiguous()
     out = x.new_empty(x.shape)
     given = (rowptr, col, rowptr_t, edge_code, x, table, table.size(0), eps, root)
-    tiling(x.size(0), x.size(0), col.numel(), x).launch(_forward, *given, out)
+    tiling(x.size(0), x.size(0), col.numel(), longest, x).launch(_forward, *given, out)
     return out
 
 
 def gradients(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     x: Tensor,
     table: Tensor,
     edge_code: Tensor,
@@ -63,7 +66,7 @@ def gradients(
     walk = (rowptr_t, col_t, perm_t, edge_code.contiguous())
     num_nodes, num_entries, num_codes = x.size(0), col_t.numel(), table.size(0)
     grad_x = x.new_empty(x.shape)
-    tiles = tiling(num_nodes, num_nodes, num_entries, x)
+    tiles = tiling(num_nodes, num_nodes, num_entries, longest, x)
     dots = None
     if eps is not None:
         dots = x.new_empty(tiles.row_programs, tiles.blocks, dtype=wide(x.dtype))
@@ -134,7 +137,7 @@ def _root_gradient(
     return tl.where(value <= 0, 0.0, arrives)
 
 
-@triton.jit
+@kernel
 def _forward(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -187,7 +190,7 @@ def _forward(
     put(total, final, row, target, column, out, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _backward_x(
     rowptr_t: tl.tensor,
     col_t: tl.tensor,
@@ -247,7 +250,7 @@ def _backward_x(
     put(total, final, row, target, column, grad_x, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _backward_table(
     rowptr_t: tl.tensor,
     col_t: tl.tensor,

@@ -6,7 +6,6 @@ the scores is one dot product per entry and head. Hubs are shared among programs
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -14,9 +13,12 @@ from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
+    cdiv,
     gather,
+    kernel,
     launch,
     portion,
+    power_of_2,
     put,
     row_of,
     tiling,
@@ -29,6 +31,7 @@ ENTRIES = 16
 
 def edge_softmax(
     graph: Graph,
+    longest: int,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -38,12 +41,12 @@ def edge_softmax(
     score, x = score.contiguous(), x.contiguous()
     factor = None if factor is None else factor.contiguous()
     num_rows, num_entries = rowptr.numel() - 1, col.numel()
-    top = maximum(rowptr, None, score)
+    top = maximum(rowptr, None, score, longest)
     total = top.new_empty(top.shape, dtype=wide(score.dtype))
-    tiles = tiling(num_rows, num_entries, num_entries, score)
+    tiles = tiling(num_rows, num_entries, num_entries, longest, score)
     tiles.launch(_exp_sum, rowptr, score, top, total)
     out = x.new_empty(num_rows, *x.shape[1:])
-    tiles = tiling(num_rows, x.size(0), num_entries, x, heads=x.size(1))
+    tiles = tiling(num_rows, x.size(0), num_entries, longest, x, heads=x.size(1))
     given = (rowptr, col, None, score, factor, top, total, x)
     tiles.launch(_weigh, *given, out, HEADS=x.size(1))
     return out, top + total.log()
@@ -52,6 +55,7 @@ def edge_softmax(
 def edge_softmax_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     score: Tensor,
     x: Tensor,
     factor: Tensor | None,
@@ -64,14 +68,14 @@ def edge_softmax_backward(
     factor = None if factor is None else factor.contiguous()
     num_rows, (num_entries, heads) = rowptr.numel() - 1, score.shape
     grad_x = x.new_empty(x.shape)
-    tiles = tiling(x.size(0), num_rows, num_entries, x, heads)
+    tiles = tiling(x.size(0), num_rows, num_entries, longest, x, heads)
     given = (rowptr_t, col_t, perm_t, score, factor, log_sum, None, grad)
     tiles.launch(_weigh, *given, grad_x, HEADS=heads)
     grad_score = score.new_empty(score.shape)
     if score.numel():
         launch(
             _grad_score,
-            (triton.cdiv(num_entries, ENTRIES), heads),
+            (cdiv(num_entries, ENTRIES), heads),
             rowptr,
             col,
             score,
@@ -87,12 +91,12 @@ def edge_softmax_backward(
             HEADS=heads,
             WIDTH=x.size(2),
             ENTRIES=ENTRIES,
-            COLUMNS=min(128, triton.next_power_of_2(max(1, x.size(2)))),
+            COLUMNS=min(128, power_of_2(x.size(2))),
         )
     return grad_score, grad_x
 
 
-@triton.jit
+@kernel
 def _exp_sum(
     rowptr: tl.tensor,
     score: tl.tensor,
@@ -128,7 +132,7 @@ def _exp_sum(
     put(total, total, row, target, column, out, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _weigh(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -189,7 +193,7 @@ def _weigh(
     put(total, final, row, target, column, out, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _grad_score(
     rowptr: tl.tensor,
     col: tl.tensor,

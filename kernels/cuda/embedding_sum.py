@@ -10,7 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import gather, launch, tiling
+from gbench.kernels.csr import UNKNOWN
+from gbench.kernels.cuda.rows import gather, kernel, launch, tiling
 from gbench.kernels.cuda.spmm import row_sum
 from gbench.kernels.cuda.tables import add_rows, chunk_bounds, private_tables, put_table
 
@@ -21,7 +22,7 @@ def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
     """The forward of gbench/kernels/embedding_sum.py."""
     num_rows, num_features = codes.shape
     out = table.new_empty(num_rows, table.size(1))
-    tiles = tiling(num_rows, 0, 0, out)
+    tiles = tiling(num_rows, 0, 0, 0, out)
     if out.numel():
         launch(
             _lookups,
@@ -57,7 +58,7 @@ def _backward_sorted(grad: Tensor, codes: Tensor, offsets: Tensor, num_rows: int
     looked_up, order = (codes.long() + offsets).view(-1).sort(stable=True)
     rows = torch.arange(num_rows + 1, device=codes.device)
     rowptr = torch.searchsorted(looked_up, rows).int()
-    return row_sum(rowptr, (order // codes.size(1)).int(), grad)
+    return row_sum(rowptr, (order // codes.size(1)).int(), grad, UNKNOWN)
 
 
 @triton.jit
@@ -77,7 +78,7 @@ def _look_up(
     return (start + code).to(tl.int32), here & (code >= 0) & (start + code < end)
 
 
-@triton.jit
+@kernel
 def _lookups(
     codes: tl.tensor,
     table: tl.tensor,
@@ -103,7 +104,7 @@ def _lookups(
     tl.store(out + place, total.to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@kernel
 def _backward(
     grad: tl.tensor,
     codes: tl.tensor,

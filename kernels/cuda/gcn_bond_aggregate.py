@@ -9,14 +9,20 @@ from gbench.kernels.cuda import bonds
 
 
 def gcn_bond_aggregate(
-    graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
+    graph: Graph, longest: int, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_bond_aggregate.py."""
-    return bonds.aggregate(graph, x, table, edge_code, None, root.contiguous())
+    return bonds.aggregate(graph, longest, x, table, edge_code, None, root.contiguous())
 
 
 def gcn_bond_aggregate_backward(
-    grad: Tensor, graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, root: Tensor
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    table: Tensor,
+    edge_code: Tensor,
+    root: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_bond_aggregate.py."""
-    return bonds.gradients(grad, graph, x, table, edge_code, None, root.contiguous())
+    return bonds.gradients(grad, graph, longest, x, table, edge_code, None, root.contiguous())

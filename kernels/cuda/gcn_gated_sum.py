@@ -15,12 +15,13 @@ from torch import Tensor
 
 from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.gcn_propagate import one_hop
-from gbench.kernels.cuda.rows import gather, launch, tile_columns
+from gbench.kernels.cuda.rows import cdiv, gather, kernel, launch, tile_columns
 from gbench.kernels.panel_width import padded
 
 
 def gcn_gated_sum(
     graph: Graph,
+    longest: int,
     x: Tensor,
     score: Tensor,
     bias: Tensor,
@@ -37,7 +38,7 @@ def gcn_gated_sum(
     for hop in range(hops + 1):
         here = hidden[hop % slots]
         if hop > 0:
-            one_hop(rowptr, col, rowptr, hidden[(hop - 1) % slots], None, False, here)
+            one_hop(rowptr, col, rowptr, longest, hidden[(hop - 1) % slots], None, False, here)
         _by_rows(_add_gated, num_nodes, here.size(1), width, here, bias, total, FIRST=hop == 0)
     return total.to(x.dtype), hidden.view(-1) if keeps else hidden.new_empty(0)
 
@@ -45,6 +46,7 @@ def gcn_gated_sum(
 def gcn_gated_sum_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     hidden: Tensor,
     bias: Tensor,
     hops: int,
@@ -58,7 +60,7 @@ def gcn_gated_sum_backward(
     for hop in range(hops, -1, -1):
         before, here = sums[(hop + 1) % 2], sums[hop % 2]
         if hop < hops:
-            one_hop(rowptr_t, col_t, rowptr, before, None, False, here)
+            one_hop(rowptr_t, col_t, rowptr, longest, before, None, False, here)
         given = (kept[hop], bias, grad, here, slopes)
         _by_rows(_add_grad, num_nodes, here.size(1), width, *given)
     walked = sums[0]
@@ -77,7 +79,7 @@ def _by_rows(
     rows = max(1, min(32, 128 // columns))
     if num_nodes:
         sizes = {"STRIDE": stride, "WIDTH": width, "ROWS": rows, "COLUMNS": columns}
-        grid = (triton.cdiv(num_nodes, rows),)
+        grid = (cdiv(num_nodes, rows),)
         launch(kernel, grid, *args, num_nodes, **flags, **sizes, num_warps=1)
 
 
@@ -95,7 +97,7 @@ def _gate(
     return 1.0 / (1.0 + tl.exp(-(score + tl.load(bias).to(score.dtype))))
 
 
-@triton.jit
+@kernel
 def _add_gated(
     hidden: tl.tensor,
     bias: tl.tensor,
@@ -119,7 +121,7 @@ def _add_gated(
         tl.store(out + place, total, mask=here[:, None] & (column < WIDTH)[None, :])
 
 
-@triton.jit
+@kernel
 def _add_grad(
     hidden: tl.tensor,
     bias: tl.tensor,

@@ -7,11 +7,21 @@ import triton.language as tl
 from torch import Tensor
 
 from gbench.kernels.csr import Graph
-from gbench.kernels.cuda.rows import WHOLE, add_partials, gather, portion, put, size_of, tiling
+from gbench.kernels.cuda.rows import (
+    WHOLE,
+    add_partials,
+    gather,
+    kernel,
+    portion,
+    put,
+    size_of,
+    tiling,
+)
 
 
 def gcn_propagate(
     graph: Graph,
+    longest: int,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
@@ -19,23 +29,25 @@ def gcn_propagate(
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
     rowptr, col, *_ = graph
-    return _propagate(rowptr, col, rowptr, x, bias, hops, relu)
+    return _propagate(rowptr, col, rowptr, longest, x, bias, hops, relu)
 
 
 def gcn_propagate_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     hops: int,
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
     rowptr, _, rowptr_t, col_t, *_ = graph
-    return _propagate(rowptr_t, col_t, rowptr, grad, None, hops, False)
+    return _propagate(rowptr_t, col_t, rowptr, longest, grad, None, hops, False)
 
 
 def _propagate(
     walk: Tensor,
     source: Tensor,
     rowptr: Tensor,
+    longest: int,
     x: Tensor,
     bias: Tensor | None,
     hops: int,
@@ -48,7 +60,7 @@ def _propagate(
     for hop in range(hops):
         is_last = hop == hops - 1
         out = buffers[hop % 2]
-        one_hop(walk, source, rowptr, x, bias if is_last else None, relu and is_last, out)
+        one_hop(walk, source, rowptr, longest, x, bias if is_last else None, relu and is_last, out)
         x = out
     return x
 
@@ -57,13 +69,14 @@ def one_hop(
     walk: Tensor,
     source: Tensor,
     rowptr: Tensor,
+    longest: int,
     x: Tensor,
     bias: Tensor | None,
     relu: bool,
     out: Tensor,
 ) -> None:
     """Write relu(D^-1/2 (A + I) D^-1/2 x + bias) to out, A the entries of walk and source."""
-    tiles = tiling(x.size(0), x.size(0), source.numel(), x)
+    tiles = tiling(x.size(0), x.size(0), source.numel(), longest, x)
     tiles.launch(_hop, walk, source, rowptr, x, bias, out, RELU=relu)
 
 
@@ -73,7 +86,7 @@ def scale_of(rowptr: tl.tensor, node: tl.tensor, mask: tl.tensor, like: tl.tenso
     return tl.rsqrt((size_of(rowptr, node, mask) + 1).to(like.dtype))
 
 
-@triton.jit
+@kernel
 def _hop(
     walk: tl.tensor,
     col: tl.tensor,

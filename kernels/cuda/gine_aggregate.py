@@ -9,14 +9,20 @@ from gbench.kernels.cuda import bonds
 
 
 def gine_aggregate(
-    graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor
+    graph: Graph, longest: int, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/gine_aggregate.py."""
-    return bonds.aggregate(graph, x, table, edge_code, eps, None)
+    return bonds.aggregate(graph, longest, x, table, edge_code, eps, None)
 
 
 def gine_aggregate_backward(
-    grad: Tensor, graph: Graph, x: Tensor, table: Tensor, edge_code: Tensor, eps: Tensor
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    table: Tensor,
+    edge_code: Tensor,
+    eps: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gine_aggregate.py."""
-    return bonds.gradients(grad, graph, x, table, edge_code, eps, None)
+    return bonds.gradients(grad, graph, longest, x, table, edge_code, eps, None)

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import launch
+from gbench.kernels.cuda.rows import cdiv, kernel, launch, power_of_2
 
 SWEEPS = 10  # quadratic convergence: five are the rule for 3 × 3
 
@@ -20,9 +20,9 @@ def inverse_sqrt(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     num_blocks, size, _ = work.shape
     values, vectors = work.new_empty(num_blocks, size), work.new_empty(work.shape)
     if work.numel():
-        padded = triton.next_power_of_2(size)
+        padded = power_of_2(size)
         tile = max(1, 512 // padded**3)  # a product of two blocks has size³ terms
-        grid = (triton.cdiv(num_blocks, tile),)
+        grid = (cdiv(num_blocks, tile),)
         sizes = {"SIZE": size, "PADDED": padded, "TILE": tile, "SWEEPS": SWEEPS}
         launch(_eigen, grid, work, values, vectors, num_blocks, **sizes)
     root = (vectors * values.rsqrt()[:, None, :]) @ vectors.mT
@@ -50,7 +50,7 @@ def _pick(a: tl.tensor, at: tl.tensor) -> tl.tensor:
     return tl.sum(tl.sum(tl.where(at, a, 0.0), 2), 1)
 
 
-@triton.jit
+@kernel
 def _eigen(
     blocks: tl.tensor,
     values: tl.tensor,

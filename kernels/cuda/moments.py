@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import gather, launch
+from gbench.kernels.cuda.rows import cdiv, gather, kernel, launch, power_of_2
 
 ROWS = 16
 MAX_CHUNKS = 128  # × 5 blocks of 64 columns for F = 300: 640 programs
@@ -21,20 +21,20 @@ def column_moments(x: Tensor, mean: Tensor, var: Tensor) -> None:
     chunks, blocks = chunk_grid(x)
     moments = mean.new_empty(2, chunks, x.size(1))
     launch(_moments, (chunks, blocks), x, moments, x.size(0), **tile_sizes(x))
-    sizes = {**tile_sizes(x), "ROWS": triton.next_power_of_2(chunks), "num_warps": 8}
+    sizes = {**tile_sizes(x), "ROWS": power_of_2(chunks), "num_warps": 8}
     launch(_merge, (blocks,), moments, mean, var, x.size(0), chunks, **sizes)
 
 
 def tile_sizes(x: Tensor) -> dict[str, int]:
     """How a walk over x is cut into tiles."""
-    columns = min(64, triton.next_power_of_2(x.size(1)))
+    columns = min(64, power_of_2(x.size(1)))
     return {"WIDTH": x.size(1), "ROWS": ROWS, "COLUMNS": columns}
 
 
 def chunk_grid(x: Tensor) -> tuple[int, int]:
     """Chunks of rows, and blocks of columns."""
-    chunks = min(MAX_CHUNKS, triton.cdiv(x.size(0), ROWS))
-    return chunks, triton.cdiv(x.size(1), tile_sizes(x)["COLUMNS"])
+    chunks = min(MAX_CHUNKS, cdiv(x.size(0), ROWS))
+    return chunks, cdiv(x.size(1), tile_sizes(x)["COLUMNS"])
 
 
 @triton.jit
@@ -43,7 +43,7 @@ def chunk_start(chunk: tl.tensor, num_chunks: tl.tensor, num_rows: tl.tensor) ->
     return (num_rows.to(tl.int64) * chunk // num_chunks).to(tl.int32)
 
 
-@triton.jit
+@kernel
 def _moments(
     x: tl.tensor,
     moments: tl.tensor,
@@ -75,7 +75,7 @@ def _moments(
     tl.store(moments + num_chunks * WIDTH + place, about, mask=column < WIDTH)
 
 
-@triton.jit
+@kernel
 def _merge(
     moments: tl.tensor,
     mean: tl.tensor,

@@ -9,7 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gbench.kernels.cuda.moments import ROWS, chunk_grid, chunk_start, column_moments, tile_sizes
-from gbench.kernels.cuda.rows import gather, launch
+from gbench.kernels.cuda.rows import cdiv, gather, kernel, launch
 
 
 def norm_act(
@@ -36,7 +36,7 @@ def norm_act(
     blocks = chunk_grid(x)[1]
     launch(
         _values,
-        (triton.cdiv(x.size(0), ROWS), blocks),
+        (cdiv(x.size(0), ROWS), blocks),
         x,
         weight.contiguous(),
         bias.contiguous(),
@@ -77,7 +77,7 @@ def norm_act_backward(
     sums = weight.new_empty(2, chunks, x.size(1))
     launch(_sums, (chunks, blocks), *given, sums, x.size(0), **options)
     results = (sums.sum(1), grad_x, grad_weight, grad_bias)
-    grid = (triton.cdiv(x.size(0), ROWS), blocks)
+    grid = (cdiv(x.size(0), ROWS), blocks)
     launch(_grad_x, grid, *given, *results, x.size(0), TRAINING=training, **options)
     return grad_x, grad_weight, grad_bias
 
@@ -135,7 +135,7 @@ def _normalised(
     return apart, value, scale, inverse
 
 
-@triton.jit
+@kernel
 def _values(
     x: tl.tensor,
     weight: tl.tensor,
@@ -191,7 +191,7 @@ def _arriving(
     return arrives
 
 
-@triton.jit
+@kernel
 def _sums(
     grad: tl.tensor,
     x: tl.tensor,
@@ -228,7 +228,7 @@ def _sums(
     tl.store(sums + num_chunks * WIDTH + place, tl.sum(times_x, 0), mask=column < WIDTH)
 
 
-@triton.jit
+@kernel
 def _grad_x(
     grad: tl.tensor,
     x: tl.tensor,

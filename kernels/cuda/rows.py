@@ -7,12 +7,15 @@ slot, and each further slot is summed by another program; all of them leave thei
 and a second launch (MERGE) adds each hub's sums in the order of its slots.
 
 So no program walks more than 2 SLOT entries, the same bits come out every time (no atomics), and
-the number of programs follows from the numbers of rows and entries alone: nothing has to be known
-of the degrees, and the host never waits for the device.
+the host never waits for the device: the number of programs follows from the numbers of rows and
+entries, and from the longest row's bound, which the graph carries. Where that is at most 2 SLOT,
+every row is summed where it is, and neither programs for slots nor the second launch exist.
 """
 
 from __future__ import annotations
 
+import inspect
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -27,10 +30,30 @@ NOTHING: tl.constexpr = tl.constexpr(-2)
 WHOLE: tl.constexpr = tl.constexpr(-1)
 
 
+# Arguments that a batch cuts from larger tensors, so that their alignment changes by batch.
+VIEWS = {"rowptr", "rowptr_t", "walk", "col", "col_t", "perm", "perm_t", "reverse", "degree"}
+VIEWS |= {"ptr", "edge_code", "codes"}
+
+
+def kernel(function: Any) -> Any:
+    """A Triton kernel that is compiled once for all sizes of batches.
+
+    Triton compiles anew for integers that are 1 or a multiple of 16 and for pointers that are
+    aligned: a dataset's batches would meet all combinations, some for the first time in the middle
+    of an epoch. Run-time integers are named num_* or search_steps and are never specialised on,
+    nor is the alignment of VIEWS. The alignment of features is: it makes their loads wide.
+    """
+    names = list(inspect.signature(function).parameters)
+    sizes = [name for name in names if name.startswith("num_") or name == "search_steps"]
+    views = [name for name in names if name in VIEWS]
+    return triton.jit(do_not_specialize=sizes, do_not_specialize_on_alignment=views)(function)
+
+
 class Tiling(NamedTuple):
     """The launches that walk the rows of one graph, and the buffer that hubs need between them."""
 
     partial: Tensor
+    width: int
     num_rows: int
     num_slots: int
     rows: int
@@ -40,10 +63,9 @@ class Tiling(NamedTuple):
 
     def launch(self, kernel: Any, *args: Any, **flags: Any) -> None:
         """Call kernel(*args, partial, num_rows, num_slots, search_steps, **flags, tile sizes)."""
-        width = self.partial.size(1)
-        slot_programs = triton.cdiv(self.num_slots, self.rows)
+        slot_programs = cdiv(self.num_slots, self.rows)
         for merge, programs in ((False, self.row_programs + slot_programs), (True, slot_programs)):
-            if programs and width:
+            if programs and self.width:
                 launch(
                     kernel,
                     (programs, self.blocks * self.heads),
@@ -53,7 +75,7 @@ class Tiling(NamedTuple):
                     self.num_slots,
                     self.num_rows.bit_length(),
                     **flags,
-                    WIDTH=width,
+                    WIDTH=self.width,
                     ROWS=self.rows,
                     COLUMNS=self.columns,
                     SLOT=self.slot,
@@ -66,31 +88,37 @@ class Tiling(NamedTuple):
     @property
     def blocks(self) -> int:
         """Tiles that lie side by side in a row."""
-        return -(-self.partial.size(1) // self.columns)
+        return cdiv(self.width, self.columns)
 
     @property
     def row_programs(self) -> int:
         """Tiles that lie one below the other."""
-        return -(-self.num_rows // self.rows)
+        return cdiv(self.num_rows, self.rows)
 
 
 def tiling(
-    num_rows: int, num_sources: int, num_entries: int, like: Tensor, heads: int = 1
+    num_rows: int, num_sources: int, num_entries: int, longest: int, like: Tensor, heads: int = 1
 ) -> Tiling:
     """Tiles for `num_rows` rows of like's width and type that read `num_entries` entries.
 
-    With `heads` the grid has so many times as many blocks of columns, and a slot so many rows.
+    No row has more than `longest` of these. With `heads` the grid has so many times as many blocks
+    of columns, and a slot so many rows.
     `partial` takes at most as much memory as the source: slots grow with the average degree.
 
     A program is one warp: between two, each index that is loaded would pass through shared memory
     and a barrier, eight times per entry of gine_aggregate.
     """
-    longest_side = max(num_rows, num_sources, 1)
-    slot = max(SLOT, triton.next_power_of_2(triton.cdiv(num_entries, longest_side)))
-    num_slots = triton.cdiv(num_entries, slot) if num_entries > 2 * slot else 0
-    columns = tile_columns(like.size(-1))
+    slot = max(SLOT, power_of_2(cdiv(num_entries, max(num_rows, num_sources, 1))))
+    num_slots = cdiv(num_entries, slot) if min(num_entries, longest) > 2 * slot else 0
+    width, dtype = like.size(-1), like.dtype
+    columns = tile_columns(width)
+    if num_slots == 0 and dtype is wide(dtype):
+        partial = like  # nothing is written to it: it tells the type that sums are made in
+    else:
+        partial = like.new_empty(num_slots * heads, width, dtype=wide(dtype))
     return Tiling(
-        like.new_empty(num_slots * heads, like.size(-1), dtype=wide(like.dtype)),
+        partial,
+        width,
         num_rows,
         num_slots,
         max(1, min(32, 128 // columns)),
@@ -100,24 +128,39 @@ def tiling(
     )
 
 
+def cdiv(number: int, by: int) -> int:
+    """How often `by` goes into `number`, rounded up; triton's takes a µs."""
+    return -(-number // by)
+
+
+def power_of_2(number: int) -> int:
+    """The least power of two that is no less than `number`, 1 for 0."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+@cache
 def tile_columns(width: int) -> int:
     """Columns of one tile: the fewest instructions for the whole width.
 
     A tile's instructions grow with its columns, those beyond the width included, and finding its
     rows costs as many as 170 columns do (counted in gine_aggregate compiled for sm_90).
     """
-    narrow: int = triton.next_power_of_2(max(1, width))
     if width <= 128:
-        return narrow
-    return min((512, 256, 128), key=lambda columns: triton.cdiv(width, columns) * (columns + 170))
+        return power_of_2(width)
+    return min((512, 256, 128), key=lambda columns: cdiv(width, columns) * (columns + 170))
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **flags: Any) -> None:
-    """Run the kernel on the device of its tensors, which need not be the current one."""
-    with torch.cuda.device_of(next(arg for arg in args if isinstance(arg, Tensor))):
+    """Run the kernel on the device of its first argument, which need not be the current one."""
+    device = args[0].get_device()  # -1 on the CPU, in Triton's interpreter
+    if device < 0 or device == torch.cuda.current_device():
         kernel[grid](*args, **flags)
+    else:
+        with torch.cuda.device(device):
+            kernel[grid](*args, **flags)
 
 
+@cache
 def wide(dtype: torch.dtype) -> torch.dtype:
     """The type that sums are made in: at least float32, for bfloat16 has no 257."""
     return torch.promote_types(dtype, torch.float32)
@@ -159,7 +202,8 @@ def portion(
         mask = row < num_rows
         begin = tl.load(rowptr + row, mask=mask, other=0)
         length = tl.load(rowptr + row + 1, mask=mask, other=0) - begin
-        room = 2 * SLOT - begin % SLOT
+        # Without slots no row is a hub.
+        room = tl.where(num_slots == 0, 2147483647, 2 * SLOT - begin % SLOT)
         target = tl.where(length > room, begin // SLOT + 1, WHOLE)
         target = tl.where(mask, target, NOTHING)
         length = tl.minimum(length, room)

@@ -5,31 +5,36 @@ That ptr rises from 0 to N is not checked: the host would have to wait for the d
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import gather, launch, row_of, size_of, tiling
+from gbench.kernels.cuda.rows import gather, kernel, launch, row_of, size_of, tiling
 from gbench.kernels.cuda.spmm import row_sum
 from gbench.kernels.cuda.spmm_max import maximum, parts
 
 
-def segment_reduce(ptr: Tensor, x: Tensor, reduce: str) -> Tensor:
+def segment_reduce(ptr: Tensor, longest: int, x: Tensor, reduce: str) -> Tensor:
     """The forward of gbench/kernels/segment_reduce.py."""
     if reduce == "max":
-        return maximum(ptr, None, x)
-    return row_sum(ptr, None, x, mean=reduce == "mean")
+        return maximum(ptr, None, x, longest)
+    return row_sum(ptr, None, x, longest, mean=reduce == "mean")
 
 
 def segment_reduce_backward(
-    grad: Tensor, ptr: Tensor, x: Tensor | None, out: Tensor | None, num_rows: int, reduce: str
+    grad: Tensor,
+    ptr: Tensor,
+    longest: int,
+    x: Tensor | None,
+    out: Tensor | None,
+    num_rows: int,
+    reduce: str,
 ) -> Tensor:
     """The gradients of gbench/kernels/segment_reduce.py."""
     grad_x = grad.new_empty(num_rows, grad.size(1))
     if x is not None and out is not None:  # the maximum
         x = x.contiguous()
-        grad = parts(grad, ptr, None, x, out)
-    tiles = tiling(num_rows, 0, 0, grad_x)
+        grad = parts(grad, ptr, None, x, out, longest)
+    tiles = tiling(num_rows, 0, 0, 0, grad_x)
     if grad_x.numel():
         launch(
             _spread,
@@ -52,7 +57,7 @@ def segment_reduce_backward(
     return grad_x
 
 
-@triton.jit
+@kernel
 def _spread(
     ptr: tl.tensor,
     grad: tl.tensor,

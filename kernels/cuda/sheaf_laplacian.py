@@ -15,9 +15,12 @@ from gbench.kernels.cuda.rows import (
     NOTHING,
     WHOLE,
     add_partials,
+    cdiv,
     gather,
+    kernel,
     launch,
     portion,
+    power_of_2,
     put,
     row_of,
     tiling,
@@ -27,7 +30,7 @@ ENTRIES = 16
 
 
 def sheaf_laplacian(
-    rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
+    rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, maps: Tensor, x: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/sheaf_laplacian.py."""
     maps, x = maps.contiguous(), x.contiguous()
@@ -35,12 +38,12 @@ def sheaf_laplacian(
     out = x.new_empty(x.shape)
     given = (rowptr, col, reverse, maps, x, out)
     if maps.dim() == 2:
-        tiles = tiling(num_nodes, num_nodes, col.numel(), x, heads=stalk)
+        tiles = tiling(num_nodes, num_nodes, col.numel(), longest, x, heads=stalk)
         tiles.launch(_diagonal, *given, STALK=stalk)
     else:
         # A program holds all coordinates of its rows, so it holds fewer rows and columns.
-        padded = triton.next_power_of_2(stalk)
-        tiles = tiling(num_nodes, num_nodes, col.numel(), x, heads=stalk)
+        padded = power_of_2(stalk)
+        tiles = tiling(num_nodes, num_nodes, col.numel(), longest, x, heads=stalk)
         columns = min(64, tiles.columns)
         rows = max(1, min(32, 512 // columns // padded))
         tiles = tiles._replace(columns=columns, rows=rows, heads=1)
@@ -49,7 +52,13 @@ def sheaf_laplacian(
 
 
 def sheaf_laplacian_backward(
-    grad: Tensor, rowptr: Tensor, col: Tensor, reverse: Tensor, maps: Tensor, x: Tensor
+    grad: Tensor,
+    rowptr: Tensor,
+    col: Tensor,
+    reverse: Tensor,
+    longest: int,
+    maps: Tensor,
+    x: Tensor,
 ) -> Tensor:
     """The maps' gradient of gbench/kernels/sheaf_laplacian.py."""
     maps, x, grad = maps.contiguous(), x.contiguous(), grad.contiguous()
@@ -57,10 +66,10 @@ def sheaf_laplacian_backward(
     grad_maps = maps.new_empty(maps.shape)
     if maps.numel():
         is_diagonal = maps.dim() == 2
-        padded = {} if is_diagonal else {"PADDED": triton.next_power_of_2(stalk)}
+        padded = {} if is_diagonal else {"PADDED": power_of_2(stalk)}
         launch(
             _diagonal_maps if is_diagonal else _full_maps,
-            (triton.cdiv(col.numel(), ENTRIES), stalk),
+            (cdiv(col.numel(), ENTRIES), stalk),
             rowptr,
             col,
             reverse,
@@ -75,12 +84,12 @@ def sheaf_laplacian_backward(
             **padded,
             WIDTH=width,
             ENTRIES=ENTRIES,
-            COLUMNS=min(64, triton.next_power_of_2(max(1, width))),
+            COLUMNS=min(64, power_of_2(width)),
         )
     return grad_maps
 
 
-@triton.jit
+@kernel
 def _diagonal(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -126,7 +135,7 @@ def _diagonal(
     put(total, total, row, target, column, out, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _full(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -219,7 +228,7 @@ def _zeros(x: tl.tensor, ENTRIES: tl.constexpr) -> tl.tensor:
     return zeros
 
 
-@triton.jit
+@kernel
 def _diagonal_maps(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -255,7 +264,7 @@ def _diagonal_maps(
     tl.store(grad_maps + entry * STALK + p, slope, mask=here)
 
 
-@triton.jit
+@kernel
 def _full_maps(
     rowptr: tl.tensor,
     col: tl.tensor,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -10,9 +9,12 @@ from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
+    cdiv,
     gather,
+    kernel,
     launch,
     portion,
+    power_of_2,
     put,
     row_of,
     size_of,
@@ -24,6 +26,7 @@ from gbench.kernels.cuda.spmm_max import maximum, maximum_backward
 
 def spmm(
     graph: Graph,
+    longest: int,
     x: Tensor,
     weight: Tensor | None,
     reduce: str,
@@ -31,13 +34,14 @@ def spmm(
     """The forward of gbench/kernels/spmm.py."""
     rowptr, col, *_ = graph
     if reduce == "max":
-        return maximum(rowptr, col, x)
-    return row_sum(rowptr, col, x, weight, mean=reduce == "mean")
+        return maximum(rowptr, col, x, longest)
+    return row_sum(rowptr, col, x, longest, weight, mean=reduce == "mean")
 
 
 def spmm_backward(
     grad: Tensor,
     graph: Graph,
+    longest: int,
     x: Tensor | None,
     weight: Tensor | None,
     out: Tensor | None,
@@ -52,9 +56,9 @@ def spmm_backward(
     if reduce == "max":
         assert x is not None  # kept by the forward of gbench/kernels/spmm.py, like the next
         assert out is not None
-        return maximum_backward(grad, rowptr, col, rowptr_t, col_t, x, out), grad_weight
+        return maximum_backward(grad, graph, longest, x, out), grad_weight
     if needs_x:
-        grad_x = row_sum(rowptr_t, col_t, grad, weight, perm_t, degree)
+        grad_x = row_sum(rowptr_t, col_t, grad, longest, weight, perm_t, degree)
     if needs_weight:
         assert x is not None
         grad_weight = _entry_dots(rowptr, col, grad, x, degree)
@@ -65,6 +69,7 @@ def row_sum(
     rowptr: Tensor,
     col: Tensor | None,
     x: Tensor,
+    longest: int,
     weight: Tensor | None = None,
     perm: Tensor | None = None,
     degree: Tensor | None = None,
@@ -79,12 +84,12 @@ def row_sum(
     weight = weight if weight is None else weight.contiguous()
     num_rows = rowptr.numel() - 1
     out = x.new_empty(num_rows, x.size(1))
-    tiles = tiling(num_rows, x.size(0), (x if col is None else col).size(0), x)
+    tiles = tiling(num_rows, x.size(0), (x if col is None else col).size(0), longest, x)
     tiles.launch(_sum, rowptr, col, x, weight, perm, degree, out, MEAN=mean)
     return out
 
 
-@triton.jit
+@kernel
 def _sum(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -146,7 +151,7 @@ def _entry_dots(
     if col.numel():
         launch(
             _dots,
-            (triton.cdiv(col.numel(), 16),),
+            (cdiv(col.numel(), 16),),
             rowptr,
             col,
             grad.contiguous(),
@@ -158,12 +163,12 @@ def _entry_dots(
             num_rows.bit_length(),
             WIDTH=x.size(1),
             ENTRIES=16,
-            COLUMNS=min(128, triton.next_power_of_2(max(1, x.size(1)))),
+            COLUMNS=min(128, power_of_2(x.size(1))),
         )
     return out.to(grad.dtype)
 
 
-@triton.jit
+@kernel
 def _dots(
     rowptr: tl.tensor,
     col: tl.tensor,

@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import WHOLE, add_partials, gather, portion, put, tiling, wide
+from gbench.kernels.csr import Graph
+from gbench.kernels.cuda.rows import WHOLE, add_partials, gather, kernel, portion, put, tiling, wide
 
 
-def maximum(rowptr: Tensor, col: Tensor | None, x: Tensor) -> Tensor:
+def maximum(rowptr: Tensor, col: Tensor | None, x: Tensor, longest: int) -> Tensor:
     """Largest x[col] of each row, 0 for an empty row: (N, F). A `col` of None counts 0, 1, 2 up."""
     x = x.contiguous()
     num_rows = rowptr.numel() - 1
     out = x.new_empty(num_rows, x.size(1))
-    tiles = tiling(num_rows, x.size(0), (x if col is None else col).size(0), x)
+    tiles = tiling(num_rows, x.size(0), (x if col is None else col).size(0), longest, x)
     tiles.launch(_maximum, rowptr, col, x, out)
     return out
 
 
-def maximum_backward(
-    grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    rowptr_t: Tensor,
-    col_t: Tensor,
-    x: Tensor,
-    out: Tensor,
-) -> Tensor:
+def maximum_backward(grad: Tensor, graph: Graph, longest: int, x: Tensor, out: Tensor) -> Tensor:
     """Each row's gradient in equal parts to the entries that attain its maximum: (M, F)."""
+    rowptr, col, rowptr_t, col_t, _ = graph
     x = x.contiguous()
-    part = parts(grad, rowptr, col, x, out)
+    part = parts(grad, rowptr, col, x, out, longest)
     grad_x = x.new_empty(x.shape)
-    tiles = tiling(x.size(0), out.size(0), col_t.numel(), x)
+    tiles = tiling(x.size(0), out.size(0), col_t.numel(), longest, x)
     tiles.launch(_collect, rowptr_t, col_t, x, out, part, grad_x)
     return grad_x
 
 
-def parts(grad: Tensor, rowptr: Tensor, col: Tensor | None, x: Tensor, out: Tensor) -> Tensor:
+def parts(
+    grad: Tensor, rowptr: Tensor, col: Tensor | None, x: Tensor, out: Tensor, longest: int
+) -> Tensor:
     """The gradient divided by the number of entries that attain the maximum: (N, F), float32."""
     part = grad.new_empty(grad.shape, dtype=wide(grad.dtype))
-    tiles = tiling(out.size(0), x.size(0), (x if col is None else col).size(0), x)
+    tiles = tiling(out.size(0), x.size(0), (x if col is None else col).size(0), longest, x)
     tiles.launch(_count, rowptr, col, x, out, grad.contiguous(), part)
     return part
 
 
-@triton.jit
+@kernel
 def _maximum(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -83,7 +78,7 @@ def _maximum(
     put(top, final, row, target, column, out, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _count(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -124,7 +119,7 @@ def _count(
     put(count, own / count, row, target, column, part, partial, WIDTH, MERGE)
 
 
-@triton.jit
+@kernel
 def _collect(
     rowptr_t: tl.tensor,
     col_t: tl.tensor,

@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import launch, wide
+from gbench.kernels.cuda.rows import cdiv, launch, power_of_2, wide
 
 MAX_CHUNKS = 128  # × 5 column blocks of D = 300: 640 programs, about five for each SM of an H100
 
@@ -35,7 +35,7 @@ class Tables(NamedTuple):
         if self.copies.numel():
             launch(
                 kernel,
-                (chunks, triton.cdiv(width, self.columns), triton.cdiv(num_codes, self.codes)),
+                (chunks, cdiv(width, self.columns), cdiv(num_codes, self.codes)),
                 *args,
                 self.copies,
                 **flags,
@@ -53,7 +53,7 @@ def private_tables(num_entries: int, num_codes: int, like: Tensor) -> Tables:
     if like.dtype == torch.float64:
         return Tables(copies, 16, 16, 16)
     # OGB's bonds have 60 combinations; tl.dot takes no fewer than 16 columns.
-    columns = min(64, max(16, triton.next_power_of_2(max(1, like.size(1)))))
+    columns = min(64, max(16, power_of_2(like.size(1))))
     return Tables(copies, 64, 32, columns)
 
 

@@ -104,6 +104,18 @@ def test_the_whole_of_one_graph(undirected: bool) -> None:
     assert torch.equal(same.x, whole.x) and torch.equal(same.y, whole.y)
 
 
+@pytest.mark.parametrize("undirected", [True, False])
+def test_the_longest_row_is_counted_once_and_bounds_every_batch(undirected: bool) -> None:
+    store = pack(draw(30, undirected=undirected))
+    graph, _ = store.union()
+    longest = int(torch.cat([graph.in_degree, graph.out_degree]).max())
+    batch = store.batch(torch.tensor([0]))
+    assert store.longest == graph.longest == batch.graph.longest == longest
+    assert "longest" not in store.tensors()  # files of packed stores are as they were
+    again = GraphStore(store.level, **store.tensors())
+    assert again.longest == store.to("cpu").longest == longest
+
+
 def test_whole_of_several_graphs_is_an_error() -> None:
     with pytest.raises(ValueError, match="3 graphs"):
         pack(draw(3, undirected=True)).whole()

@@ -112,6 +112,7 @@ def test_every_layer_sees_what_the_next_one_needs(dataset):
         assert torch.equal(order, torch.arange(order.numel()))
         for name in ("rowptr", "col", "rowptr_t", "col_t", "perm_t"):
             assert torch.equal(getattr(graph, name), getattr(expected, name)), name
+        assert expected.longest <= graph.longest == dataset.store.longest
 
 
 def test_every_subset_of_neighbours_is_as_likely(dataset, edge_index):

@@ -77,6 +77,7 @@ def test_a_batch_is_the_subgraph_of_its_parts(partitions, dataset):
     expected, _ = CSR.from_edge_index(edges, nodes.numel())
     for name in ("rowptr", "col", "rowptr_t", "col_t", "perm_t"):
         assert torch.equal(getattr(part.graphs[0], name), getattr(expected, name)), name
+    assert expected.longest <= part.graphs[0].longest == whole.graph.longest
 
     batch = batch_of(dataset.store, part)
     assert torch.equal(batch.x, whole.x[nodes])

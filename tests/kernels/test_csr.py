@@ -4,7 +4,7 @@ import scipy.sparse
 import torch
 
 from gbench.kernels import CSR
-from gbench.kernels.csr import INT32_MAX
+from gbench.kernels.csr import INT32_MAX, UNKNOWN
 
 EDGES = torch.tensor([[2, 0, 1, 2, 0], [0, 1, 0, 3, 1]])  # 2→0, 0→1, 1→0, 2→3 and 0→1 again
 
@@ -27,6 +27,15 @@ def test_transpose_lists_receivers_and_where_each_entry_stands() -> None:
     assert graph.rowptr_t.tolist() == [0, 2, 3, 5, 5]
     assert graph.col_t.tolist() == [1, 1, 0, 0, 3]
     assert graph.perm_t.tolist() == [2, 3, 0, 1, 4]
+
+
+def test_the_longest_row_or_column_is_counted_and_kept(graph: CSR) -> None:
+    degrees = torch.cat([graph.in_degree, graph.out_degree])
+    assert graph.longest == (int(degrees.max()) if degrees.numel() else 0)
+    assert graph.t.longest == graph.to("cpu").longest == graph.bound == graph.longest
+    nobody_counted = CSR(*graph.arrays)
+    assert nobody_counted.longest is nobody_counted.t.longest is None
+    assert nobody_counted.bound == UNKNOWN
 
 
 def test_the_dense_matrix_and_its_transpose(graph: CSR) -> None:

@@ -97,11 +97,32 @@ def run(case: Case) -> list[Tensor]:
     return [out.detach(), *torch.autograd.grad(out, inputs, grad)]
 
 
+class Nothing(torch.autograd.Function):
+    """A loss whose gradient never arrives."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.sum()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> None:
+        return None
+
+
 @every_kernel
 def test_gradcheck(name: str) -> None:
     case = make(name, 12, 30, 3, torch.float64)
     inputs = [x.requires_grad_() for x in case.inputs]
     assert torch.autograd.gradcheck(case.function, inputs)
+
+
+@every_kernel
+def test_an_output_that_gets_no_gradient_gives_none(name: str) -> None:
+    """None all the way and not zeros: they would be made and added for nothing."""
+    case = make(name, 12, 30, 3, torch.float32)
+    inputs = [x.requires_grad_() for x in case.inputs]
+    found = torch.autograd.grad(Nothing.apply(case.function(*inputs)), inputs, allow_unused=True)
+    assert all(grad is None for grad in found)
 
 
 @every_kernel

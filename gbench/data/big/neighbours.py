@@ -94,7 +94,8 @@ def sample(pattern: Pattern, targets: Tensor, fan_outs: Any, draw: int) -> Part:
             places,
         )
     hops = pairwise(sizes.tolist())
-    graphs = [with_transpose(rowptr[: n + 1], col[: rowptr[n]], m) for n, m in hops]
+    longest = pattern.longest
+    graphs = [with_transpose(rowptr[: n + 1], col[: rowptr[n]], m, longest) for n, m in hops]
     return Part(tuple(reversed(graphs)), torch.from_numpy(nodes), torch.arange(targets.numel()))
 
 

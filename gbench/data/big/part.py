@@ -41,12 +41,12 @@ class Part(NamedTuple):
 class Pattern:
     """Which nodes send to which in the whole graph, on the CPU.
 
-    Shapes: rowptr (N + 1,), col (E,) int32, as in `CSR`.
+    Shapes: rowptr (N + 1,), col (E,) int32, as in `CSR`, whose `longest` bounds any part's rows.
     """
 
     def __init__(self, store: GraphStore) -> None:
         graph = store.whole().graph
-        self.rowptr, self.col = graph.rowptr, graph.col
+        self.rowptr, self.col, self.longest = graph.rowptr, graph.col, graph.longest
         self._free: list[Any] = []
 
     @property
@@ -64,10 +64,10 @@ class Pattern:
         self._free.append(taken)
 
 
-def with_transpose(rowptr: Any, col: Any, num_cols: int) -> CSR:
-    """The pattern with these sorted rows, all numpy arrays."""
+def with_transpose(rowptr: Any, col: Any, num_cols: int, longest: int | None) -> CSR:
+    """The pattern with these sorted rows, all numpy arrays, and the bound of their lengths."""
     transpose = _transposed(rowptr, col, num_cols)
-    return CSR(*(torch.from_numpy(values) for values in (rowptr, col, *transpose)))
+    return CSR(*map(torch.from_numpy, (rowptr, col, *transpose)), longest=longest)
 
 
 def batch_of(store: GraphStore, part: Part) -> Batch:

@@ -83,7 +83,7 @@ class Partitions:
             rowptr, col = _among(
                 array(self.pattern.rowptr), array(self.pattern.col), array(nodes), places
             )
-        graph = with_transpose(rowptr, col, nodes.numel())
+        graph = with_transpose(rowptr, col, nodes.numel(), self.pattern.longest)
         targets = self.is_train[nodes].nonzero().view(-1)
         return Part((graph,) * self.reach, nodes, targets)
 

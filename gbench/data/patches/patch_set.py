@@ -70,4 +70,6 @@ class Patches:
         count = torch.arange(place.numel() + 1, dtype=torch.int32, device=place.device)
         place[self.members.perm_t.long()] = count[:-1]
         members = self.members
-        return CSR(members.rowptr_t, members.perm_t, count, members.col, place)
+        return CSR(
+            members.rowptr_t, members.perm_t, count, members.col, place, longest=members.longest
+        )

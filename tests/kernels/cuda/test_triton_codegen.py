@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
+from gbench.kernels.csr import UNKNOWN
+
 triton = pytest.importorskip("triton", reason="needs triton (pip install triton)")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
@@ -93,29 +95,29 @@ def graph() -> tuple[torch.Tensor, ...]:
 
 def spmm(x: torch.Tensor) -> None:
     weight, operation = x.new_empty(ENTRIES), cuda("spmm")
-    operation.spmm(graph(), x, None, "sum")
-    operation.spmm(graph(), x, None, "max")
-    arrays = (x, graph(), x)
+    operation.spmm(graph(), UNKNOWN, x, None, "sum")
+    operation.spmm(graph(), UNKNOWN, x, None, "max")
+    arrays = (x, graph(), UNKNOWN, x)
     operation.spmm_backward(*arrays, weight, None, "mean", True, True)
     operation.spmm_backward(*arrays, None, x, "max", True, False)
 
 
 def gcn_propagate(x: torch.Tensor) -> None:
-    cuda("gcn_propagate").gcn_propagate(graph(), x, x[0], 1, True)
-    cuda("gcn_propagate").gcn_propagate_backward(x, graph(), 1)
+    cuda("gcn_propagate").gcn_propagate(graph(), UNKNOWN, x, x[0], 1, True)
+    cuda("gcn_propagate").gcn_propagate_backward(x, graph(), UNKNOWN, 1)
 
 
 def gcn_gated_sum(x: torch.Tensor) -> None:
     score, bias = x[:, 0].float(), x.new_empty(())
-    given = (graph(), x, score, bias, 1, True)
+    given = (graph(), UNKNOWN, x, score, bias, 1, True)
     _, hidden = cuda("gcn_gated_sum").gcn_gated_sum(*given)
-    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, graph(), hidden, bias, 1)
+    cuda("gcn_gated_sum").gcn_gated_sum_backward(x, graph(), UNKNOWN, hidden, bias, 1)
 
 
 def segment_reduce(x: torch.Tensor) -> None:
     ptr = graph()[0]
-    cuda("segment_reduce").segment_reduce(ptr, x, "mean")
-    cuda("segment_reduce").segment_reduce_backward(x, ptr, None, None, NODES, "mean")
+    cuda("segment_reduce").segment_reduce(ptr, UNKNOWN, x, "mean")
+    cuda("segment_reduce").segment_reduce_backward(x, ptr, UNKNOWN, None, None, NODES, "mean")
 
 
 def segment_add(x: torch.Tensor) -> None:
@@ -130,13 +132,13 @@ def embedding_sum(x: torch.Tensor) -> None:
 
 
 def gine_aggregate(x: torch.Tensor) -> None:
-    given = (graph(), x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x.new_empty(()))
+    given = (graph(), UNKNOWN, x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x.new_empty(()))
     cuda("gine_aggregate").gine_aggregate(*given)
     cuda("gine_aggregate").gine_aggregate_backward(x, *given)
 
 
 def gcn_bond_aggregate(x: torch.Tensor) -> None:
-    given = (graph(), x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x[0])
+    given = (graph(), UNKNOWN, x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x[0])
     cuda("gcn_bond_aggregate").gcn_bond_aggregate(*given)
     cuda("gcn_bond_aggregate").gcn_bond_aggregate_backward(x, *given)
 
@@ -145,7 +147,7 @@ def edge_softmax(x: torch.Tensor) -> None:
     score = x.new_empty(ENTRIES, 4)
     heads = x[:, None].expand(-1, 4, -1).contiguous()
     for factor in (None, score):
-        given = (graph(), score, heads, factor)
+        given = (graph(), UNKNOWN, score, heads, factor)
         _, log_sum = cuda("edge_softmax").edge_softmax(*given)
         cuda("edge_softmax").edge_softmax_backward(heads, *given, heads, log_sum)
 
@@ -155,8 +157,9 @@ def sheaf_laplacian(x: torch.Tensor) -> None:
     stalks = x[:, None].expand(-1, 3, -1).contiguous()
     for shape in ((ENTRIES, 3), (ENTRIES, 3, 3)):
         maps = x.new_empty(shape)
-        cuda("sheaf_laplacian").sheaf_laplacian(ptr, col, col, maps, stalks)
-        cuda("sheaf_laplacian").sheaf_laplacian_backward(stalks, ptr, col, col, maps, stalks)
+        given = (ptr, col, col, UNKNOWN, maps, stalks)
+        cuda("sheaf_laplacian").sheaf_laplacian(*given)
+        cuda("sheaf_laplacian").sheaf_laplacian_backward(stalks, *given)
 
 
 def householder(x: torch.Tensor) -> None:

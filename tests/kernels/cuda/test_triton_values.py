@@ -5,6 +5,7 @@ import torch
 
 from gbench import kernels
 from gbench.kernels import CSR
+from gbench.kernels.cuda import rows
 from gbench.kernels.dropout import reference as dropout_reference
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.embedding_sum import reference as embedding_sum_reference
@@ -98,6 +99,42 @@ def test_spmm_of_rows_of_every_length(reduce, device, agrees) -> None:
         lambda x: spmm_reference(graph, x, reduce=reduce),
         torch.randn(190, 2),
     )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "max"])
+@pytest.mark.parametrize("longest", [8, 9])
+def test_spmm_launches_for_hubs_only_where_there_are_some(
+    longest, reduce, device, agrees, monkeypatch
+) -> None:
+    """Slots have 4 entries here: rows of 8 are summed where they begin, wherever that is."""
+    lengths = torch.tensor([8, 1, 8, 8, 3, 8, 2, 8, 7, longest, 0, 8])
+    row = torch.repeat_interleave(torch.arange(12), lengths)
+    graph, _ = CSR.from_edge_index(torch.stack([torch.randperm(len(row)), row]), 12, len(row))
+    there, merges, grids = graph.to(device), [], []
+
+    def recorded(kernel, grid, *args, **flags) -> None:
+        merges.append(flags.get("MERGE", False))
+        grids.append(grid)
+        launch(kernel, grid, *args, **flags)
+
+    launch = rows.launch
+    monkeypatch.setattr(rows, "launch", recorded)
+    agrees(
+        lambda x: kernels.spmm(there, x, reduce=reduce),
+        lambda x: spmm_reference(graph, x, reduce=reduce),
+        torch.randn(len(row), 2),
+    )
+    assert any(merges) == (longest == 9)
+    merges.clear()
+    grids.clear()
+    x = torch.randn(len(row), 2, device=device)
+    known = kernels.spmm(there, x, reduce=reduce)
+    assert merges == [False, *[True] * (longest == 9)]
+    assert (grids[0][0] > 1) == (longest == 9)  # the tile of all 12 rows, and slots' programs
+    nobody_counted = CSR(*there.arrays)
+    assert nobody_counted.longest is None
+    torch.testing.assert_close(kernels.spmm(nobody_counted, x, reduce=reduce), known)
+    assert merges[-2:] == [False, True]
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
