@@ -10,6 +10,7 @@ from torch import Tensor
 from gbench.kernels.cpu.bfloat16 import narrow, widen
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 from gbench.kernels.cpu.segment_reduce import check_bounds, segment_reduce
+from gbench.kernels.csr import UNKNOWN
 
 
 def segment_add(ptr: Tensor, x: Tensor, v: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def segment_add(ptr: Tensor, x: Tensor, v: Tensor) -> Tensor:
 
 def segment_add_backward(grad: Tensor, ptr: Tensor) -> Tensor:
     """The gradient of v: see gbench/kernels/segment_add.py."""
-    return segment_reduce(ptr, grad, "sum")
+    return segment_reduce(ptr, UNKNOWN, grad, "sum")
 
 
 @compiled

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from gbench.kernels.cuda.draws import dropped, row_key
-from gbench.kernels.cuda.rows import launch
+from gbench.kernels.cuda.rows import kernel, launch
 from gbench.kernels.dropout import KEY_SPAN
 
 SIZE = 1024  # elements of a program, two loads of 128 bits for each thread
@@ -33,12 +32,12 @@ def dropout(x: Tensor, seed: Tensor, rate: float) -> Tensor:
     return out
 
 
-@triton.jit
+@kernel
 def _dropout(
     x: tl.tensor,
     seed: tl.tensor,
     out: tl.tensor,
-    num_elements: tl.tensor,
+    count: tl.tensor,
     RATE: tl.constexpr,
     LIMIT: tl.constexpr,
     SPAN: tl.constexpr,
@@ -46,7 +45,7 @@ def _dropout(
 ) -> None:
     start = tl.program_id(0).to(tl.int64) * SIZE
     inside = tl.arange(0, SIZE)
-    here = start + inside < num_elements
+    here = start + inside < count
     key = row_key(seed, start // SPAN)
     value = tl.load(x + start + inside, mask=here, other=0.0)
     wide = value.to(tl.float32) if value.dtype == tl.bfloat16 else value

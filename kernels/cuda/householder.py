@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import launch
+from gbench.kernels.cuda.rows import kernel, launch
 
 ELEMENTS = 256  # of all matrices of a tile: eight for each thread of a warp
 
@@ -60,7 +60,7 @@ def _reflected(q: tl.tensor, v: tl.tensor, tau: tl.tensor) -> tl.tensor:
     return q - (tau[:, None] * v)[:, :, None] * inner[:, None, :]
 
 
-@triton.jit
+@kernel
 def _forward(
     parameters: tl.tensor,
     out: tl.tensor,
@@ -81,7 +81,7 @@ def _forward(
     tl.store(out + place, q, mask=here[:, None, None] & inside)
 
 
-@triton.jit
+@kernel
 def _backward(
     grad: tl.tensor,
     parameters: tl.tensor,

@@ -6,8 +6,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from gbench.kernels.csr import UNKNOWN
 from gbench.kernels.cuda.numerics import tanh
-from gbench.kernels.cuda.rows import WHOLE, add_partials, gather, launch, portion, row_of, tiling
+from gbench.kernels.cuda.rows import (
+    WHOLE,
+    add_partials,
+    gather,
+    kernel,
+    launch,
+    portion,
+    row_of,
+    tiling,
+)
 
 ELEMENTS = 128  # of one tile
 
@@ -42,12 +52,12 @@ def pair_tanh_backward(
     """The gradient of gbench/kernels/pair_tanh.py."""
     num_rows = rowptr.numel() - 1
     grad_z = grad.new_empty(num_rows, 2 * grad.size(1))
-    tiles = tiling(num_rows, num_rows, grad.size(0), grad, heads=2)
+    tiles = tiling(num_rows, num_rows, grad.size(0), UNKNOWN, grad, heads=2)
     tiles.launch(_backward, rowptr, rowptr_t, perm_t, grad.contiguous(), out.contiguous(), grad_z)
     return grad_z
 
 
-@triton.jit
+@kernel
 def _forward(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -77,7 +87,7 @@ def _forward(
     tl.store(out + place, tanh(value).to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@kernel
 def _backward(
     rowptr: tl.tensor,
     rowptr_t: tl.tensor,

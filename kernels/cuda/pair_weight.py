@@ -6,7 +6,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import add_partials, launch, portion, put, row_of, tiling
+from gbench.kernels.csr import UNKNOWN
+from gbench.kernels.cuda.rows import add_partials, kernel, launch, portion, put, row_of, tiling
 
 ENTRIES = 128
 
@@ -29,12 +30,12 @@ def pair_weight_backward(
     """The gradient of gbench/kernels/pair_weight.py."""
     num_rows = rowptr.numel() - 1
     grad_z = grad.new_empty(num_rows, 2)
-    tiles = tiling(num_rows, num_rows, grad.numel(), grad_z)
+    tiles = tiling(num_rows, num_rows, grad.numel(), UNKNOWN, grad_z)
     tiles.launch(_backward, rowptr, reverse, grad.contiguous(), out, there, grad_z)
     return grad_z
 
 
-@triton.jit
+@kernel
 def _forward(
     rowptr: tl.tensor,
     col: tl.tensor,
@@ -65,7 +66,7 @@ def _sigmoid(one: tl.tensor, other: tl.tensor, here: tl.tensor) -> tl.tensor:
     return 1 / (1 + tl.exp(-total))
 
 
-@triton.jit
+@kernel
 def _backward(
     rowptr: tl.tensor,
     reverse: tl.tensor,

@@ -41,7 +41,8 @@ def kernel(function: Any) -> Any:
     Triton compiles anew for integers that are 1 or a multiple of 16 and for pointers that are
     aligned: a dataset's batches would meet all combinations, some for the first time in the middle
     of an epoch. Run-time integers are named num_* or search_steps and are never specialised on,
-    nor is the alignment of VIEWS. The alignment of features is: it makes their loads wide.
+    nor is the alignment of VIEWS. The alignment of features is: it makes their loads wide; and so
+    is `count`, of a walk over single elements, whose mask is as wide as it is a multiple of.
     """
     names = list(inspect.signature(function).parameters)
     sizes = [name for name in names if name.startswith("num_") or name == "search_steps"]

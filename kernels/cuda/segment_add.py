@@ -6,11 +6,11 @@ That ptr rises from 0 to N is not checked: the host would have to wait for the d
 from __future__ import annotations
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import gather, launch, row_of, tiling
+from gbench.kernels.csr import UNKNOWN
+from gbench.kernels.cuda.rows import gather, kernel, launch, row_of, tiling
 from gbench.kernels.cuda.spmm import row_sum
 
 
@@ -18,7 +18,7 @@ def segment_add(ptr: Tensor, x: Tensor, v: Tensor) -> Tensor:
     """The forward of gbench/kernels/segment_add.py."""
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     num_rows, width = x.shape
-    tiles = tiling(num_rows, 0, 0, x)
+    tiles = tiling(num_rows, 0, 0, 0, x)
     if out.numel():
         launch(
             _add,
@@ -41,10 +41,10 @@ def segment_add(ptr: Tensor, x: Tensor, v: Tensor) -> Tensor:
 
 def segment_add_backward(grad: Tensor, ptr: Tensor) -> Tensor:
     """The gradient of v: see gbench/kernels/segment_add.py."""
-    return row_sum(ptr, None, grad)
+    return row_sum(ptr, None, grad, UNKNOWN)
 
 
-@triton.jit
+@kernel
 def _add(
     ptr: tl.tensor,
     x: tl.tensor,

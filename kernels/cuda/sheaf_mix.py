@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import launch
+from gbench.kernels.cuda.rows import kernel, launch
 
 TILES = 32  # that one program walks before its sum is worth another launch
 MAX_CHUNKS = 64
@@ -124,7 +124,7 @@ def _left(
     return total
 
 
-@triton.jit
+@kernel
 def _forward(
     x: tl.tensor,
     left: tl.tensor,
@@ -154,7 +154,7 @@ def _forward(
     tl.store(out + place, total, mask=here[:, None] & (column < WIDTH)[None, :])
 
 
-@triton.jit
+@kernel
 def _backward(
     grad: tl.tensor,
     x: tl.tensor,
@@ -262,7 +262,7 @@ def _sum_left(
         tl.store(sums + c * CHANNELS + d, of_all, mask=c < CHANNELS)
 
 
-@triton.jit
+@kernel
 def _add(
     sums: tl.tensor,
     out: tl.tensor,

@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gbench.kernels.cuda.numerics import expm1, tanh
-from gbench.kernels.cuda.rows import launch
+from gbench.kernels.cuda.rows import kernel, launch
 
 ELEMENTS = 512  # of one tile, a node's features beside the next one's
 TILES = 8  # that one program walks before its sum is worth another launch
@@ -60,7 +60,7 @@ def _place(element: tl.tensor, channel: tl.tensor, CHANNELS: tl.constexpr, WIDTH
     return (node.to(tl.int64) * CHANNELS + channel) * WIDTH + element % WIDTH
 
 
-@triton.jit
+@kernel
 def _forward(
     x: tl.tensor,
     step: tl.tensor,
@@ -83,7 +83,7 @@ def _forward(
     tl.store(out + place, kept * tl.load(x + place, mask=mask, other=0.0) - moved, mask=mask)
 
 
-@triton.jit
+@kernel
 def _backward(
     grad: tl.tensor,
     x: tl.tensor,
@@ -119,7 +119,7 @@ def _backward(
         tl.store(sums + chunk * CHANNELS + channel, mine)
 
 
-@triton.jit
+@kernel
 def _add(
     sums: tl.tensor,
     epsilon: tl.tensor,
