@@ -124,6 +124,7 @@ def train(
             config=config,
             curve=[row["valid"] for row in epochs.curve] if select == "best-mean-epoch" else [],
             trials=config.get("trials", 1),  # older configs do not say
+            captured=epochs.is_captured,
         )
         save_weights(task.model.state_dict(), folder / BEST)
         mirror.update(

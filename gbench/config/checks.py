@@ -33,6 +33,8 @@ FACTS = CARD - {"fold", "options"}
 
 # Arguments that Lightning's Trainer checks itself: several types are legal ("auto", 2, [0, 1]).
 LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "deterministic")
+# What gbench checks itself: YAML takes a bare `on` for true.
+_CHECKED = ("cuda_graphs",)
 
 # Settings that are null as long as nothing else is said.
 _WORDS = ("data_dir", "cache_dir", "logger.entity", "logger.tracking_uri")
@@ -104,7 +106,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
         expected = default.get(key)
         if key in _WORDS and not isinstance(value, str | None):
             raise UserError(f"{key}={value}: expected a word or null")
-        if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS:
+        if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS + _CHECKED:
             continue
         if not _same_type(value, expected):
             example = expected if expected != [] else "[A,B]"

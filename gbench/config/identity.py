@@ -51,6 +51,7 @@ _WITHOUT_EFFECT = {
     "optim": set[str](),
     "trainer": {
         "also",  # what is told beside the metric
+        "cuda_graphs",  # how steps are launched
         "default_root_dir",
         "enable_model_summary",
         "enable_progress_bar",

@@ -77,6 +77,14 @@ def first_loss(value: float, logits: Tensor, x: Tensor, model: nn.Module, loss: 
     return UserError(f"the training loss is {value} in the first batch, before any step: {reason}")
 
 
+def nan_answered(model: nn.Module, split: str) -> UserError:
+    """The error for an answer in evaluation that holds nan."""
+    return UserError(
+        f"{called(model)} answers nan in evaluation, on the {split} part: try a smaller optim.lr; "
+        "+trainer.detect_anomaly=true tells where it begins"
+    )
+
+
 @contextmanager
 def normalised(model: nn.Module, change: Callable[[], str]) -> Iterator[None]:
     """Raise a UserError that says what to `change` where a norm in the block gets a single row."""

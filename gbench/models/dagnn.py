@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ class DAGNN(nn.Module):
 
     Shapes: x (N, F) → (N, D) → Z and each H_k (N, C) → (N, C).
     """
+
+    waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(
         self,

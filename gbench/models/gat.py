@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,8 @@ class GAT(nn.Module):
 
     Shapes: x (N, features) → (N, H · F) → ... → (N, C), or (N, H · F) → (B, H · F) → (B, C).
     """
+
+    waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(
         self,

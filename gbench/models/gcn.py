@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,8 @@ class GCN(nn.Module):
     Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
     Raises UserError for a virtual node at node level (its batch norm needs several graphs).
     """
+
+    waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,8 @@ class GIN(nn.Module):
     Raises UserError for a virtual node at node level (its batch norm needs several graphs) or with
     jk=layerwise.
     """
+
+    waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(
         self,

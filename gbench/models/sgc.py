@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ class SGC(nn.Module):
     Shapes: x (N, F) → S^K X (N, F) → (N, C).
     Raises UserError for graph-level data, categorical features and a negative `hops`.
     """
+
+    waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(self, spec: DataSpec, *, hops: int) -> None:
         super().__init__()

@@ -100,6 +100,9 @@ class NSD(nn.Module):
         super().__init__()
         channels = stalk_dim + add_lp + add_hp
         width = channels * hidden_dim
+        self.waits = ""  # see gbench/train/capturing.py
+        if maps == "orthogonal" and orthogonal in ("cayley", "matrix_exp"):
+            self.waits = f"torch waits for the GPU in model.orthogonal={orthogonal}"
         self.dropout, self.use_act = dropout, use_act
         self.stalks = Stalks(
             spec,

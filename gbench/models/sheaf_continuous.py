@@ -40,6 +40,7 @@ class ContinuousNSD(nn.Module):
     """
 
     contracts: ClassVar = {"layer-wise": "the solver looks over all nodes at each step"}
+    waits: ClassVar = "the solver chooses its steps by what it has computed"
 
     def __init__(
         self,

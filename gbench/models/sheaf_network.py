@@ -34,6 +34,7 @@ class SheafNetwork(nn.Module):
     """
 
     contracts: ClassVar = {"layer-wise": "the graph is made undirected as a whole"}
+    waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(
         self,

@@ -63,6 +63,7 @@ class RunRecord:
     # of each metric of trainer.also, by name: {"valid": of the tested weights, "test": ...}
     also: dict[str, dict[str, float]] = field(default_factory=dict)
     trials: int = 1  # of the search that found this setting; 1 without one
+    captured: bool = False  # whether epochs were launched as CUDA graphs: trainer.cuda_graphs
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -118,10 +119,12 @@ _ALLOWED = {
     "direction": ("max", "min"),
     "item": ("graphs", "nodes", "links"),
 }
-_ADDED: dict[str, Any] = {"curve": [], "also": {}, "trials": 1}  # what older records do not say
+# what older records do not say
+_ADDED: dict[str, Any] = {"curve": [], "also": {}, "trials": 1, "captured": False}
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),
     "float": (frozenset({float, int, type(None)}), "a number or null"),
+    "bool": (frozenset({bool}), "true or false"),
     "str": (frozenset({str}), "a string"),
     "list[float]": (frozenset({list}), "a list of numbers"),
     "dict[str, dict[str, float]]": (frozenset({dict}), "an object of objects of numbers"),

@@ -22,12 +22,18 @@ from torch import Tensor
 from gbench.errors import UserError
 from gbench.metrics import find
 from gbench.mirror.mirrored import Mirror
+from gbench.models.answers import nan_answered
+from gbench.train import capturing, loader
+from gbench.train.capturing import Recorder
+from gbench.train.cuda_graph import NotCapturedError
 from gbench.train.losses import loss_of
 from gbench.train.metrics import score, scores
 from gbench.train.monitor import Monitor
-from gbench.train.optimizer import decay_penalty, has_penalty
+from gbench.train.optimizer import decay_penalty, has_penalty, penalty
+from gbench.train.rates import Rates, reads_tensors
 from gbench.train.schedule import Schedule
 from gbench.train.stopping import Stopping
+from gbench.train.stretch import Reads, Stretch, Validated
 from gbench.train.task import mean_of_processes
 
 if TYPE_CHECKING:
@@ -66,6 +72,10 @@ class Epochs(Callback):  # type: ignore[misc]
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}  # with trainer.select=best
         self.random_state: dict[str, Tensor] = {}
+        self.cuda_graphs = capturing.wanted(trainer)
+        self.record: Recorder | None = None  # of a run whose epochs are captured
+        self.stretch: Stretch | None = None
+        self.is_captured = False  # some of this process's epochs were
 
     def on_train_start(self, trainer: Trainer, task: Task) -> None:
         """Continue the random numbers and the logged curve where a resumed run was cut."""
@@ -84,25 +94,35 @@ class Epochs(Callback):  # type: ignore[misc]
                 "of this optim.optimizer is none: take trainer.monitor=loss, or adam"
             )
         self.schedule.check_warmup(task.windows.steps_per_epoch)
+        self.rates = Rates(trainer.optimizers[0], self.schedule.lr)
+        self.rates.to_numbers()
+        if task.device.type == "cuda" and reads_tensors(trainer.optimizers[0]):
+            self.rates.to(task.device)
+        self._plan_capture(trainer, task)
         self.display.start(first_epoch=task.epoch)
         trainer.should_stop = self._is_over(task)  # cut between its last epoch and its record
         self._begin_epoch(trainer, task)
 
+    def _plan_capture(self, trainer: Trainer, task: Task) -> None:
+        """Decide whether epochs are captured; raise UserError where that is asked for in vain."""
+        if self.cuda_graphs != "off":
+            reason = capturing.refusal(task, trainer)
+            if reason and self.cuda_graphs == "on":
+                raise capturing.told(reason)
+            self.record = None if reason else capturing.recorder(task.device)
+
     def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
         task.position = 0
         if len(self.curve) < self.stopping.max_epochs:  # a schedule need not know more
-            self._set_rate(trainer, task)
+            self._set_rate(task)
         self.loss_sum = torch.zeros((), device=task.device)
         self.epoch_started = time.perf_counter()
 
-    def _set_rate(self, trainer: Trainer, task: Task) -> None:
+    def _set_rate(self, task: Task) -> None:
         """The rate of the step to which the next batch belongs."""
         windows = task.windows
         step = task.position // windows.size
-        rate = self.schedule.rate(self.curve, step, windows.steps_per_epoch)
-        for group in trainer.optimizers[0].param_groups:
-            initial = group.get("initial_lr", self.schedule.lr)  # older checkpoints do not say
-            group["lr"] = rate * (initial / self.schedule.lr)
+        self.rates.set(self.schedule.rate(self.curve, step, windows.steps_per_epoch))
 
     def on_train_batch_end(
         self, trainer: Trainer, task: Task, outputs: Any, batch: Any, batch_idx: int
@@ -113,7 +133,7 @@ class Epochs(Callback):  # type: ignore[misc]
         number = task.batches.batches_per_epoch
         if task.position < number:
             if self.schedule.changes_within(task.epoch, task.windows.steps_per_epoch):
-                self._set_rate(trainer, task)
+                self._set_rate(task)
             self.display.batch(task.epoch, task.position, number, task.batches.items_per_epoch)
             return
         self._end_epoch(trainer, task)
@@ -122,17 +142,31 @@ class Epochs(Callback):  # type: ignore[misc]
     def _end_epoch(self, trainer: Trainer, task: Task) -> None:
         train_loss = mean_of_processes(self.loss_sum).item() / task.position
         trained = time.perf_counter()
+        row = self._trained(task, train_loss)
+        if self._is_validated(task):
+            row |= self._validation(trainer, task)
+            if self._is_best(task, row) and self.keeps_weights:
+                state = task.model.state_dict()
+                self.best_weights = {name: value.detach().clone() for name, value in state.items()}
+        row["seconds"] = time.perf_counter() - self.epoch_started
+        row["train_seconds"] = trained - self.epoch_started
+        self._add(trainer, task, row)
+
+    def _trained(self, task: Task, train_loss: float) -> dict[str, float]:
         if not math.isfinite(train_loss):
             raise UserError(
                 f"the training loss became {train_loss} in epoch {task.epoch + 1}: "
                 "try a smaller optim.lr, or trainer.gradient_clip_val=1"
             )
-        row = {"epoch": task.epoch, "train_loss": train_loss}
-        if (task.epoch + 1) % self.validates_every == 0 or task.epoch + 1 == task.max_epochs:
-            row |= self._validation(trainer, task)
-            self._keep_best(task, self.monitor.value(row))
-        row["seconds"] = time.perf_counter() - self.epoch_started
-        row["train_seconds"] = trained - self.epoch_started
+        return {"epoch": task.epoch, "train_loss": train_loss}
+
+    def _is_validated(self, task: Task, ahead: int = 0) -> bool:
+        """Whether the epoch, or the one `ahead` epochs after it, ends with a validation."""
+        number = task.epoch + ahead + 1
+        return number % self.validates_every == 0 or number == task.max_epochs
+
+    def _add(self, trainer: Trainer, task: Task, row: dict[str, float]) -> None:
+        """An epoch is over."""
         self.curve.append(row)
         task.epoch += 1
         for logger in trainer.loggers if trainer.is_global_zero else ():
@@ -142,30 +176,109 @@ class Epochs(Callback):  # type: ignore[misc]
         if self._is_over(task):
             trainer.should_stop = True
 
-    def _keep_best(self, task: Task, monitored: float) -> None:
-        if self.monitor.is_better(monitored, self.best):
-            self.best, self.best_epoch = monitored, task.epoch
-            if self.keeps_weights:
-                state = task.model.state_dict()
-                self.best_weights = {name: value.detach().clone() for name, value in state.items()}
+    def _is_best(self, task: Task, row: Mapping[str, float]) -> bool:
+        """Whether the epoch is the best so far, which is remembered."""
+        monitored = self.monitor.value(row)
+        if not self.monitor.is_better(monitored, self.best):
+            return False
+        self.best, self.best_epoch = monitored, task.epoch
+        return True
 
     def _validation(self, trainer: Trainer, task: Task) -> dict[str, float]:
         """The metric and, if anything reads it, the loss; both from one forward pass."""
         card, context = task.dataset.card, trainer.precision_plugin.val_step_context()
         tick = partial(self.display.validation, task.epoch)
         logits, y = task.answers("valid", context, tick)
-        values = {"valid": score(card, logits, y)}
-        if find(card.metric).is_own and not math.isfinite(values["valid"]):
-            raise UserError(
-                f"metric {card.metric} returned {values['valid']} on the validation part, and has "
-                "to return a number, by which epochs are compared"
-            )
-        others = scores(self.also, logits, y)
-        values |= {f"valid_{name}": value for name, value in others.items()}
+        values = self._measured(card, score(card, logits, y), logits, y)
         if self.reads_loss:
             values["valid_loss"] = loss_of(card, logits, y).item()
         if self.monitor.of == "objective":
             values["valid_loss"] += decay_penalty(trainer.optimizers[0])
+        return values
+
+    def _measured(
+        self, card: DataCard, value: float, logits: Tensor | None, y: Tensor
+    ) -> dict[str, float]:
+        """The metric's value, and those of trainer.also, which are measured of the logits."""
+        if find(card.metric).is_own and not math.isfinite(value):
+            raise UserError(
+                f"metric {card.metric} returned {value} on the validation part, and has "
+                "to return a number, by which epochs are compared"
+            )
+        others = {} if logits is None else scores(self.also, logits, y)
+        return {"valid": value} | {f"valid_{name}": other for name, other in others.items()}
+
+    def on_train_batch_start(self, trainer: Trainer, task: Task, batch: Any, index: int) -> None:
+        """Run the rest of this round's epochs on the device alone, if this run is captured.
+
+        The first epoch of a process is an ordinary one: it compiles kernels, makes the optimizer's
+        moments, and checks what the model answers.
+        """
+        if self.record is None or not task.has_begun:
+            return
+        try:
+            self._captured_round(trainer, task, self.record)
+        except NotCapturedError as error:
+            if self.cuda_graphs == "on":
+                raise capturing.told(str(error)) from error
+            self.display.note(f"steps are launched one by one: {error}")
+            self.record = None
+
+    def _captured_round(self, trainer: Trainer, task: Task, record: Recorder) -> None:
+        if self.stretch is None:
+            if self.rates.tensor is None:
+                self.rates.to(task.device)
+            is_objective = self.monitor.of == "objective"
+            reads = Reads(bool(self.also), self.reads_loss, is_objective, self.keeps_weights)
+            self.stretch = Stretch(task, trainer, self.rates, reads, record)
+        ends = time.perf_counter() + loader.ROUND_SECONDS
+        while not trainer.should_stop:
+            self._run_captured(trainer, task, self.stretch, ends - time.perf_counter())
+            task.is_round_done = self.is_captured = True
+            if time.perf_counter() > ends:
+                break
+
+    def _run_captured(self, trainer: Trainer, task: Task, stretch: Stretch, left: float) -> None:
+        """As many epochs as surely come, as the buffers hold and as fit in the seconds left."""
+        best_epoch = None if self.best is None else self.best_epoch
+        fitting = max(1, int(left / max(self.curve[-1]["seconds"], 1e-6)))
+        sure = self.stopping.sure(len(self.curve), best_epoch)
+        rates = self.schedule.ahead(self.curve, min(sure, stretch.size, fitting))
+        validated = [self._is_validated(task, ahead) for ahead in range(len(rates))]
+        started = time.perf_counter()
+        epochs = stretch.run([self.rates.of(rate) for rate in rates], validated)
+        seconds = (time.perf_counter() - started) / len(epochs)
+        self.rates.forget()
+        best_place = None
+        for place, (train_loss, valid) in enumerate(epochs):
+            row = self._trained(task, train_loss)
+            if valid is not None:
+                row |= self._read(trainer, task, stretch, place, valid)
+                best_place = place if self._is_best(task, row) else best_place
+            # training and validation are one launch
+            row |= {"seconds": seconds, "train_seconds": seconds}
+            self._add(trainer, task, row)
+        if best_place is not None and self.keeps_weights:
+            self.best_weights = stretch.weights_of(best_place)
+
+    def _read(
+        self, trainer: Trainer, task: Task, stretch: Stretch, place: int, valid: Validated
+    ) -> dict[str, float]:
+        """What an ordinary epoch's validation says, of an epoch that ran on the device alone."""
+        if valid.has_nan:
+            raise nan_answered(task.model, "valid")
+        card, y = task.dataset.card, stretch.y
+        logits = None if stretch.logits is None else stretch.logits[place]
+        metric = valid.metric
+        if metric is None:
+            assert logits is not None
+            metric = score(card, logits, y)
+        values = self._measured(card, metric, logits, y)
+        if valid.loss is not None:
+            values["valid_loss"] = valid.loss
+        if valid.squares:
+            decays = [group["weight_decay"] for group in trainer.optimizers[0].param_groups]
+            values["valid_loss"] += penalty([each for each in decays if each], valid.squares)
         return values
 
     def _is_over(self, task: Task) -> bool:

@@ -6,7 +6,7 @@ Which metrics there are, and how each is called, is in gbench/metrics.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,8 +53,7 @@ def value_of(metric: Metric, logits: Tensor, y: Tensor) -> float:
     """
     if undefined(metric.name, y):
         return math.nan
-    if logits.dtype.itemsize < 4:
-        logits = logits.float()
+    logits = _wide(logits)
     function = locate(metric.function, "metric")
     if metric.is_own:
         return _own_value(metric, function(logits, y))
@@ -69,6 +68,10 @@ def value_of(metric: Metric, logits: Tensor, y: Tensor) -> float:
         if not lacks(metric, torch.from_numpy(truth))
     ]
     return sum(values) / len(values)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
 def columns(logits: Tensor, y: Tensor) -> Iterator[tuple[Array, Array]]:
@@ -103,9 +106,29 @@ def _own_value(metric: Metric, value: Any) -> float:
         ) from error
 
 
+def tensor_form(card: DataCard, y: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The dataset's metric over these labels as a tensor on their device, (); None if it has none.
+
+    `score` reads the very same number off it.
+    """
+    forms = {
+        "accuracy": hit_rate,
+        "mae": absolute_error,
+        "rmse": root_squared_error,
+    }
+    if card.evaluator or undefined(card.metric, y):
+        return None
+    return forms.get(card.metric)
+
+
+def hit_rate(logits: Tensor, y: Tensor) -> Tensor:
+    """Share of rows whose largest logit is at their class. Shapes: (T, C), (T,) → ()."""
+    return (logits.argmax(-1) == y).float().mean()
+
+
 def accuracy(logits: Tensor, y: Tensor) -> float:
-    """Share of rows whose largest logit is at their class."""
-    return (logits.argmax(-1) == y).float().mean().item()
+    """The same as a number."""
+    return hit_rate(logits, y).item()
 
 
 def f1(logits: Tensor, y: Tensor, average: str) -> float:
@@ -169,12 +192,22 @@ def area_under_precision_recall(truth: Array, score: Array) -> float:
 
 def mean_absolute_error(logits: Tensor, y: Tensor) -> float:
     """Mean of |prediction - target| over the labelled entries."""
-    return (logits - y).abs().nanmean().item()
+    return absolute_error(logits, y).item()
+
+
+def absolute_error(logits: Tensor, y: Tensor) -> Tensor:
+    """The same as a tensor. Shapes: (T, K), (T, K) → ()."""
+    return (_wide(logits) - y).abs().nanmean()
 
 
 def root_mean_squared_error(logits: Tensor, y: Tensor) -> float:
     """The root of the mean of (prediction - target)², averaged over tasks with labels."""
-    return (logits - y).square().nanmean(dim=0).sqrt().nanmean().item()
+    return root_squared_error(logits, y).item()
+
+
+def root_squared_error(logits: Tensor, y: Tensor) -> Tensor:
+    """The same as a tensor. Shapes: (T, K), (T, K) → ()."""
+    return (_wide(logits) - y).square().nanmean(dim=0).sqrt().nanmean()
 
 
 def spearman(truth: Array, prediction: Array) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gbench.errors import UserError, unknown
 from gbench.locate import locate
@@ -136,11 +136,27 @@ def _class(name: str) -> type[torch.optim.Optimizer]:
 
 
 @torch.no_grad()
-def decay_penalty(optimizer: torch.optim.Optimizer) -> float:
-    """What weight decay adds to the loss: Σ decay / 2 · ‖w‖² over the parameters."""
+def decayed_squares(optimizer: torch.optim.Optimizer) -> list[tuple[float, Tensor]]:
+    """The decay of each group that has one, and ‖w‖² over its parameters, ()."""
+    return [
+        (
+            group["weight_decay"],
+            torch.stack([parameter.square().sum() for parameter in group["params"]]).sum(),
+        )
+        for group in optimizer.param_groups
+        if group["weight_decay"]
+    ]
+
+
+def penalty(decays: Sequence[float], squares: Sequence[float]) -> float:
+    """What weight decay adds to the loss: Σ decay / 2 · ‖w‖² over the groups."""
     total = 0.0
-    for group in optimizer.param_groups:
-        if group["weight_decay"]:
-            squares = [parameter.square().sum() for parameter in group["params"]]
-            total += group["weight_decay"] / 2 * torch.stack(squares).sum().item()
+    for decay, square in zip(decays, squares, strict=True):
+        total += decay / 2 * square
     return total
+
+
+def decay_penalty(optimizer: torch.optim.Optimizer) -> float:
+    """That of the weights at hand."""
+    found = decayed_squares(optimizer)
+    return penalty([decay for decay, _ in found], [square.item() for _, square in found])

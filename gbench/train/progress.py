@@ -56,6 +56,10 @@ class Display:
             self.live.stop()
             self.live = None
 
+    def note(self, text: str) -> None:
+        """Say something beside the progress."""
+        self.console.print(f"note: {text}", style="yellow", markup=False, soft_wrap=True)
+
     def batch(self, epoch: int, done: int, batches: int, items: float) -> None:
         """Of the batches of an epoch, which has so many graphs, nodes or links, some are done."""
         if not self._due():

@@ -18,6 +18,11 @@ from gbench.train.rule import Rule
 
 Rows = Sequence[Mapping[str, float]]
 
+# of a plateau, by the direction of the metric
+_NO_PROGRESS = {
+    "max": {"valid_loss": math.inf, "valid": -math.inf},
+    "min": {"valid_loss": math.inf, "valid": math.inf},
+}
 _FACTS = ("epoch", "max_epochs", "step", "max_steps", "steps_per_epoch", "curve", "direction")
 _NO_FACTS = ("schedule", "schedule_options", "options", "groups", "optimizer")  # of `optim`
 
@@ -77,6 +82,26 @@ class Schedule:
             "direction": self.direction,
         }
         return self.lr * self._factor(facts, len(curve))
+
+    def ahead(self, curve: Rows, most: int, steps_per_epoch: int = 1) -> list[float]:
+        """The rates of the next epochs' first steps, `most` or as many as the curve fixes.
+
+        A plateau keeps its rate while there is patience left, whatever these epochs measure: as
+        long as it would if none of them made progress. A function of one's own may read anything.
+        """
+        rates = [self.rate(curve, 0, steps_per_epoch)]
+        if "curve" in self.rule.asks and not self._is_plateau:
+            return rates
+        warm = self.warmup(steps_per_epoch)
+        rows = [*curve]
+        while len(rates) < most:
+            rows.append(_NO_PROGRESS[self.direction])
+            rate = self.rate(rows, 0, steps_per_epoch)
+            is_warm = len(rows) * steps_per_epoch <= warm
+            if self._is_plateau and not is_warm and rate != rates[-1]:
+                break
+            rates.append(rate)
+        return rates
 
     def changes_within(self, epoch: int, steps_per_epoch: int) -> bool:
         """Whether the steps of an epoch, counted from 0, may differ in their rates."""

@@ -67,9 +67,29 @@ class Stopping:
             return False
         if self.rule == "patience":
             return best_epoch is not None and t - best_epoch >= self.patience
-        first = self.patience + 1 if self.rule == "window" else self.max_epochs // 2
         before = [row["valid_loss"] for row in curve[max(t - self.patience, 0) : t]]
-        return t >= first and bool(before) and curve[t]["valid_loss"] > fmean(before)
+        return t >= self._first and bool(before) and curve[t]["valid_loss"] > fmean(before)
+
+    def sure(self, epochs: int, best_epoch: int | None) -> int:
+        """How many epochs come after so many for certain, whatever is measured in them.
+
+        0 after the last; at least 1 before, where the rule has not ended the run.
+        """
+        left = self.max_epochs - epochs
+        if self.own is not None:
+            return min(left, 1)
+        if self.patience == 0:
+            return left
+        if self.rule == "patience":
+            last = (epochs if best_epoch is None else best_epoch) + self.patience
+        else:
+            last = self._first
+        return min(left, max(last + 1 - epochs, 1))
+
+    @property
+    def _first(self) -> int:
+        """The first epoch that a rule about windows may end a run after."""
+        return self.patience + 1 if self.rule == "window" else self.max_epochs // 2
 
     def _own(
         self, rule: Rule, curve: Sequence[Mapping[str, float]], best_epoch: int | None

@@ -20,6 +20,7 @@ from gbench.models.answers import (
     check_gradient,
     checked,
     first_loss,
+    nan_answered,
     normalised,
     unchanged,
 )
@@ -66,6 +67,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.epoch = 0  # epochs completed
         self.position = 0  # batches completed in this epoch
         self.max_epochs = 0
+        self.is_round_done = False  # its epochs were captured, and Lightning's loop has none to run
         self.has_begun = False  # a batch was trained on since the process began
         self.batches: TrainingBatches | None = None
         self.windows = Windows(1, 1)
@@ -105,6 +107,11 @@ class Task(LightningModule):  # type: ignore[misc]
     def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
         """Nothing to move where the dataset is on the device."""
         return batch.to(self.device)
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> int | None:
+        """-1, with which Lightning ends its epoch, where the round has been run otherwise."""
+        done, self.is_round_done = self.is_round_done, False
+        return -1 if done else None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch. Raises UserError for an answer that the loss is not made for."""
@@ -259,10 +266,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.model.train(was_training)
         logits, y = _gather(torch.cat(outputs), torch.cat(labels), world_size)
         if bool(logits.isnan().any()):
-            raise UserError(
-                f"{called(self.model)} answers nan in evaluation, on the {split} part: try a "
-                "smaller optim.lr; +trainer.detect_anomaly=true tells where it begins"
-            )
+            raise nan_answered(self.model, split)
         return logits, y
 
 

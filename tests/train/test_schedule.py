@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -256,3 +257,32 @@ def test_what_composing_refuses(words: str, message: str) -> None:
 def test_what_a_schedule_refuses(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Schedule.from_config({**OPTIM, **changes}, 10, "max")
+
+
+@pytest.mark.parametrize("rule", SCHEDULES)
+@pytest.mark.parametrize("changes", [{}, {"warmup_epochs": 3.5}, {"plateau_on": "metric"}])
+def test_rates_that_are_told_ahead_are_those_that_come(rule: str, changes: dict[str, Any]) -> None:
+    """Whatever the epochs between measure; a plateau's as far as its patience reaches."""
+    draw = random.Random(0)
+    for direction in ("max", "min"):
+        made = schedule(rule, 40, direction, lr_patience=3, lr_every=7, **changes)
+        lengths = []
+        for _ in range(20):
+            curve: list[dict[str, float]] = []
+            while len(curve) < 40:
+                ahead = made.ahead(curve, 40 - len(curve))
+                lengths.append(len(ahead))
+                for rate in ahead:
+                    assert rate == made.rate(curve)
+                    curve.append({key: draw.random() for key in ("valid", "valid_loss")})
+        assert len(lengths) == 20 if rule != "plateau" else 3 <= max(lengths) < 40
+
+
+def test_a_function_of_ones_own_that_reads_the_curve_is_asked_for_each_epoch() -> None:
+    made = schedule("plateau", 40)
+    reads = replace(made, rule=replace(made.rule, function=lambda curve: 0.5, asks=("curve",)))
+    assert reads.ahead([], 10) == [0.005]
+    blind = replace(
+        made, rule=replace(made.rule, function=lambda epoch: 0.5**epoch, asks=("epoch",))
+    )
+    assert blind.ahead([], 3) == [0.01, 0.005, 0.0025]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -86,3 +87,26 @@ def test_without_patience_all_epochs_are_run(rule: str) -> None:
 
 def test_a_loss_that_is_not_a_number_stops_no_window() -> None:
     assert last_epoch("window", [float("nan")] * 30, 5) == 29
+
+
+@pytest.mark.parametrize("rule", ORACLES)
+def test_epochs_that_are_sure_to_come_always_do(rule: str) -> None:
+    """Where no rule can end the run before them, whatever is measured; often there are several."""
+    draw = random.Random(1)
+    several = 0
+    for _ in range(300):
+        epochs, patience = draw.randint(1, 60), draw.choice([0, 1, 2, 5, 10])
+        stopping = Stopping(rule, patience, epochs)  # type: ignore[arg-type]
+        curve: list[dict[str, float]] = []
+        best, sure = None, 0
+        while not stopping.is_due(curve, best):
+            sure = sure or stopping.sure(len(curve), best)
+            assert sure >= 1
+            several += sure > 1
+            curve.append({"valid_loss": draw.choice([draw.random(), math.nan])})
+            losses = [row["valid_loss"] for row in curve if not math.isnan(row["valid_loss"])]
+            if losses:
+                best = [row["valid_loss"] for row in curve].index(min(losses))
+            sure -= 1
+        assert sure == 0
+    assert several > 300
