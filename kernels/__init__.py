@@ -8,6 +8,7 @@ from gbench.kernels.gcn_gated_sum import gcn_gated_sum
 from gbench.kernels.gcn_propagate import gcn_propagate
 from gbench.kernels.gine_aggregate import gine_aggregate
 from gbench.kernels.norm_act import norm_act
+from gbench.kernels.residual_mlp import residual_mlp
 from gbench.kernels.segment_add import segment_add
 from gbench.kernels.segment_reduce import segment_reduce
 from gbench.kernels.sheaf_laplacian import sheaf_laplacian
@@ -22,6 +23,7 @@ __all__ = [
     "gcn_propagate",
     "gine_aggregate",
     "norm_act",
+    "residual_mlp",
     "segment_add",
     "segment_reduce",
     "sheaf_laplacian",

@@ -32,6 +32,14 @@ def beside(name: str, value: Tensor, shape: tuple[int, ...], x: Tensor) -> None:
         raise TypeError(f"{name} is {value.dtype} but the features are {x.dtype}")
 
 
+def parameter(name: str, value: Tensor, shape: tuple[int, ...], device: torch.device) -> None:
+    """Raise unless `value` has this shape, on `device`."""
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: it should be {shape}")
+    if value.device != device:
+        raise ValueError(f"{name} is on {value.device} but the features are on {device}")
+
+
 def integers(name: str, value: Tensor, shape: tuple[int, ...], device: torch.device) -> None:
     """Raise unless `value` holds integers of this shape on `device`."""
     if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:

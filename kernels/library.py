@@ -293,10 +293,16 @@ def _on_first_use(
 
 def has_kernel(name: str, x: torch.Tensor) -> bool:
     """Whether there is an implementation for the device of x; a composition stands in if not."""
-    return not x.is_cuda or has_cuda(name)
+    return has_cuda(name) if x.is_cuda else has_cpu(name)
 
 
 @cache
 def has_cuda(name: str) -> bool:
     """Whether a CUDA implementation exists."""
     return find_spec(f"gbench.kernels.cuda.{name}") is not None
+
+
+@cache
+def has_cpu(name: str) -> bool:
+    """Whether one for the CPU exists."""
+    return find_spec(f"gbench.kernels.cpu.{name}") is not None

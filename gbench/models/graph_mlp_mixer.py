@@ -7,33 +7,33 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gbench.data.batch import Batch
 from gbench.data.patches.patch_set import Patches, Patching
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import segment_reduce, spmm
+from gbench.kernels import residual_mlp, segment_reduce, spmm
 from gbench.models.convolutions import Head, InputEncoder
-from gbench.models.dropout import dropout
 from gbench.models.graph_vit import GraphViT
 from gbench.models.norm_act import NormAct
 from gbench.models.patch_encoder import PatchEncoder
 
 
 class MixerMLP(nn.Module):
-    """W' drop(gelu(W drop(x) + b)) + b'. Shapes: (..., dim) → (..., inner_dim) → (..., dim)."""
+    """x + W' drop(gelu(W drop(norm(x)) + b)) + b', of features or, across, of a graph's patches.
 
-    def __init__(self, dim: int, inner_dim: int, *, dropout: float) -> None:
+    Shapes: x (B, P, D) → the same; dim = D or P.
+    """
+
+    def __init__(self, dim: int, inner_dim: int, *, across: bool, dropout: float) -> None:
         super().__init__()
         self.first = nn.Linear(dim, inner_dim)
         self.second = nn.Linear(inner_dim, dim)
-        self.dropout = dropout
+        self.across = across
+        self.rates = (dropout, dropout, 0.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.first(dropout(x, self.dropout, self.training)))
-        out: Tensor = self.second(dropout(x, self.dropout, self.training))
-        return out
+    def forward(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        return residual_mlp(x, norm, self.first, self.second, across=self.across, rates=self.rates)
 
 
 class MixerBlock(nn.Module):
@@ -41,19 +41,19 @@ class MixerBlock(nn.Module):
 
     Empty patches take part.
 
-    Shapes: x (B, P, D) → (B, D, P) → (B, P, D).
+    Shapes: x (B, P, D) → (B, P, D).
     """
 
     def __init__(self, dim: int, num_patches: int, *, dropout: float) -> None:
         super().__init__()
         self.token_norm = nn.LayerNorm(dim)
-        self.tokens = MixerMLP(num_patches, 4 * dim, dropout=dropout)
+        self.tokens = MixerMLP(num_patches, 4 * dim, across=True, dropout=dropout)
         self.channel_norm = nn.LayerNorm(dim)
-        self.channels = MixerMLP(dim, dim // 2, dropout=dropout)
+        self.channels = MixerMLP(dim, dim // 2, across=False, dropout=dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.tokens(self.token_norm(x).transpose(1, 2)).transpose(1, 2)
-        out: Tensor = x + self.channels(self.channel_norm(x))
+        x = self.tokens(x, self.token_norm)
+        out: Tensor = self.channels(x, self.channel_norm)
         return out
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.data.patches.patch_set import Patches
+from gbench.kernels import residual_mlp
 from gbench.models.convolutions import check_heads
 from gbench.models.dropout import dropout
 
@@ -83,12 +84,10 @@ class ViTBlock(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, relation: Tensor, mask: Tensor) -> Tensor:
-        x = x + self._drop(self.attention(self.attention_norm(x), relation, mask))
-        inner = self._drop(self.first(self.norm(x)).relu())
-        return x + self._drop(self.second(inner))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return dropout(x, self.dropout, self.training)
+        told = self.attention(self.attention_norm(x), relation, mask)
+        x = x + dropout(told, self.dropout, self.training)
+        rates = (0.0, self.dropout, self.dropout)
+        return residual_mlp(x, self.norm, self.first, self.second, relu=True, rates=rates)
 
 
 class GraphViT(nn.Module):

@@ -208,6 +208,16 @@ def dropout(x: torch.Tensor) -> None:
     cuda("dropout").dropout(x, torch.empty((), dtype=torch.int64), 0.5)
 
 
+def residual_mlp(x: torch.Tensor, across: bool, rates: tuple[float, ...], relu: bool) -> None:
+    mixed, hidden = x.size(1 if across else 2), 512 if across else 64
+    shapes = (x.size(2),), (x.size(2),), (hidden, mixed), (hidden,), (mixed, hidden), (mixed,)
+    parameters = [torch.empty(shape) for shape in shapes]
+    seeds = tuple(torch.empty((), dtype=torch.int64) for _ in rates)
+    options = (across, relu, rates)
+    _, stats = cuda("residual_mlp").residual_mlp(seeds, x, *parameters, *options, 1e-5)
+    cuda("residual_mlp").residual_mlp_backward(x, seeds, x, *parameters, stats, *options)
+
+
 OPERATIONS = [dropout, spmm, gcn_propagate, gcn_gated_sum, segment_reduce, segment_add]
 OPERATIONS += [embedding_sum, gine_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
@@ -217,6 +227,8 @@ TRITON = ".".join(triton.__version__.split(".")[:2])
 MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
+# The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.
+REGISTERS |= {"residual_mlp._forward": 192, "residual_mlp._backward": 255}
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
 SPILLED = {"3.9": {"bonds._backward_x": 8}}  # bytes
 
@@ -325,6 +337,17 @@ def test_small_operations(operation, width, compiled, monkeypatch) -> None:
     check(compiled, 0)
 
 
+@pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0), (0.5, 0.5, 0.5)], ids=["kept", "dropped"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("across", [True, False], ids=["tokens", "channels"])
+def test_residual_mlp(across, dtype, rates, compiled) -> None:
+    """A mixer's block of 32 patches in 128 dimensions."""
+    residual_mlp(torch.empty(32, 32, 128, dtype=dtype), across, rates, relu=not any(rates))
+    check(compiled)
+
+
 def test_every_operation_is_compiled_here() -> None:
     compiled_here = {operation.__name__ for operation in OPERATIONS + SMALL}
-    assert compiled_here | {"sheaf_laplacian", "inverse_sqrt"} == set(CUDA_OPERATIONS)
+    assert compiled_here | {"sheaf_laplacian", "inverse_sqrt", "residual_mlp"} == set(
+        CUDA_OPERATIONS
+    )

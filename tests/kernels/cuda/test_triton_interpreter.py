@@ -28,7 +28,7 @@ GROUPS += [
     "norm_act",
     "under_autocast",
 ]
-GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual"]
+GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp"]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from gbench.kernels.pair_tanh import pair_tanh
 from gbench.kernels.pair_tanh import reference as pair_tanh_reference
 from gbench.kernels.pair_weight import pair_weight
 from gbench.kernels.pair_weight import reference as pair_weight_reference
+from gbench.kernels.residual_mlp import reference as residual_mlp_reference
 from gbench.kernels.segment_add import reference as segment_add_reference
 from gbench.kernels.segment_reduce import reference as segment_reduce_reference
 from gbench.kernels.sheaf_laplacian import reference as sheaf_reference
@@ -612,6 +613,52 @@ def test_norm_act_has_an_exact_variance_for_large_means(device) -> None:
     exact = x.double().var(0, unbiased=False)
     torch.testing.assert_close(var.cpu().double(), exact, rtol=1e-5, atol=0)
     torch.testing.assert_close(mean.cpu().double(), x.double().mean(0), rtol=1e-6, atol=0)
+
+
+MIXED = [(across, (3, 5, 20), torch.float32) for across in (True, False)]
+MIXED += [(True, (2, 18, 33), torch.bfloat16), (False, (3, 11, 70), torch.bfloat16)]
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0), (0.3, 0.5, 0.2)], ids=["kept", "dropped"])
+@pytest.mark.parametrize(("across", "shape", "dtype"), MIXED, ids=str)
+def test_residual_mlp(across, shape, dtype, rates, device, agrees) -> None:
+    """Several tiles, blocks of hidden units and parts of the sums; sizes that fill none of them."""
+    (_, rows, width), hidden, relu = shape, 40, rates[0] > 0 and across
+    mixed = rows if across else width
+    seeds = [torch.tensor(71 * 10**k) for k in (3, 9, 15)] if any(rates) else []
+    weight, weight_out = torch.randn(hidden, mixed), torch.randn(mixed, hidden) / 6
+    sides = (torch.randn(width), torch.randn(width), torch.randn(hidden), torch.randn(mixed))
+    given = [t.to(dtype) for t in (torch.randn(shape), *sides, weight / mixed**0.5, weight_out)]
+
+    def at(operation, kind, place):
+        def call(x, scale, shift, bias, bias_out, weight, weight_out):
+            parameters = (scale, shift, weight, bias, weight_out, bias_out)
+            parameters = [parameter.to(kind) for parameter in parameters]
+            there = [seed.to(place) for seed in seeds]
+            out = operation(there, x, *parameters, across, relu, rates, 1e-5)
+            return out if isinstance(out, torch.Tensor) else out[0]
+
+        return call
+
+    wide = torch.promote_types(dtype, torch.float32)
+    agrees(
+        at(torch.ops.gbench.residual_mlp, wide, device),
+        at(residual_mlp_reference, torch.float64, "cpu"),
+        *given,
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_residual_mlp_of_nothing(across, device) -> None:
+    """No graphs: no output, and no gradient."""
+    width = 5 if across else 6
+    shapes = (0, 5, 6), (6,), (6,), (7, width), (7,), (width, 7), (width,)
+    given = [torch.randn(shape, device=device).requires_grad_() for shape in shapes]
+    out, _ = torch.ops.gbench.residual_mlp([], *given, across, False, [0.0] * 3, 1e-5)
+    out.sum().backward()
+    assert out.shape == (0, 5, 6)
+    assert all(not parameter.grad.any() for parameter in given)
 
 
 def test_under_autocast(operation, device) -> None:
