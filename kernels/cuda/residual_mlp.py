@@ -161,7 +161,7 @@ def _tiles(x: Tensor, weight: Tensor, across: bool, relu: bool, rates: Sequence[
         "CHUNK": 16 if padded <= 64 else 32,
         "SPAN": KEY_SPAN,
         "PRECISION": "tf32x3" if exact else "tf32",
-        "num_warps": 4 if padded <= 64 else 8,
+        "num_warps": 8 if padded > 64 or any(rates) else 4,
     }
     for name, rate in zip(("IN", "INNER", "OUT"), rates, strict=True):
         flags |= {f"RATE_{name}": rate, f"LIMIT_{name}": int(rate * 2**32)}
