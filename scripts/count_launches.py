@@ -49,11 +49,14 @@ from torch import Tensor
 
 from gbench import build
 from gbench.bench.workloads import drawn_molecules
+from gbench.choices import choices, read_yaml, stated
 from gbench.config import compose
+from gbench.contracts import tiny
 from gbench.data.dataset import Dataset
 from gbench.data.loaders import ogb, zinc
 from gbench.data.patches import grow, metis
 from gbench.data.patches.patch_set import Patches, Patching
+from gbench.data.patches.patching import ready
 from gbench.data.source import Graph, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import pack
@@ -163,7 +166,8 @@ class Blocks:
             sizes = np.diff(self.graphs.node_ptr)[ids.numpy()]
             part = np.concatenate([np.arange(n) * count // max(n, count) for n in sizes])
             part = part.astype(np.int16)
-            yield grow.grown(self.graphs, ids.numpy(), part, count, self.patching.hops)
+            patches = grow.grown(self.graphs, ids.numpy(), part, count, self.patching.hops)
+            yield ready(patches)
 
     def training(self, chunks_of: Callable[[int], Sequence[Tensor]], **_: Any) -> Any:
         """The same."""
@@ -342,6 +346,58 @@ def quiet() -> Iterator[None]:
         yield
 
 
+# --- every model ---------------------------------------------------------------------------------
+
+
+def kinds_of_data() -> dict[tuple[str, str], str]:
+    """A packaged dataset of each level and loss."""
+    found: dict[tuple[str, str], str] = {}
+    for name, path in choices("data").items():
+        facts = read_yaml(path)
+        if "names" not in facts and facts.get("loss"):
+            found.setdefault((facts["level"], facts["loss"]), name)
+    return found
+
+
+def small(card: DataCard, _: float, is_rich: bool) -> Dataset:
+    """A tiny dataset for any card; rich: with edge categories, or with sparse features."""
+    drawn = tiny.graphs(card, are_molecules=is_rich) if card.level == "graph" else tiny.nodes(card)
+    made = drawn.store
+    generator = torch.Generator().manual_seed(0)
+    spec, store, split = drawn.spec, made, drawn.split
+    if card.level != "graph" and is_rich:
+        kept = torch.rand(made.x.shape, generator=generator) < 0.1
+        store = replace(store, x=torch.where(kept, made.x, 0.0))
+    if card.level == "link":
+        pairs = torch.randint(made.num_nodes, (20, 2), generator=generator)
+        y = (torch.arange(20) % 2).float()[:, None]
+        links = torch.arange(0, 20, 2)
+        split = Split(links, torch.arange(20), torch.arange(20))
+        spec, store = replace(spec, level="link", num_outputs=1), replace(store, pairs=pairs, y=y)
+    elif card.labels != "classes":
+        y = torch.rand(made.y.size(0), 2, generator=generator)
+        y = y.round() if card.labels == "tasks" else y
+        y[0, 1] = torch.nan
+        spec, store = replace(spec, num_outputs=2), replace(store, y=y)
+    store = replace(store, level=card.level, memo={})
+    return replace(drawn, card=card, spec=spec, store=store, split=split, fingerprint="tiny")
+
+
+def every_model() -> Iterator[tuple[str, Counted]]:
+    """Two steps of each packaged model on tiny data of each kind that it is for."""
+    for (level, loss), data in kinds_of_data().items():
+        for model in choices("model"):
+            asked = "node" if level == "link" else level
+            if asked not in stated("model.levels", choices("model"), model):
+                continue
+            for is_rich in (False, True):
+                words = [f"model={model}", f"data={data}", "experiment=null", "encoding=none"]
+                words += ["optim.batch_size=6"] * (level != "node")
+                found = trained(*task_of(words, partial(small, is_rich=is_rich)), 2)
+                name = f"{model} {level} {loss}{' rich' * is_rich}"
+                yield name, found
+
+
 # --- host time ---------------------------------------------------------------------------------
 
 
@@ -415,6 +471,28 @@ def table_of(rows: Sequence[dict[str, Any]], found: Sequence[Counted]) -> Table:
     return table
 
 
+def row_of(name: str, found: Counted, host: float | None) -> dict[str, Any]:
+    """A row of the JSON file."""
+    return {
+        "step": name,
+        "launches": found.launches.total(),
+        "waits": found.waits,
+        "variants": found.variants,
+        "host_ms": host,
+    }
+
+
+def show_models(console: Console, file: Path | None) -> None:
+    """A line for each model and kind of data."""
+    rows = []
+    for name, found in every_model():
+        rows.append(row_of(name, found, None))
+        waits = f", waits: {found.waits}" * bool(found.waits)
+        console.print(f"{found.launches.total():5} {name}{waits}", highlight=False, soft_wrap=True)
+    if file:
+        file.write_text(json.dumps(rows, indent=1) + "\n")
+
+
 def show_epoch(console: Console, batches: int) -> None:
     """When the variants of GIN on molhiv at 32 are compiled, with narrow layers to be quick."""
     step = replace(STEPS["gin-molhiv-32"], data=partial(molhiv, count=32 * batches))
@@ -434,6 +512,7 @@ def main() -> int:
     parser.add_argument("--real", action="store_true", help="real data, if they are at hand")
     parser.add_argument("--no-host", action="store_true", help="leave out host_ms")
     parser.add_argument("--epoch", type=int, nargs="?", const=MOLECULES // 32, metavar="BATCHES")
+    parser.add_argument("--models", action="store_true", help="every model on tiny data: its waits")
     parser.add_argument("--host", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     names, console = args.steps or [*STEPS], Console()
@@ -443,6 +522,9 @@ def main() -> int:
     if args.host:
         print_host_ms(names)
         return 0
+    if args.models:
+        show_models(console, args.json)
+        return 0
     if args.epoch:
         show_epoch(console, args.epoch)
         return 0
@@ -451,15 +533,7 @@ def main() -> int:
     for name in names:
         each = counted(name, is_real=args.real)
         found.append(each)
-        rows.append(
-            {
-                "step": name,
-                "launches": each.launches.total(),
-                "waits": each.waits,
-                "variants": each.variants,
-                "host_ms": times.get(name),
-            }
-        )
+        rows.append(row_of(name, each, times.get(name)))
         if args.ops:
             for kind, number in sorted(each.launches.items(), key=lambda pair: -pair[1]):
                 console.print(f"  {number:4} {kind}", highlight=False)

@@ -11,9 +11,10 @@ sm_90 whose compiler returns at once and whose kernels do nothing. What is noted
 
 Tensors of different devices in one operation raise RuntimeError, as they do on a GPU.
 
-Not modelled: operations of torch that are several launches (sort, index_put_ with accumulate,
-split-K products, the backward of layer norm) count once; memory that a Triton kernel should have
-written is zero; a copy from pageable memory with non_blocking=True is taken not to wait.
+Not modelled: operations that are several launches by their sizes (sort, index_put_ that adds up,
+products with a split inner dimension, sums over very many numbers) count once; memory that a Triton
+kernel should have written is zero; a copy from pageable memory with non_blocking=True is taken not
+to wait.
 
 A process that has entered `on_fake_cuda` should do nothing else: Triton keeps its stubs.
 """
@@ -57,6 +58,18 @@ WAITS = {
     "_unique", "_unique2", "bincount", "equal", "is_nonzero", "linalg_eig", "linalg_lstsq",
     "linalg_matrix_exp", "masked_select", "nonzero", "unique_consecutive", "unique_dim",
 }  # fmt: skip
+# Operations that are several kernels each time, as pytorch/aten/src/ATen/native has them.
+SEVERAL = {
+    "binary_cross_entropy_with_logits": 4,  # (1 - y) x - log sigmoid(x); a mean is one more
+    "index_add": 2,  # a copy first
+    "index_copy": 2,
+    "index_put": 2,
+    "masked_fill": 2,
+    "native_layer_norm_backward": 2,  # of the rows and of the parameters
+    "nll_loss_backward": 2,  # zeros first
+    "scatter": 2,
+    "scatter_add": 2,
+}
 
 # multi_tensor_apply: tensors of one launch by the number of lists, blocks of one launch, elements
 # of a block (pytorch/aten/src/ATen/native/cuda/MultiTensorApply.cuh, 4 KB of kernel arguments).
@@ -230,7 +243,7 @@ def _note(func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
             lists = lists[: 5 if len(lists) > 4 else 4]
         NOTES.launches[name] += multi_tensor_launches(lists[0], min(5, len(lists) + is_new))
     elif not (func.is_view or name in FREE):
-        NOTES.launches[name] += 1
+        NOTES.launches[name] += SEVERAL.get(name, 1)
 
 
 def multi_tensor_launches(tensors: Sequence[Tensor], depth: int) -> int:

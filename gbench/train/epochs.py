@@ -115,7 +115,7 @@ class Epochs(Callback):  # type: ignore[misc]
         task.position = 0
         if len(self.curve) < self.stopping.max_epochs:  # a schedule need not know more
             self._set_rate(task)
-        self.loss_sum = torch.zeros((), device=task.device)
+        self.loss_sum: Tensor | None = None
         self.epoch_started = time.perf_counter()
 
     def _set_rate(self, task: Task) -> None:
@@ -127,7 +127,8 @@ class Epochs(Callback):  # type: ignore[misc]
     def on_train_batch_end(
         self, trainer: Trainer, task: Task, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.loss_sum += outputs["loss"].detach()
+        loss: Tensor = outputs["loss"].detach()
+        self.loss_sum = loss if self.loss_sum is None else self.loss_sum + loss
         task.position += 1
         assert task.batches is not None
         number = task.batches.batches_per_epoch
@@ -140,6 +141,7 @@ class Epochs(Callback):  # type: ignore[misc]
         self._begin_epoch(trainer, task)
 
     def _end_epoch(self, trainer: Trainer, task: Task) -> None:
+        assert self.loss_sum is not None
         train_loss = mean_of_processes(self.loss_sum).item() / task.position
         trained = time.perf_counter()
         row = self._trained(task, train_loss)

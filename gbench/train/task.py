@@ -71,6 +71,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.has_begun = False  # a batch was trained on since the process began
         self.batches: TrainingBatches | None = None
         self.windows = Windows(1, 1)
+        self.one: Tensor | None = None  # the gradient of a loss by itself
         # a model of the user's own may checkpoint, which is to say draw its seeds twice
         self.is_packaged = all(_is_packaged(type(part)) for part in model.modules())
 
@@ -149,14 +150,22 @@ class Task(LightningModule):  # type: ignore[misc]
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         y = batch.y
         if batch.targets is not None:
-            logits, y = logits[batch.targets], y[batch.targets]
+            # not logits[targets], whose gradient sorts the targets on a GPU
+            logits, y = logits.index_select(0, batch.targets), y.index_select(0, batch.targets)
         return loss_of(self.dataset.card, logits, y)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a batch's share of its window. The loss that is shown is whole."""
         length = self.windows.length(self.position)
         with anomalies_told(self.model):
-            (loss if length == 1 else loss / length).backward()
+            loss = loss if length == 1 else loss / length
+            loss.backward(self._one(loss))
+
+    def _one(self, loss: Tensor) -> Tensor:
+        """1 as the loss is, which backward() would fill anew in each step."""
+        if self.one is None or self.one.device != loss.device or self.one.dtype != loss.dtype:
+            self.one = torch.ones_like(loss)
+        return self.one
 
     def optimizer_zero_grad(self, epoch: int, batch: int, optimizer: torch.optim.Optimizer) -> None:
         """Where a window begins."""

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from gbench.config.arguments import PASSED, check_arguments
 from gbench.errors import UserError
 from gbench.train.checkpoint import WholeCheckpoints
+from gbench.train.lightning_private import keep_losses_whole
 
 
 def make_trainer(
@@ -47,4 +48,5 @@ def make_trainer(
             "trainer.precision=16-mixed needs a GPU, and on the CPU Lightning would compute in "
             "bfloat16 instead: say so with trainer.precision=bf16-mixed"
         )
+    keep_losses_whole(trainer)
     return trainer
