@@ -55,54 +55,60 @@ def gcn_gated_sum(graph: CSR, x: Tensor, weight: Tensor, bias: Tensor, hops: int
         raise ValueError(f"hops={hops}: pass 0 or more")
     if not library.has_kernel("gcn_gated_sum", x):
         return reference(graph, x, weight, bias, hops)
-    wide = library.wide(x.dtype)
-    x = x.contiguous()  # BLAS adds up a strided x in another order
-    score = x.to(wide) @ weight.to(wide).contiguous()
     keeps = torch.is_grad_enabled() and (
-        x.requires_grad or score.requires_grad or bias.requires_grad
+        x.requires_grad or weight.requires_grad or bias.requires_grad
     )
     out: Tensor
-    out, _ = _GATED_SUM(graph.arrays, graph.bound, x, score, bias, hops, keeps)
+    out, _ = _GATED_SUM(graph.arrays, graph.bound, x, weight, bias, hops, keeps)
     return out
 
 
 def _fake(
-    graph: Graph, longest: int, x: Tensor, score: Tensor, bias: Tensor, hops: int, keeps: bool
+    graph: Graph, longest: int, x: Tensor, weight: Tensor, bias: Tensor, hops: int, keeps: bool
 ) -> tuple[Tensor, Tensor]:
     kept = (hops + 1) * x.size(0) * padded(x.size(1) + 1) if keeps else 0
-    return torch.empty_like(x, memory_format=torch.contiguous_format), score.new_empty(kept)
+    return (
+        torch.empty_like(x, memory_format=torch.contiguous_format),
+        x.new_empty(kept, dtype=library.wide(x.dtype)),
+    )
 
 
 _GATED_SUM = library.define(
-    "gcn_gated_sum(Tensor[] graph, int longest, Tensor x, Tensor score, Tensor bias, int hops, "
+    "gcn_gated_sum(Tensor[] graph, int longest, Tensor x, Tensor weight, Tensor bias, int hops, "
     "bool keeps) -> (Tensor, Tensor)",
     _fake,
-    {"score": library.wide},
 )
 
 
 def _fake_backward(
-    grad: Tensor, graph: Graph, longest: int, hidden: Tensor, bias: Tensor, hops: int
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    hops: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.empty_like(grad, memory_format=torch.contiguous_format),
-        hidden.new_empty(grad.size(0)),
+        torch.empty_like(weight, memory_format=torch.contiguous_format),
         torch.empty_like(bias),
     )
 
 
 _BACKWARD = library.define(
-    "gcn_gated_sum_backward(Tensor grad, Tensor[] graph, int longest, Tensor hidden, Tensor bias, "
-    "int hops) -> (Tensor, Tensor, Tensor)",
+    "gcn_gated_sum_backward(Tensor grad, Tensor[] graph, int longest, Tensor x, Tensor hidden, "
+    "Tensor weight, Tensor bias, int hops) -> (Tensor, Tensor, Tensor)",
     _fake_backward,
     {"hidden": library.wide},
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.graph, ctx.longest, _, _, bias, ctx.hops, _ = inputs
+    ctx.graph, ctx.longest, x, weight, bias, ctx.hops, _ = inputs
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(output[1], bias)
+    ctx.save_for_backward(x, output[1], weight, bias)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:

@@ -63,6 +63,7 @@ def case(
     reference: Callable[..., Tensor],
     own: Mapping[str, Tensor],
     others: Callable[[Molecules], Mapping[str, Callable[[], Arm]]],
+    dtype: torch.dtype,
 ) -> Case:
     """The operation on a batch of molecules whose features have this width."""
     batch = workload.molecules
@@ -71,9 +72,9 @@ def case(
     device = graph.device
     starts = torch.tensor([0, *accumulate(BOND_CATEGORIES)][:-1], device=device)
     values = {
-        "x": on_lattice(graph.num_rows, width, device=device) + 1 / 256,
-        "bonds": on_lattice(sum(BOND_CATEGORIES), width, device=device),
-        **{name: value.to(device) for name, value in own.items()},
+        "x": on_lattice(graph.num_rows, width, device=device, dtype=dtype, off=True),
+        "bonds": on_lattice(sum(BOND_CATEGORIES), width, device=device, dtype=dtype),
+        **{name: value.to(device, dtype) for name, value in own.items()},
     }
 
     def ours(x: Tensor, bonds: Tensor, last: Tensor) -> Tensor:
@@ -82,11 +83,12 @@ def case(
     def exact(x: Tensor, bonds: Tensor, last: Tensor) -> Tensor:
         return reference(graph, x, embedding_reference(combos, bonds, starts), code, last)
 
-    size = graph.num_rows * width * 4
+    size = graph.num_rows * width * dtype.itemsize
     forward = 2 * size + graph.num_entries * (4 + code.element_size())
     return Case(
         Arm.of(exact, values, torch.float64),
-        Arm.of(ours, values),
-        others(Molecules(graph, code, combos, starts, values)),
+        Arm.of(ours, values, dtype),
+        others(Molecules(graph, code, combos, starts, values)) if dtype == torch.float32 else {},
         (forward, 2 * forward + size),
+        dtype,
     )

@@ -34,13 +34,27 @@ def leaves(values: Mapping[str, Tensor], dtype: torch.dtype) -> Leaves:
     }
 
 
-def on_lattice(*shape: int, device: torch.device) -> Tensor:
-    """Normal numbers in steps of 1/64: sums of a few are exact in float32.
+def on_lattice(
+    *shape: int, device: torch.device, dtype: torch.dtype = torch.float32, off: bool = False
+) -> Tensor:
+    """Normal numbers in steps of 1/64, of 1/8 in bfloat16: sums of a few are exact.
 
-    With 1/256 added to one of the terms a sum is never zero, where rounding would decide whether a
-    ReLU lets a gradient through.
+    With one of the terms `off` the lattice, by half a step or less, a sum is never zero, where
+    rounding would decide whether a ReLU lets a gradient through.
     """
-    return torch.randn(shape, device=device).mul(64).round().div(64)
+    steps, aside = (8, 1 / 16) if dtype == torch.bfloat16 else (64, 1 / 256)
+    values = torch.randn(shape, device=device).mul(steps).round().div(steps)
+    return values + aside if off else values
+
+
+def normal(*shape: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normal numbers that are the same in `dtype` and in float64."""
+    return torch.randn(shape, device=device).to(dtype)
+
+
+def word(dtype: torch.dtype) -> str:
+    """What tells a case in this type from the one in float32, for a plan's detail."""
+    return "" if dtype == torch.float32 else f" {str(dtype).removeprefix('torch.')}"
 
 
 def by_columns(function: Callable[[Tensor], Tensor], x: Tensor, num_entries: int) -> Tensor:
@@ -115,15 +129,18 @@ class Plan(NamedTuple):
     build: Callable[[Workload], Case]
 
 
-def check(case: Case, arm: Arm, grad: Tensor) -> None:
-    """Raise Mismatch unless the arm's value and gradients are the reference's."""
+def errors(case: Case, arm: Arm, grad: Tensor) -> dict[str, float]:
+    """Of the arm's value and of each gradient the largest error, in parts of the largest value.
+
+    Raises Mismatch where they have other shapes or names, or another share of elements is dropped.
+    """
     found = arm.forward().detach().double()
     value = case.reference.forward()
     if found.shape != value.shape:
         raise Mismatch(f"shape {tuple(found.shape)}, should be {tuple(value.shape)}")
     exact = grad.double()
     if not case.dropout:
-        _compare("value", found, value, case.dtype)
+        told = {"value": _error(found, value)}
         wanted, given = case.reference.named_gradients(exact), arm.named_gradients(grad)
     else:
         # Nobody's random numbers are ours: what an arm dropped is read off its output.
@@ -131,22 +148,37 @@ def check(case: Case, arm: Arm, grad: Tensor) -> None:
         out = arm.call()
         kept = (out.detach() != 0) | (value == 0)
         rate = float(kept[value != 0].double().mean())
-        if abs(rate - (1 - case.dropout)) > 0.01:
+        if abs(rate - (1 - case.dropout)) > _scatter(case.dropout, value.numel()):
             raise Mismatch(f"keeps {rate:.3f} of the elements, should keep {1 - case.dropout}")
         scale = kept / (1 - case.dropout)
-        _compare("value", out.detach().double(), value * scale, case.dtype)
+        told = {"value": _error(out.detach().double(), value * scale)}
         torch.manual_seed(0)
         wanted, given = case.reference.named_gradients(exact * scale), arm.named_gradients(grad)
     if given.keys() != wanted.keys():
         raise Mismatch(f"gradients of {', '.join(given)}, should be of {', '.join(wanted)}")
     for name, expected in wanted.items():
-        _compare(f"gradient of {name}", given[name], expected, case.dtype)
+        if given[name].shape != expected.shape:
+            sizes = f"{given[name].numel()} elements, should be {expected.numel()}"
+            raise Mismatch(f"gradient of {name}: {sizes}")
+        told[f"gradient of {name}"] = _error(given[name], expected)
+    return told
 
 
-def _compare(what: str, found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
-    if found.shape != expected.shape:
-        raise Mismatch(f"{what}: {found.numel()} elements, should be {expected.numel()}")
-    error = float((found - expected).abs().max())
-    allowed = TOLERANCE[dtype] * float(expected.abs().max())
-    if not error <= allowed:  # NaN is a mismatch too
-        raise Mismatch(f"{what} is off by {error:.2g}, allowed {allowed:.2g}")
+def check(case: Case, arm: Arm, grad: Tensor) -> None:
+    """Raise Mismatch unless the arm's value and gradients are the reference's."""
+    for what, error in errors(case, arm, grad).items():
+        if not error <= TOLERANCE[case.dtype]:  # NaN is a mismatch too
+            raise Mismatch(f"{what} is off by {error:.2g}, allowed {TOLERANCE[case.dtype]:.2g}")
+
+
+def _error(found: Tensor, expected: Tensor) -> float:
+    """The largest error as a part of the largest value; of what should be zero, the error."""
+    if not expected.numel():
+        return 0.0
+    largest = float(expected.abs().max())
+    return float((found - expected).abs().max()) / (largest or 1.0)
+
+
+def _scatter(rate: float, elements: int) -> float:
+    """How far a share may lie from its rate: five standard deviations, and a hundredth."""
+    return 0.01 + 5.0 * float((rate * (1 - rate) / max(elements, 1)) ** 0.5)

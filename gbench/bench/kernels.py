@@ -6,27 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pkgutil import iter_modules
 
 import torch
 from torch import Tensor
 
-from gbench.bench import measure, workloads
+from gbench.bench import measure, ops, workloads
 from gbench.bench.case import Arm, Case, Plan, check
 from gbench.bench.row import OURS, Row, Subject, is_wanted, rows
 from gbench.bench.workloads import Workload
 
-OPS = (
-    "spmm",
-    "gcn_propagate",
-    "gcn_gated_sum",
-    "gine_aggregate",
-    "gcn_bond_aggregate",
-    "segment_reduce",
-    "embedding_sum",
-    "sheaf_laplacian",
-    "norm_act",
-    "edge_softmax",
-)
+OPS = tuple(sorted(module.name for module in iter_modules(ops.__path__)))
 DIRECTIONS = ("forward", "forward+backward")
 
 
@@ -44,6 +34,12 @@ class Choice:
 def plans(op: str) -> tuple[Plan, ...]:
     """The cases of an operation, from its file in gbench/bench/ops."""
     found: tuple[Plan, ...] = import_module(f"gbench.bench.ops.{op}").PLANS
+    return found
+
+
+def variants(op: str) -> tuple[Plan, ...]:
+    """What else of an operation has to be right: other types, widths and options."""
+    found: tuple[Plan, ...] = import_module(f"gbench.bench.ops.{op}").VARIANTS
     return found
 
 

@@ -13,8 +13,9 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -107,10 +108,15 @@ def clock_name(device: torch.device) -> str:
     return "CPU time" if torch.get_num_threads() == 1 else "wall time"
 
 
+def seconds_of(call: Call, device: torch.device) -> float:
+    """Seconds that one call takes."""
+    return _timer(call, device, is_replayed=False)(1)
+
+
 def _timer(call: Call, device: torch.device, is_replayed: bool) -> Callable[[int], float]:
     """A function from a number of repeats to the seconds of one."""
     if device.type == "cuda":
-        return _cuda_timer(_captured(call) if is_replayed else call)
+        return _cuda_timer(_replayed(call) if is_replayed else call)
     clock = cpu_clock()
 
     def seconds(repeats: int) -> float:
@@ -135,22 +141,80 @@ def _cuda_timer(call: Call) -> Callable[[int], float]:
     return seconds
 
 
-def _captured(call: Call) -> Call:
-    """The replay of a CUDA graph of the call, or the call where it waits for the device."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
+def waits(call: Call) -> str:
+    """Where a call waits for the device, as torch says it, "" where it does not.
+
+    It must have been made before: what it compiles and keeps may wait, once. Sparse products are
+    not watched by torch: of them only the capture tells.
+    """
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        call()
+    except RuntimeError as error:
+        if "synchroniz" not in str(error):
+            raise
+        return str(error).partition("\n")[0]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        torch.cuda.synchronize()
+    return ""
+
+
+class CaptureFailed(Exception):
+    """A call that does not wait, and that no CUDA graph can hold all the same."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A call held by a CUDA graph: the tensors that it returned are written anew each time."""
+
+    graph: torch.cuda.CUDAGraph
+    result: Any
+
+    def __call__(self) -> None:
+        self.graph.replay()
+
+
+def captured(call: Call) -> Replay:
+    """A CUDA graph of a call that does not wait for the device: see `waits`.
+
+    Raises CaptureFailed. The default generator would be left in the middle of the capture, and
+    every later draw fail: it goes on with a copy of its state.
+    """
+    stream, before = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream.wait_stream(before)
     with torch.cuda.stream(stream):
         for _ in range(3):
             call()
-    torch.cuda.current_stream().wait_stream(stream)
+    before.wait_stream(stream)
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    kept = generator.clone_state()
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph):
-            call()
-    except RuntimeError:  # a size is read back, as in boolean indexing: no graph can hold that
-        torch.cuda.synchronize()
+        with torch.cuda.graph(graph, stream=stream):
+            result = call()
+    except Exception as error:
+        torch.cuda.set_stream(before)  # torch leaves it only where the capture ends well
+        generator.graphsafe_set_state(kept)
+        raise CaptureFailed(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+    return Replay(graph, result)
+
+
+def check_device(device: torch.device) -> None:
+    """Raise RuntimeError where a failure before has left the device unusable in this process."""
+    torch.randn(2, device=device).sum().item()
+
+
+def _replayed(call: Call) -> Call:
+    """The replay of a CUDA graph of the call, or the call where no graph can hold it."""
+    if waits(call):  # a size is read back, as in boolean indexing
         return call
-    return graph.replay
+    try:
+        return captured(call)
+    except CaptureFailed:
+        check_device(torch.device("cuda"))
+        return call
 
 
 def peak_extra_mib(call: Call, device: torch.device) -> float | None:

@@ -21,10 +21,16 @@ MAX_DENSITY = 0.2
 
 @dataclass(frozen=True, eq=False)
 class SparseFeatures:
-    """An N × F matrix: `values` (E,) stand in the places that `pattern` (N × F) names."""
+    """An N × F matrix: `values` (E,) stand in the places that `pattern` (N × F) names.
+
+    With a `seed` they are yet to be dropped by it, with probability `rate`: whoever multiplies by
+    the matrix does so (see gbench/kernels/sparse_linear.py).
+    """
 
     pattern: CSR
     values: Tensor
+    seed: Tensor | None = None
+    rate: float = 0.0
 
     @staticmethod
     def of(x: Tensor) -> SparseFeatures | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gbench.data.sparse import SparseFeatures
-from gbench.kernels import spmm
+from gbench.kernels.sparse_linear import sparse_linear
 
 
 class Linear(nn.Linear):
@@ -25,5 +25,4 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
         if isinstance(x, Tensor):
             return super().forward(x)
-        out = spmm(x.pattern, self.weight.t(), x.values)
-        return out if self.bias is None else out + self.bias
+        return sparse_linear(x.pattern, x.values, self.weight.t(), self.bias, x.seed, x.rate)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gbench.kernels import norm_act
-from gbench.models.dropout import dropout
+from gbench.kernels.act_dropout import act_dropout
 
 
 class NormAct(nn.Module):
@@ -24,4 +23,5 @@ class NormAct(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.norm is not None:
             return norm_act(x, self.norm, relu=self.relu, dropout=self.dropout)
-        return dropout(F.relu(x) if self.relu else x, self.dropout, self.training)
+        rate = self.dropout if self.training else 0.0
+        return act_dropout(x, act="relu" if self.relu else "none", rate=rate)

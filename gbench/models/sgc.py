@@ -15,7 +15,7 @@ from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gcn_propagate
+from gbench.kernels import CSR, gcn_propagate
 from gbench.models.convolve import gcn_average
 from gbench.models.linear import Linear
 
@@ -26,7 +26,8 @@ class SGC(nn.Module):
     A positional encoding stands beside the features: S^K [X | P] W + b.
 
     S^K X has no parameter, so that a batch that is used again keeps it; and no node depends on
-    another one's logits, so that only the batch's targets have any: the other rows are NaN.
+    another one's logits, so that only the batch's targets have any: the other rows are NaN, or on a
+    GPU, where a launch is dearer than to walk empty rows, b.
 
     Shapes: x (N, F) → S^K X (N, F) → (N, C).
     Raises UserError for graph-level data, categorical features and a negative `hops`.
@@ -68,7 +69,7 @@ class SGC(nn.Module):
         return [gcn_average] * (self.hops - 1) + (last if self.hops else [])
 
     def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures]:
-        """The batch's target nodes, each once (None: all nodes), and their rows of S^K X.
+        """The batch's target nodes, each once, and their rows of S^K X, or None and all rows.
 
         Kept in the batch's memo: S^K X as long as it is of these very features and this graph,
         the rows as long as the tensor of targets lives.
@@ -86,9 +87,21 @@ class SGC(nn.Module):
             with _for_training():
                 nodes = targets.unique()
                 rows = propagated[nodes]
-                rows_of[targets] = nodes, SparseFeatures.of(rows) or rows
+                sparse = SparseFeatures.of(rows)
+                rows_of[targets] = nodes, sparse or rows
+                if sparse is not None and rows.is_cuda:
+                    rows_of[targets] = None, _placed(sparse, nodes, batch.num_nodes)
         result: tuple[Tensor, Tensor | SparseFeatures] = rows_of[targets]
         return result
+
+
+def _placed(x: SparseFeatures, nodes: Tensor, num_nodes: int) -> SparseFeatures:
+    """A matrix whose rows `nodes` are those of x, and whose others have no entries."""
+    column, row = x.pattern.edge_index
+    pattern, _ = CSR.from_edge_index(
+        torch.stack([column, nodes[row]]), num_nodes, x.pattern.num_cols
+    )
+    return SparseFeatures(pattern, x.values)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def gcn_gated_sum(
     graph: Graph,
     longest: int,
     x: Tensor,
-    score: Tensor,
+    weight: Tensor,
     bias: Tensor,
     hops: int,
     keeps: bool,
@@ -32,6 +32,9 @@ def gcn_gated_sum(
     """The forward of gbench/kernels/gcn_gated_sum.py."""
     rowptr, col, *_ = graph
     num_nodes, width = x.shape
+    x = x.contiguous()  # BLAS adds up a strided x in another order
+    wide = torch.promote_types(x.dtype, torch.float32)
+    score = x.to(wide) @ weight.to(wide).contiguous()
     slots = hops + 1 if keeps else min(hops + 1, 2)
     hidden = unset((slots * num_nodes * padded(width + 1),), score.dtype)
     out = unset(x.shape, x.dtype)
@@ -50,11 +53,13 @@ def gcn_gated_sum_backward(
     grad: Tensor,
     graph: Graph,
     longest: int,
+    x: Tensor,
     hidden: Tensor,
+    weight: Tensor,
     bias: Tensor,
     hops: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of gbench/kernels/gcn_gated_sum.py; of x, as if the score were none of it."""
+    """The gradients of gbench/kernels/gcn_gated_sum.py."""
     rowptr, _, rowptr_t, col_t, *_ = graph
     num_nodes, width = grad.shape
     scale = inverse_root(array(rowptr), array(hidden))
@@ -70,7 +75,10 @@ def gcn_gated_sum_backward(
     for steps in steps_of(hops + 1, work):
         given = (lanes, graph, array(grad), float(bias), *buffers, *results, *steps)
         run(_backward, count_chunks(work), *given)
-    return grad_x, grad_score, slopes.sum().to(bias.dtype)
+    wide_x, wide_weight = x.contiguous().to(hidden.dtype), weight.to(hidden.dtype).contiguous()
+    grad_x += torch.outer(grad_score, wide_weight).to(x.dtype)
+    grad_weight = wide_x.t().mv(grad_score).to(weight.dtype)
+    return grad_x, grad_weight, slopes.sum().to(bias.dtype)
 
 
 def _panels(memory: Tensor, slots: int, num_nodes: int, width: int) -> tuple[tuple[int, ...], Any]:

@@ -19,9 +19,8 @@ def mix(word: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def row_key(seed: tl.tensor, row: tl.tensor) -> tl.tensor:
-    """What the draws of each row begin with; `seed` points to it."""
-    start = tl.load(seed)
-    return mix(mix((row + start).to(tl.uint32)) ^ (start >> 32).to(tl.uint32))
+    """What the draws of each row begin with."""
+    return mix(mix((row + seed).to(tl.uint32)) ^ (seed >> 32).to(tl.uint32))
 
 
 @triton.jit
@@ -36,3 +35,17 @@ def dropped(
     draw = mix(key + feature.to(tl.uint32) * 0x9E3779B9)
     grow = tl.full([], 1.0 / (1.0 - RATE), value.dtype)
     return tl.where(draw.to(tl.int64) >= LIMIT, value * grow, 0.0)
+
+
+@triton.jit
+def dropped_in_order(
+    value: tl.tensor,
+    seed: tl.tensor,
+    place: tl.tensor,
+    RATE: tl.constexpr,
+    LIMIT: tl.constexpr,
+    SPAN: tl.constexpr,
+) -> tl.tensor:
+    """`dropped` as gbench/kernels/dropout.py draws: SPAN elements in order are a row."""
+    key = row_key(seed, place // SPAN)
+    return dropped(value, key, (place % SPAN).to(tl.int32), RATE, LIMIT)

@@ -46,7 +46,7 @@ def _dropout(
     start = tl.program_id(0).to(tl.int64) * SIZE
     inside = tl.arange(0, SIZE)
     here = start + inside < count
-    key = row_key(seed, start // SPAN)
+    key = row_key(tl.load(seed), start // SPAN)
     value = tl.load(x + start + inside, mask=here, other=0.0)
     wide = value.to(tl.float32) if value.dtype == tl.bfloat16 else value
     wide = dropped(wide, key, (start % SPAN).to(tl.int32) + inside, RATE, LIMIT)

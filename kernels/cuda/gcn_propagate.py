@@ -108,10 +108,33 @@ def _hop(
 ) -> None:
     row, begin, length, target = portion(walk, num_rows, num_slots, search_steps, ROWS, SLOT, MERGE)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    total = neighbour_sum(col, rowptr, x, begin, length, partial, column, WIDTH, UNROLL, MERGE)
+    final = hop_of(total, x, rowptr, row, target == WHOLE, column, WIDTH)
+    if bias is not None:
+        final += tl.load(bias + column, mask=column < WIDTH, other=0.0).to(total.dtype)[None, :]
+    if RELU:
+        final = tl.maximum(final, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    put(total, final, row, target, column, out, partial, WIDTH, MERGE)
+
+
+@triton.jit
+def neighbour_sum(
+    col: tl.tensor,
+    rowptr: tl.tensor,
+    x: tl.tensor,
+    begin: tl.tensor,
+    length: tl.tensor,
+    partial: tl.tensor,
+    column: tl.tensor,
+    WIDTH: tl.constexpr,
+    UNROLL: tl.constexpr,
+    MERGE: tl.constexpr,
+) -> tl.tensor:
+    """Σ D_j^-1/2 x_j over each row's entries, or of the partial sums of a hub."""
     if MERGE:
         total = add_partials(partial, begin, length, column, WIDTH, UNROLL)
     else:
-        total = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
+        total = tl.zeros([begin.shape[0], column.shape[0]], partial.dtype.element_ty)
         for step in range(0, tl.max(length), UNROLL):
             for ahead in tl.static_range(UNROLL):
                 here = step + ahead < length
@@ -119,12 +142,20 @@ def _hop(
                 scale = scale_of(rowptr, source, here, total)
                 value = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
                 total += scale[:, None] * value
-    whole = target == WHOLE
+    return total
+
+
+@triton.jit
+def hop_of(
+    total: tl.tensor,
+    x: tl.tensor,
+    rowptr: tl.tensor,
+    row: tl.tensor,
+    whole: tl.tensor,
+    column: tl.tensor,
+    WIDTH: tl.constexpr,
+) -> tl.tensor:
+    """D_i^-1/2 (total + D_i^-1/2 x_i), the self-loop added."""
     scale = scale_of(rowptr, row, whole, total)[:, None]
     own = gather(x, row, whole, column, WIDTH, 0.0).to(total.dtype)
-    final = scale * (total + scale * own)
-    if bias is not None:
-        final += tl.load(bias + column, mask=column < WIDTH, other=0.0).to(total.dtype)[None, :]
-    if RELU:
-        final = tl.maximum(final, 0.0, propagate_nan=tl.PropagateNan.ALL)
-    put(total, final, row, target, column, out, partial, WIDTH, MERGE)
+    return scale * (total + scale * own)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gbench.kernels import CSR
+from gbench.kernels import CSR, library
 
 NODES, WIDTH = 10, 6
 RANDOM = torch.Generator().manual_seed(0)
@@ -30,6 +30,7 @@ INTEGERS = {
     "codes": torch.randint(0, 2, (NODES, 3), generator=RANDOM),
     "offsets": torch.tensor([0, 3, 5]),
     "ptr": torch.tensor([0, 3, 3, NODES], dtype=torch.int32),
+    "seed": torch.tensor(1234567890123),
 }
 X, MAPS, STALKS = some(NODES, WIDTH), some(EDGES, 3, 3), some(NODES, 3, 4)
 BLOCKS = some(NODES, 3, 3) / 8
@@ -139,6 +140,29 @@ def _dropout() -> Operation:
     return Operation("dropout", (X,), lambda _, x: module.dropout(x, 0.5), reference)
 
 
+def _drawn(name: str, inputs: tuple[Tensor, ...], arguments: Callable[..., Any]) -> Operation:
+    """One that the models call on a GPU only: what is registered, of a seed that is given."""
+    module = import_module(f"gbench.kernels.{name.partition('-')[0]}")
+    registered = getattr(torch.ops.gbench, name.partition("-")[0])
+
+    @library.operation("first")
+    def called(first: Tensor, *others: Tensor, at: SimpleNamespace) -> Tensor:
+        graph, *rest = arguments(at, first, *others)
+        given = (graph.arrays, graph.bound, *rest) if isinstance(graph, CSR) else (graph, *rest)
+        out = registered(*given)
+        return out[0] if isinstance(out, tuple) else out
+
+    def function(at: SimpleNamespace, *tensors: Tensor) -> Tensor:
+        out: Tensor = called(*tensors, at=at)
+        return out
+
+    def reference(at: SimpleNamespace, *tensors: Tensor) -> Tensor:
+        out: Tensor = module.reference(*arguments(at, *tensors))
+        return out
+
+    return Operation(name, inputs, function, reference)
+
+
 HALF = some(EDGES, 3).abs() + 0.125
 OPERATIONS = [
     *(
@@ -197,4 +221,23 @@ OPERATIONS = [
     _norm_act("norm_act", True),
     _norm_act("norm_act-evaluation", False),
     _dropout(),
+    *(
+        _drawn(
+            f"act_dropout-{act}",
+            (X, some(WIDTH)),
+            lambda at, x, b, act=act: (x, b, at.seed, act, 0.5),
+        )
+        for act in ("none", "relu", "elu")
+    ),
+    _drawn("act_dropout", (X,), lambda at, x: (x, None, None, "relu", 0.0)),
+    _drawn(
+        "sparse_linear",
+        (some(NODES, WIDTH), some(WIDTH)),
+        lambda at, w, b: (at.graph, HALF[:, 0].to(w), w, b, at.seed, 0.5),
+    ),
+    _drawn(
+        "gat_attention",
+        (some(NODES, 3, 2), some(3, 2), some(3, 2)),
+        lambda at, x, a, b: (at.graph, x, a, b, at.seed, 0.5),
+    ),
 ]

@@ -12,19 +12,24 @@ import torch
 import torch.nn.functional as F
 
 from gbench.bench import peers
-from gbench.bench.case import Arm, Case, Plan
+from gbench.bench.case import Arm, Case, Plan, normal, word
 from gbench.bench.workloads import Workload
 from gbench.data.loaders.ogb import ATOM_CATEGORIES
 from gbench.kernels import embedding_sum
 from gbench.kernels.embedding_sum import reference
 
 
-def case(workload: Workload, width: int) -> Case:
-    """Embeddings of this width."""
+def case(
+    workload: Workload, width: int, dtype: torch.dtype = torch.float32, spare: int = 0
+) -> Case:
+    """Embeddings of this width; `spare` rows of the table are of no category that occurs.
+
+    A large table's gradient is summed in another way than a small one's.
+    """
     codes = workload.molecules.x
     device = codes.device
     starts = torch.tensor([0, *accumulate(ATOM_CATEGORIES)][:-1], device=device)
-    values = {"table": torch.randn(sum(ATOM_CATEGORIES), width, device=device)}
+    values = {"table": normal(sum(ATOM_CATEGORIES) + spare, width, device=device, dtype=dtype)}
     wide = codes.long()
     rows = wide + starts
 
@@ -36,17 +41,28 @@ def case(workload: Workload, width: int) -> Case:
     def bag() -> Arm:
         return Arm.of(lambda table: F.embedding_bag(rows, table, mode="sum"), values)
 
-    moved = codes.nbytes + codes.size(0) * width * 4
+    moved = codes.nbytes + codes.size(0) * width * dtype.itemsize
+    found = {"embedding_bag": bag}
+    if not spare:
+        found |= {"OGB AtomEncoder": ogb, "Inductor": lambda: peers.inductor(ogb(), device)}
     return Case(
         Arm.of(lambda table: reference(codes, table, starts), values, torch.float64),
-        Arm.of(lambda table: embedding_sum(codes, table, starts), values),
-        {
-            "OGB AtomEncoder": ogb,
-            "embedding_bag": bag,
-            "Inductor": lambda: peers.inductor(ogb(), device),
-        },
+        Arm.of(lambda table: embedding_sum(codes, table, starts), values, dtype),
+        found if dtype == torch.float32 else {},
         (moved, 2 * moved),
+        dtype,
     )
 
 
-PLANS = tuple(Plan(name, "D=300", partial(case, width=300)) for name in ("molhiv-32", "molhiv-512"))
+def _plan(name: str, width: int = 300, dtype: torch.dtype = torch.float32, spare: int = 0) -> Plan:
+    detail = f"D={width}" + (f" {spare} more rows" if spare else "") + word(dtype)
+    return Plan(name, detail, partial(case, width=width, dtype=dtype, spare=spare))
+
+
+PLANS = (_plan("molhiv-32"), _plan("molhiv-512"))
+VARIANTS = (
+    _plan("molhiv-512", dtype=torch.bfloat16),
+    _plan("molhiv-512", spare=2000),
+    _plan("molhiv-512", 256, torch.bfloat16, spare=2000),
+    *(_plan("molhiv-32", width) for width in (7, 40, 64, 256)),
+)

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gbench.bench import bonds
-from gbench.bench.case import Arm, Case, Plan, on_lattice
+from gbench.bench.case import Arm, Case, Plan, on_lattice, word
 from gbench.bench.workloads import Workload
 from gbench.kernels import gcn_bond_aggregate
 from gbench.kernels.gcn_bond_aggregate import reference
 
 
-def case(workload: Workload, width: int) -> Case:
+def case(workload: Workload, width: int, dtype: torch.dtype = torch.float32) -> Case:
     """The convolution on a batch of molecules whose features have this width."""
-    own = {"root": on_lattice(width, device=workload.molecules.graph.device)}
-    return bonds.case(workload, width, gcn_bond_aggregate, reference, own, _others)
+    device = workload.molecules.graph.device
+    own = {"root": on_lattice(width, device=device, dtype=dtype)}
+    return bonds.case(workload, width, gcn_bond_aggregate, reference, own, _others, dtype)
 
 
 def _others(batch: bonds.Molecules) -> dict[str, Callable[[], Arm]]:
@@ -59,4 +61,13 @@ def _ogb_conv(width: int) -> Any:
     return GCNConv()
 
 
-PLANS = tuple(Plan(name, "D=300", partial(case, width=300)) for name in ("molhiv-32", "molhiv-512"))
+def _plan(name: str, width: int = 300, dtype: torch.dtype = torch.float32) -> Plan:
+    return Plan(name, f"D={width}{word(dtype)}", partial(case, width=width, dtype=dtype))
+
+
+PLANS = (_plan("molhiv-32"), _plan("molhiv-512"))
+VARIANTS = (
+    _plan("molhiv-512", dtype=torch.bfloat16),
+    _plan("molhiv-512", 256, torch.bfloat16),
+    *(_plan("molhiv-32", width) for width in (7, 40, 64, 256)),
+)

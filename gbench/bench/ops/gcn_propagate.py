@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gbench.bench import peers
-from gbench.bench.case import Arm, Case, Plan, by_columns
+from gbench.bench.case import Arm, Case, Plan, by_columns, normal, word
 from gbench.bench.workloads import Workload
 from gbench.kernels import CSR, gcn_propagate
 from gbench.kernels.gcn_propagate import reference
@@ -21,12 +21,12 @@ from gbench.kernels.gcn_propagate import reference
 Hop = Callable[[Tensor], Tensor]
 
 
-def case(workload: Workload, width: int, hops: int, has_epilogue: bool) -> Case:
+def case(workload: Workload, width: int, hops: int, has_epilogue: bool, dtype: torch.dtype) -> Case:
     """K hops over features of this width, with a layer's bias and ReLU after them or without."""
     graph, device = workload.graph, workload.graph.device
-    values = {"x": torch.randn(graph.num_rows, width, device=device)}
+    values = {"x": normal(graph.num_rows, width, device=device, dtype=dtype)}
     if has_epilogue:
-        values["bias"] = torch.randn(width, device=device)
+        values["bias"] = normal(width, device=device, dtype=dtype)
 
     def exact(x: Tensor, bias: Tensor | None = None) -> Tensor:
         out = by_columns(lambda part: reference(graph, part, hops), x, graph.num_entries)
@@ -35,12 +35,15 @@ def case(workload: Workload, width: int, hops: int, has_epilogue: bool) -> Case:
     def ours(x: Tensor, bias: Tensor | None = None) -> Tensor:
         return gcn_propagate(graph, x, hops, bias=bias, relu=has_epilogue)
 
-    hop = 4 * width * (workload.rows_read() + graph.num_rows) + 4 * graph.num_entries
+    others = HOPS if dtype == torch.float32 else {}
+    row = dtype.itemsize * width
+    hop = row * (workload.rows_read() + graph.num_rows) + 4 * graph.num_entries
     return Case(
         Arm.of(exact, values, torch.float64),
-        Arm.of(ours, values),
-        {name: partial(_repeated, make, graph, hops, values) for name, make in HOPS.items()},
+        Arm.of(ours, values, dtype),
+        {name: partial(_repeated, make, graph, hops, values) for name, make in others.items()},
         (hops * hop, 2 * hops * hop),
+        dtype,
     )
 
 
@@ -111,9 +114,15 @@ HOPS = {
 }
 
 
-def _plan(workload: str, width: int, hops: int, has_epilogue: bool = False) -> Plan:
-    detail = f"K={hops} D={width}" + (" bias, ReLU" if has_epilogue else "")
-    build = partial(case, width=width, hops=hops, has_epilogue=has_epilogue)
+def _plan(
+    workload: str,
+    width: int,
+    hops: int,
+    has_epilogue: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Plan:
+    detail = f"K={hops} D={width}" + (" bias, ReLU" if has_epilogue else "") + word(dtype)
+    build = partial(case, width=width, hops=hops, has_epilogue=has_epilogue, dtype=dtype)
     return Plan(workload, detail, build)
 
 
@@ -126,4 +135,9 @@ PLANS = (
     _plan("coauthor-sized", 15, 10),
     _plan("power-law-100k", 64, 1),
     _plan("arxiv-profile", 128, 1),
+)
+VARIANTS = (
+    *(_plan("cora-sized", width, 2, dtype=torch.bfloat16) for width in (7, 64)),
+    _plan("power-law-100k", 64, 1, dtype=torch.bfloat16),
+    *(_plan("cora-sized", width, 3, has_epilogue=True) for width in (40, 256, 300)),
 )

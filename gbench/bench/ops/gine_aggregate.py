@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from gbench.bench import bonds, peers
-from gbench.bench.case import Arm, Case, Plan
+from gbench.bench.case import Arm, Case, Plan, word
 from gbench.bench.workloads import Workload
 from gbench.kernels import gine_aggregate
 from gbench.kernels.gine_aggregate import reference
 
 
-def case(workload: Workload, width: int) -> Case:
+def case(workload: Workload, width: int, dtype: torch.dtype = torch.float32) -> Case:
     """GINE on a batch of molecules whose features have this width."""
-    own = {"eps": torch.tensor(0.1)}
-    return bonds.case(workload, width, gine_aggregate, reference, own, _others)
+    own = {"eps": torch.tensor(0.125)}
+    return bonds.case(workload, width, gine_aggregate, reference, own, _others, dtype)
 
 
 def _others(batch: bonds.Molecules) -> dict[str, Callable[[], Arm]]:
@@ -64,4 +64,13 @@ def _ogb_conv() -> Any:
     return GINConv()
 
 
-PLANS = tuple(Plan(name, "D=300", partial(case, width=300)) for name in ("molhiv-32", "molhiv-512"))
+def _plan(name: str, width: int = 300, dtype: torch.dtype = torch.float32) -> Plan:
+    return Plan(name, f"D={width}{word(dtype)}", partial(case, width=width, dtype=dtype))
+
+
+PLANS = (_plan("molhiv-32"), _plan("molhiv-512"))
+VARIANTS = (
+    _plan("molhiv-512", dtype=torch.bfloat16),
+    _plan("molhiv-512", 256, torch.bfloat16),
+    *(_plan("molhiv-32", width) for width in (7, 40, 64, 256)),
+)

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gbench.bench.case import Arm, Case, Plan
+from gbench.bench.case import Arm, Case, Plan, normal, word
 from gbench.bench.workloads import Workload
 from gbench.kernels import segment_reduce
 from gbench.kernels.segment_reduce import reference
 
 
-def case(workload: Workload, width: int, reduce: str) -> Case:
+def case(workload: Workload, width: int, reduce: str, dtype: torch.dtype) -> Case:
     """One reduction of the nodes of each graph."""
     batch = workload.molecules
     ptr, index, num_graphs = batch.node_ptr, batch.batch, batch.num_graphs
-    values = {"x": torch.randn(batch.num_nodes, width, device=ptr.device)}
+    values = {"x": normal(batch.num_nodes, width, device=ptr.device, dtype=dtype)}
 
     def pyg() -> Arm:
         nn: Any = import_module("torch_geometric.nn")
@@ -42,21 +42,32 @@ def case(workload: Workload, width: int, reduce: str) -> Case:
     def exact(x: Tensor) -> Tensor:
         return reference(ptr, x, reduce)
 
-    read, written = batch.num_nodes * width * 4, num_graphs * width * 4
+    size = width * dtype.itemsize
+    read, written = batch.num_nodes * size, num_graphs * size
+    found = {
+        "PyG global pool": pyg,
+        "torch.segment_reduce": torch_segment,
+        "torch-scatter": torch_scatter,
+    }
     forward = read + written
     return Case(
         Arm.of(exact, values, torch.float64),
-        Arm.of(lambda x: segment_reduce(ptr, x, reduce), values),
-        {
-            "PyG global pool": pyg,
-            "torch.segment_reduce": torch_segment,
-            "torch-scatter": torch_scatter,
-        },
+        Arm.of(lambda x: segment_reduce(ptr, x, reduce), values, dtype),
+        found if dtype == torch.float32 else {},
         (forward, 2 * forward + (forward if reduce == "max" else 0)),
+        dtype,
     )
 
 
-PLANS = tuple(
-    Plan("molhiv-512", f"D=300 {reduce}", partial(case, width=300, reduce=reduce))
-    for reduce in ("sum", "mean", "max")
+def _plan(width: int, reduce: str, dtype: torch.dtype = torch.float32) -> Plan:
+    detail = f"D={width} {reduce}{word(dtype)}"
+    return Plan("molhiv-512", detail, partial(case, width=width, reduce=reduce, dtype=dtype))
+
+
+REDUCTIONS = ("sum", "mean", "max")
+PLANS = tuple(_plan(300, reduce) for reduce in REDUCTIONS)
+VARIANTS = (
+    *(_plan(300, reduce, torch.bfloat16) for reduce in REDUCTIONS),
+    *(_plan(width, "sum") for width in (7, 40, 64, 256)),
+    _plan(7, "max"),
 )

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gbench.bench import peers
-from gbench.bench.case import Arm, Case, Plan, by_columns
+from gbench.bench.case import Arm, Case, Plan, by_columns, word
 from gbench.bench.workloads import Workload
 from gbench.kernels import CSR, spmm
 from gbench.kernels.spmm import reference
@@ -161,7 +161,7 @@ def _plan(
 ) -> Plan:
     return Plan(
         workload,
-        f"D={width} {reduce}",
+        f"D={width} {reduce}{word(dtype)}",
         partial(case, width=width, reduce=reduce, dtype=dtype),
     )
 
@@ -178,4 +178,11 @@ PLANS = (
     _plan("power-law-100k", 64, "weighted"),
     _plan("arxiv-profile", 128),
     _plan("products-profile", 128),
+)
+VARIANTS = (
+    *(_plan("molhiv-512", 300, reduce, torch.bfloat16) for reduce in ("mean", "max", "weighted")),
+    *(_plan("power-law-100k", 64, reduce, torch.bfloat16) for reduce in ("sum", "weighted")),
+    _plan("power-law-100k", 64, "max"),
+    *(_plan("cora-sized", width) for width in (7, 40, 64, 256, 300)),
+    *(_plan("cora-sized", width, "weighted") for width in (7, 40)),
 )

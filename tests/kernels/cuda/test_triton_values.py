@@ -5,10 +5,12 @@ import torch
 
 from gbench import kernels
 from gbench.kernels import CSR
+from gbench.kernels.act_dropout import reference as act_dropout_reference
 from gbench.kernels.cuda import rows
 from gbench.kernels.dropout import reference as dropout_reference
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.embedding_sum import reference as embedding_sum_reference
+from gbench.kernels.gat_attention import reference as gat_reference
 from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
@@ -30,6 +32,7 @@ from gbench.kernels.sheaf_mix import reference as sheaf_mix_reference
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import reference as sheaf_residual_reference
 from gbench.kernels.sheaf_residual import sheaf_residual
+from gbench.kernels.sparse_linear import reference as sparse_linear_reference
 from gbench.kernels.spmm import reference as spmm_reference
 
 pytestmark = pytest.mark.gpu
@@ -207,6 +210,29 @@ def test_gcn_gated_sum(hub_graph, width, dtype, device, agrees) -> None:
     )
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(("width", "dtype"), [*NARROW, (520, torch.float32)], ids=str)
+def test_gcn_gated_sum_of_a_graph_without_hubs(
+    width, dtype, together, device, agrees, monkeypatch
+) -> None:
+    """All hops in one launch, and a launch for each; rows of 521 lie in two blocks of columns."""
+    if not together:
+        monkeypatch.setattr("gbench.kernels.cuda.gcn_gated_sum.MAX_TILES", 0)
+    nodes, hops = (40, 4) if width < 520 else (3, 2)
+    ring = torch.arange(nodes)
+    edges = torch.cat([torch.stack([ring, (ring + k) % nodes]) for k in (0, 1, 7)], 1)
+    graph, _ = CSR.from_edge_index(edges[:, 1:], nodes)
+    there = graph.to(device)
+    agrees(
+        lambda *given: kernels.gcn_gated_sum(there, *given, hops),
+        lambda *given: gcn_gated_sum_reference(graph, *given, hops),
+        torch.randn(nodes, width).to(dtype),
+        (torch.randn(width) / width**0.5).to(dtype),
+        torch.tensor(0.3).to(dtype),
+        roundings=4,
+    )
+
+
 @pytest.mark.parametrize("hops", [0, 2])
 def test_gcn_gated_sum_without_edges(bare_graph, hops, device, agrees) -> None:
     there = bare_graph.to(device)
@@ -260,6 +286,105 @@ def test_dropout(shape, dtype, device, agrees) -> None:
         lambda x: dropout_reference(x, seed, 0.3),
         x,
     )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("act", ["none", "relu", "elu"])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [*(((4, 3), d) for d in FLOATS), ((3, 1367), FLOATS[0])]
+)
+def test_act_dropout(shape, dtype, act, rate, device, agrees) -> None:
+    seed = torch.tensor(1234567890123) if rate else None
+    there = None if seed is None else seed.to(device)
+    agrees(
+        lambda x, bias: torch.ops.gbench.act_dropout(x, bias, there, act, rate),
+        lambda x, bias: act_dropout_reference(x, bias, seed, act, rate),
+        torch.randn(shape).to(dtype),
+        torch.randn(shape[1]).to(dtype),
+        roundings=2,
+    )
+
+
+def test_act_dropout_without_bias_of_nothing_and_of_nan(device, agrees) -> None:
+    plain = torch.ops.gbench.act_dropout
+    agrees(lambda x: plain(x, None, None, "elu", 0.0), torch.nn.functional.elu, torch.randn(5, 3))
+    assert plain(torch.zeros(0, 3, device=device), None, None, "relu", 0.0).shape == (0, 3)
+    for act in ("relu", "elu"):
+        x = torch.tensor([torch.nan, -torch.inf, torch.inf], device=device)
+        found = plain(x, None, None, act, 0.0).tolist()
+        assert found[0] != found[0] and found[1:] == [0.0 if act == "relu" else -1.0, torch.inf]
+
+
+@every_case
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_sparse_linear(hub_graph, width, dtype, rate, device, agrees) -> None:
+    edges = fewer(hub_graph, width).edge_index
+    pattern, _ = CSR.from_edge_index(edges, 22, 31)  # a rectangle, with rows and columns of zeros
+    there = pattern.to(device)
+    values, seed = torch.randn(pattern.num_entries).to(dtype), torch.tensor(12345678901)
+    seed = seed if rate else None
+    op = torch.ops.gbench.sparse_linear
+    given = (there.arrays, there.bound, values.to(device))
+    drawn = None if seed is None else seed.to(device)
+    agrees(
+        lambda weight, bias: op(*given, weight, bias, drawn, rate),
+        lambda weight, bias: sparse_linear_reference(
+            pattern, values.double(), weight, bias, seed, rate
+        ),
+        torch.randn(31, width).to(dtype),
+        torch.randn(width).to(dtype),
+    )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("heads", "width", "dtype"),
+    [(1, 1, FLOATS[0]), *((2, 3, dtype) for dtype in FLOATS), (1, 40, FLOATS[0])],
+    ids=str,
+)
+def test_gat_attention(hub_graph, heads, width, dtype, rate, device, agrees) -> None:
+    """Hubs' parts have highest scores of their own, which a second launch brings together."""
+    there, seed = hub_graph.to(device), torch.tensor(987654321) if rate else None
+    drawn = None if seed is None else seed.to(device)
+    agrees(
+        lambda *given: kernels_gat(there, *given, drawn, rate),
+        lambda *given: gat_reference(hub_graph, *given, seed, rate),
+        torch.randn(22, heads, width).to(dtype),
+        *((3 * torch.randn(heads, width) / width**0.5).to(dtype) for _ in range(2)),
+        roundings=4,
+    )
+
+
+def test_gat_attention_of_wide_heads_and_of_more_columns_than_rows(device, agrees) -> None:
+    edges = torch.tensor([[0, 1, 2, 3, 2], [0, 0, 1, 1, 0]])
+    graph, _ = CSR.from_edge_index(edges, 3, 5)
+    there = graph.to(device)
+    for width in (2, 600):
+        agrees(
+            lambda *given: kernels_gat(there, *given, None, 0.0),
+            lambda *given: gat_reference(graph, *given, None, 0.0),
+            torch.randn(5, 1, width),
+            *(torch.randn(1, width) / width**0.5 for _ in range(2)),
+            roundings=4,
+        )
+
+
+def test_gat_attention_of_huge_scores_and_without_edges(bare_graph, device, agrees) -> None:
+    there = bare_graph.to(device)
+    agrees(
+        lambda *given: kernels_gat(there, *given, None, 0.0),
+        lambda *given: gat_reference(bare_graph, *given, None, 0.0),
+        *(torch.randn(bare_graph.num_cols, 2, 3), torch.randn(2, 3), torch.randn(2, 3)),
+    )
+    chain, _ = CSR.from_edge_index(torch.tensor([[0, 1, 2], [2, 2, 2]]), 3)
+    x = torch.tensor([[[2e4]], [[-3e4]], [[2e4]]], device=device)
+    one = torch.ones(1, 1, device=device)
+    out = kernels_gat(chain.to(device), x, one, one, None, 0.0)
+    assert out.flatten().tolist() == [0.0, 0.0, 2e4]
+
+
+def kernels_gat(graph, x, own, other, seed, rate):
+    return torch.ops.gbench.gat_attention(graph.arrays, graph.bound, x, own, other, seed, rate)[0]
 
 
 @every_case

@@ -1,0 +1,132 @@
+"""Graph attention as of GAT: scores of nodes, their softmax over each node's entries, the sum.
+
+    y_ih = Σ_{j→i} m_jih α_jih x_jh
+    α_jih the softmax over j of leaky_relu(⟨a_h, x_ih⟩ + ⟨a'_h, x_jh⟩)
+
+(Veličković et al., ICLR 2018, slope 0.2 below 0.) A node without in-neighbours gets 0. With a rate
+the weights are dropped: the factors m are 0 or 1 / (1 - rate), drawn as gbench/kernels/dropout.py
+draws for a matrix E × H. Row i of x is node i as a receiver, so that there are at least N.
+
+Nothing of size E is stored on CUDA: scores are sums of two numbers per node and head, and draws are
+hashed again. On the CPU a composition of edge_softmax and what stands around it, whose scores are
+kept, is faster (gbench/models/gat.py).
+
+Gradients, with p_i = ⟨a_h, x_ih⟩, q_j = ⟨a'_h, x_jh⟩ and s̄ as in edge_softmax, times the slope:
+p̄_i = Σ_j s̄_ji    q̄_j = Σ_i s̄_ji    x̄_j = Σ_i m α ȳ_i + p̄_j a + q̄_j a'
+ā = Σ_i p̄_i x_i    ā' = Σ_j q̄_j x_j
+
+Bytes moved on CUDA, float32: forward E·H·F·4 gathered + 2·N·H·F·4 + E·(H + 1)·4; backward three
+times as much.
+
+Legend: N rows, M columns, E entries, H heads, F features per head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gbench.kernels import check, library
+from gbench.kernels.csr import CSR, Graph
+from gbench.kernels.dropout import reference as dropout_reference
+from gbench.kernels.edge_softmax import reference as edge_softmax_reference
+from gbench.kernels.seeds import seed_on
+
+SLOPE = 0.2
+
+
+def reference(
+    graph: CSR, x: Tensor, own: Tensor, other: Tensor, seed: Tensor | None, rate: float
+) -> Tensor:
+    """The specification."""
+    left, right = (x[: graph.num_rows] * own).sum(2), (x * other).sum(2)
+    score = F.leaky_relu(left[graph.row] + right[graph.col], SLOPE)
+    ones = torch.ones_like(score)
+    factor = None if seed is None else dropout_reference(ones, seed, rate)
+    return edge_softmax_reference(graph, score, x, factor)
+
+
+@library.operation("x")
+def gat_attention(graph: CSR, x: Tensor, own: Tensor, other: Tensor, rate: float = 0.0) -> Tensor:
+    """Sum each node's in-neighbours, weighted by attention, of which a share `rate` is dropped.
+
+    Shapes: x (M, H, F), own (H, F), other (H, F) → (N, H, F).
+    Raises ValueError or TypeError on a wrong shape, device or dtype.
+    """
+    if x.dim() != 3 or graph.num_cols < graph.num_rows:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}: it should be ({graph.num_cols}, H, F), with a row for "
+            f"each of {graph.num_rows} receivers"
+        )
+    check.features("x", x.flatten(1), graph.num_cols, graph.device)
+    check.beside("own", own, (x.size(1), x.size(2)), x)
+    check.beside("other", other, (x.size(1), x.size(2)), x)
+    seed = seed_on(x.device) if rate else None
+    out: Tensor
+    out, *_ = _ATTENTION(graph.arrays, graph.bound, x, own, other, seed, rate)
+    return out
+
+
+def _fake(
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    own: Tensor,
+    other: Tensor,
+    seed: Tensor | None,
+    rate: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    rows, wide = graph[0].size(0) - 1, library.wide(x.dtype)
+    return (
+        x.new_empty(rows, x.size(1), x.size(2)),
+        x.new_empty((2, x.size(0), x.size(1)), dtype=wide),
+        x.new_empty((rows, x.size(1)), dtype=wide),
+    )
+
+
+_ATTENTION = library.define(
+    "gat_attention(Tensor[] graph, int longest, Tensor x, Tensor own, Tensor other, Tensor? seed, "
+    "float rate) -> (Tensor, Tensor, Tensor)",
+    _fake,
+)
+
+
+def _fake_backward(
+    grad: Tensor,
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    own: Tensor,
+    other: Tensor,
+    seed: Tensor | None,
+    scores: Tensor,
+    log_sum: Tensor,
+    rate: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), own.new_empty(own.shape), other.new_empty(other.shape)
+
+
+_BACKWARD = library.define(
+    "gat_attention_backward(Tensor grad, Tensor[] graph, int longest, Tensor x, Tensor own, "
+    "Tensor other, Tensor? seed, Tensor scores, Tensor log_sum, float rate) "
+    "-> (Tensor, Tensor, Tensor)",
+    _fake_backward,
+    {"scores": library.wide, "log_sum": library.wide},
+)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.graph, ctx.longest, *tensors, ctx.rate = inputs
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*tensors, *output[1:])
+
+
+def _backward(ctx: Any, grad: Tensor, *unused: Tensor) -> tuple[Any, ...]:
+    grads = _BACKWARD(grad, ctx.graph, ctx.longest, *ctx.saved_tensors, ctx.rate)
+    return None, None, *grads, None, None
+
+
+library.differentiate("gat_attention", _save, _backward)
