@@ -11,6 +11,7 @@ torch._dynamo and sympy (900 modules, seconds), and each later call costs 7 µs 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from importlib import import_module
@@ -30,7 +31,7 @@ PLAIN: dict[str, Callable[..., Any]] = {}
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 FULL = FLOATS[:2]  # of operations whose CPU kernels read no bfloat16
 GRAPH = ("rowptr", "col", "rowptr_t", "col_t", "perm_t", "reverse")
-INTEGERS = {*GRAPH, "ptr", "edge_code", "codes", "offsets", "seed"}
+INTEGERS = {*GRAPH, "ptr", "edge_code", "codes", "offsets", "seed", "rows", "steps"}
 
 Derived = Callable[[torch.dtype], torch.dtype]  # of one dtype another
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -100,7 +101,8 @@ def define(
 
     `fake` gives the outputs' shapes. The CPU and CUDA implementations are the functions of the
     operation's name in gbench/kernels/cpu and gbench/kernels/cuda, in the file named as the
-    operation without `_backward`: imported when the first tensor of that device arrives.
+    operation without `_backward` or the `_` of one that writes to its arguments: imported when the
+    first tensor of that device arrives.
 
     All tensors but the INTEGERS have one dtype, of `types`; `dtypes` names those that have another,
     which it makes of that one. The operation raises TypeError where they do not.
@@ -229,6 +231,7 @@ def _wants_grad(args: tuple[Any, ...]) -> bool:
 def _arguments(schema: str) -> list[tuple[str, str]]:
     """The type and the name of each argument."""
     inside = schema[schema.index("(") + 1 : schema.index(") ->")]
+    inside = re.sub(r"\(\w!\)", "", inside)  # the mark of what is written to
     kinds = (argument.partition(" ") for argument in inside.split(", "))
     return [(kind, argument) for kind, _, argument in kinds]
 
@@ -268,12 +271,13 @@ def _on_first_use(
     device: str, name: str, check: Callable[[tuple[Any, ...]], None]
 ) -> Callable[..., Any]:
     implementation: Callable[..., Any] | None = None
+    file = name.removesuffix("_backward").rstrip("_")
 
     def call(*args: Any) -> Any:
         nonlocal implementation
         if implementation is None:
             try:
-                module = import_module(f"gbench.kernels.{device}.{name.removesuffix('_backward')}")
+                module = import_module(f"gbench.kernels.{device}.{file}")
             except ModuleNotFoundError as error:
                 if error.name != "triton":
                     raise

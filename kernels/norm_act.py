@@ -3,6 +3,8 @@
     z = γ (x - μ) / √(σ² + ε) + β        μ, σ² over the N rows (training) or the running ones
     y = dropout(relu(z)) + residual
 
+In a padded batch N is the number of leading rows that count, which the device knows.
+
 Bytes moved: N·F·4 times three forward (x read twice, y written) and five backward (ȳ and x read
 twice, x̄ written). x alone is kept for backward: the ReLU's mask is computed again from x, the
 dropout's from a counter.
@@ -19,7 +21,6 @@ Legend: N rows, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,8 +28,10 @@ from torch import Tensor, nn
 
 from gbench.kernels import check, library
 from gbench.kernels.seeds import seed_on
+from gbench.kernels.torch_private import SHORTCUTS
 
 WORD = 0xFFFFFFFF
+ONE_ROW = "batch norm in training needs more than one row"
 WIDE = dict.fromkeys(("weight", "bias", "mean", "var"), library.wide)
 
 
@@ -39,20 +42,25 @@ def reference(
     mean: Tensor,
     var: Tensor,
     residual: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
+    rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The specification: the output and the statistics that it was normalised by."""
     if training:
-        mean, var = x.mean(0), x.var(0, unbiased=False)
+        valid = x if rows is None else x[:rows]
+        mean, var = valid.mean(0), valid.var(0, unbiased=False)
     y = weight * (x - mean) / (var + eps).sqrt() + bias
     y = y.relu() if relu else y
     if dropout:
+        assert seed is not None
         y = y * keep_mask(seed, x.size(0), x.size(1), dropout) / (1 - dropout)
     y = y if residual is None else y + residual
+    if rows is not None:
+        y = torch.where((torch.arange(x.size(0), device=x.device) < rows)[:, None], y, 0)
     return y.to(x.dtype), mean.detach(), var.detach()
 
 
@@ -79,13 +87,17 @@ def norm_act(
     relu: bool = True,
     dropout: float = 0.0,
     residual: Tensor | None = None,
+    rows: Tensor | None = None,
 ) -> Tensor:
     """Apply `norm`, ReLU and dropout to x and add the residual, as the separate modules would.
 
     `norm` owns the parameters, the running statistics and the mode: in training it normalises by
     the batch and updates its running statistics, and dropout acts; in evaluation neither does.
 
-    Shapes: x (N, F), residual (N, F) → (N, F).
+    Of a padded batch only the first `rows` rows count, at least 2 in training: the statistics are
+    theirs, and later rows' outputs and gradients are 0. On a GPU the host does not learn how many.
+
+    Shapes: x (N, F), residual (N, F), rows () int64 → (N, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype, on a single row in training
     and on a norm without parameters or running statistics.
     """
@@ -93,34 +105,51 @@ def norm_act(
     if not norm.affine or mean is None or var is None or norm.momentum is None:
         raise ValueError("norm needs affine=True, track_running_stats=True and a momentum")
     check.features("x", x, x.size(0), weight.device)
-    rows, features = x.shape
+    num_rows, features = x.shape
     if features != norm.num_features:
         raise ValueError(f"x has {features} features but norm has {norm.num_features}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout}: pass 0 or more, less than 1")
     if residual is not None:
-        check.beside("residual", residual, (rows, features), x)
-    training = norm.training and rows > 0
-    if training and rows == 1:
-        raise ValueError("batch norm in training needs more than one row")
-    if training and dropout:
-        seed = seed_on(x.device)
-    else:
-        seed = torch.zeros((), dtype=torch.int64, device=x.device)
+        check.beside("residual", residual, (num_rows, features), x)
+    if rows is not None:
+        check.integers("rows", rows, (), x.device)
+    training = norm.training and num_rows > 0
+    if training and num_rows == 1:
+        raise ValueError(ONE_ROW)
+    seed = seed_on(x.device) if training and dropout else None
     # Statistics and parameters stay float32 where the features are bfloat16, as in torch.
     wide = library.wide(x.dtype)
     given = [v if v.dtype is wide else v.to(wide) for v in (weight, bias, mean, var)]
-    options = (training, norm.eps, relu, dropout if training else 0.0)
-    has_op = library.has_kernel("norm_act", x)
-    op: Callable[..., Any] = _NORM_ACT if has_op else reference
-    out, batch_mean, batch_var = op(x, *given, residual, seed, *options)
+    options = (norm.eps, relu, dropout if training else 0.0)
+    out: Tensor
+    writes = WRITES and not torch.compiler.is_compiling() and mean.dtype is var.dtype is wide
+    if training and writes:
+        steps = norm.num_batches_tracked
+        out, _, _ = _NORM_ACT_(*(x, *given, steps, residual, seed, rows), norm.momentum, *options)
+        return out
+    out, batch_mean, batch_var = _NORM_ACT(x, *given, residual, seed, rows, training, *options)
     if training:
-        mean.lerp_(batch_mean.to(mean.dtype), norm.momentum)
-        var.lerp_((batch_var * (rows / (rows - 1))).to(var.dtype), norm.momentum)
-        if norm.num_batches_tracked is not None:
-            norm.num_batches_tracked.add_(1)
-    result: Tensor = out
-    return result
+        move(mean, var, norm.num_batches_tracked, batch_mean, batch_var, norm.momentum, x, rows)
+    return out
+
+
+def move(
+    mean: Tensor,
+    var: Tensor,
+    steps: Tensor | None,
+    batch_mean: Tensor,
+    batch_var: Tensor,
+    momentum: float,
+    x: Tensor,
+    rows: Tensor | None,
+) -> None:
+    """Move the running statistics towards the batch's, of variances that of the population."""
+    count = x.size(0) if rows is None else rows.double()
+    mean.lerp_(batch_mean.to(mean.dtype), momentum)
+    var.lerp_((batch_var * (count / (count - 1))).to(var.dtype), momentum)
+    if steps is not None:
+        steps.add_(1)
 
 
 def _fake(
@@ -130,7 +159,8 @@ def _fake(
     mean: Tensor,
     var: Tensor,
     residual: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
+    rows: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
@@ -142,8 +172,38 @@ def _fake(
 
 _NORM_ACT = library.define(
     "norm_act(Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor var, Tensor? residual, "
-    "Tensor seed, bool training, float eps, bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
+    "Tensor? seed, Tensor? rows, bool training, float eps, bool relu, float dropout) "
+    "-> (Tensor, Tensor, Tensor)",
     _fake,
+    WIDE,
+)
+
+
+def _fake_writing(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    steps: Tensor | None,
+    residual: Tensor | None,
+    seed: Tensor | None,
+    rows: Tensor | None,
+    momentum: float,
+    eps: float,
+    relu: bool,
+    dropout: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    like = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return like, torch.empty_like(mean), torch.empty_like(var)
+
+
+# In training, with the running statistics moved in the same walk.
+_NORM_ACT_ = library.define(
+    "norm_act_(Tensor x, Tensor weight, Tensor bias, Tensor(a!) mean, Tensor(b!) var, "
+    "Tensor(c!)? steps, Tensor? residual, Tensor? seed, Tensor? rows, float momentum, float eps, "
+    "bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
+    _fake_writing,
     WIDE,
 )
 
@@ -155,35 +215,72 @@ def _fake_backward(
     bias: Tensor,
     mean: Tensor,
     var: Tensor,
-    seed: Tensor,
+    seed: Tensor | None,
+    rows: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+    needs_residual: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     like = torch.empty_like(x, memory_format=torch.contiguous_format)
-    return like, torch.empty_like(weight), torch.empty_like(bias)
+    of_residual = x.new_empty(x.shape if needs_residual else 0)
+    return like, torch.empty_like(weight), torch.empty_like(bias), of_residual
 
 
 _BACKWARD = library.define(
     "norm_act_backward(Tensor grad, Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor var, "
-    "Tensor seed, bool training, float eps, bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
+    "Tensor? seed, Tensor? rows, bool training, float eps, bool relu, float dropout, "
+    "bool needs_residual) -> (Tensor, Tensor, Tensor, Tensor)",
     _fake_backward,
     WIDE,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, _, _, _, seed, *ctx.options = inputs
+    x, weight, bias, _, _, _, seed, rows, *ctx.options = inputs
+    _keep(ctx, (x, weight, bias), output, seed, rows)
+
+
+def _save_writing(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, bias, _, _, _, _, seed, rows, _, *options = inputs
+    ctx.options = [True, *options]
+    _keep(ctx, (x, weight, bias), output, seed, rows)
+
+
+def _keep(
+    ctx: Any,
+    inputs: tuple[Tensor, ...],
+    output: tuple[Tensor, ...],
+    seed: Tensor | None,
+    rows: Tensor | None,
+) -> None:
     _, mean, var = output
     ctx.mark_non_differentiable(mean, var)
-    ctx.save_for_backward(x, weight, bias, mean, var, seed)
+    ctx.save_for_backward(*inputs, mean, var, seed, rows)
 
 
-def _backward(ctx: Any, grad: Tensor, *unused: Tensor) -> tuple[Any, ...]:
-    grad_x, grad_weight, grad_bias = _BACKWARD(grad, *ctx.saved_tensors, *ctx.options)
-    grad_residual = grad if ctx.needs_input_grad[5] else None
-    return grad_x, grad_weight, grad_bias, None, None, grad_residual, *(None,) * 5
+def _backward(ctx: Any, grad: Tensor, *unused: None) -> tuple[Any, ...]:
+    *grads, of_residual = _gradients(ctx, grad, ctx.needs_input_grad[5])
+    return *grads, None, None, of_residual, *(None,) * 6
+
+
+def _backward_writing(ctx: Any, grad: Tensor, *unused: None) -> tuple[Any, ...]:
+    *grads, of_residual = _gradients(ctx, grad, ctx.needs_input_grad[6])
+    return *grads, None, None, None, of_residual, *(None,) * 6
+
+
+def _gradients(ctx: Any, grad: Tensor, needs_residual: bool) -> tuple[Any, ...]:
+    """Those of x, weight, bias and the residual, whose is the output's where all rows count."""
+    is_padded = ctx.saved_tensors[-1] is not None
+    is_written = needs_residual and is_padded
+    *grads, written = _BACKWARD(grad, *ctx.saved_tensors, *ctx.options, is_written)
+    of_residual = written if is_written else grad if needs_residual else None
+    return *grads, of_residual
 
 
 library.differentiate("norm_act", _save, _backward)
+# What writes to its arguments gets a gradient by torch's private names alone.
+WRITES = SHORTCUTS
+if WRITES:
+    library.differentiate("norm_act_", _save_writing, _backward_writing)

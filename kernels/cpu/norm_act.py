@@ -15,6 +15,7 @@ from torch import Tensor
 from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
 from gbench.kernels.cpu.draws import draw, drop_rule, row_key
 from gbench.kernels.cpu.rows import array, compiled, count_chunks, run
+from gbench.kernels.norm_act import ONE_ROW, move
 
 BLOCK = 32  # rows summed in float32: 32 × 300 of them stay in the second-level cache
 
@@ -26,21 +27,27 @@ def norm_act(
     mean: Tensor,
     var: Tensor,
     residual: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
+    rows: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The forward of gbench/kernels/norm_act.py."""
-    features = array(x)
-    chunks = count_chunks(x.numel())
+    count = _count(x, rows)
+    if training and count == 1:
+        raise ValueError(ONE_ROW)
+    features = array(x)[:count]
+    chunks = count_chunks(features.size)
     means, variances = array(mean).copy(), array(var).copy()
     if training:
         moments = numpy.empty((chunks, 2, x.size(1)))
         run(_moments, chunks, features, moments)
-        _merge(moments, x.size(0), means, variances)
+        _merge(moments, count, means, variances)
     out = torch.empty(x.shape, dtype=x.dtype)
+    if rows is not None:
+        out[count:] = 0
     run(
         _values,
         chunks,
@@ -51,12 +58,31 @@ def norm_act(
         variances,
         eps,
         None if residual is None else array(residual),
-        seed.item(),
+        0 if seed is None else seed.item(),
         0.0 if relu else -numpy.inf,
         dropout,
         array(out),
     )
     return out, torch.from_numpy(means), torch.from_numpy(variances)
+
+
+def norm_act_(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    steps: Tensor | None,
+    residual: Tensor | None,
+    seed: Tensor | None,
+    rows: Tensor | None,
+    momentum: float,
+    *options: Any,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The forward in training, which moves the running statistics too."""
+    found = norm_act(x, weight, bias, mean, var, residual, seed, rows, True, *options)
+    move(mean, var, steps, *found[1:], momentum, x, rows)
+    return found
 
 
 def norm_act_backward(
@@ -66,25 +92,40 @@ def norm_act_backward(
     bias: Tensor,
     mean: Tensor,
     var: Tensor,
-    seed: Tensor,
+    seed: Tensor | None,
+    rows: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+    needs_residual: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/norm_act.py."""
-    chunks = count_chunks(x.numel())
+    count = _count(x, rows)
+    features = array(x)[:count]
+    chunks = count_chunks(features.size)
     floor = 0.0 if relu else -numpy.inf
     shared = (
-        *(array(grad), array(x), array(weight), array(bias), array(mean), array(var)),
-        *(eps, seed.item(), floor, dropout),
+        *(array(grad), features, array(weight), array(bias), array(mean), array(var)),
+        *(eps, 0 if seed is None else seed.item(), floor, dropout),
     )
     sums = numpy.empty((chunks, 2, x.size(1)))
     run(_sums, chunks, *shared, sums)
     grad_x = torch.empty(x.shape, dtype=x.dtype)
+    if rows is not None:
+        grad_x[count:] = 0
     grad_weight, grad_bias = numpy.empty_like(shared[2]), numpy.empty_like(shared[3])
     run(_grad_x, chunks, *shared, sums, training, array(grad_x), grad_weight, grad_bias)
-    return grad_x, torch.from_numpy(grad_weight), torch.from_numpy(grad_bias)
+    grad_residual = x.new_empty(0)
+    if needs_residual:
+        grad_residual = grad.clone()
+        grad_residual[count:] = 0
+    return grad_x, torch.from_numpy(grad_weight), torch.from_numpy(grad_bias), grad_residual
+
+
+def _count(x: Tensor, rows: Tensor | None) -> int:
+    """How many of the rows count."""
+    return x.size(0) if rows is None else int(rows)
 
 
 @compiled

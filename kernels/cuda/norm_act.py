@@ -1,4 +1,9 @@
-"""CUDA: two walks over tiles of rows forward and two backward; the statistics are in moments.py."""
+"""CUDA: two walks over chunks of rows in each direction, and no launch besides.
+
+The first leaves each chunk's sums, forward by moments.py; in the second every program brings these
+together for its own columns, and the first chunk's programs write what is one for each column: the
+statistics, running ones included, and the gradients of weight and bias.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.moments import ROWS, chunk_grid, chunk_start, column_moments, tile_sizes
-from gbench.kernels.cuda.rows import cdiv, gather, kernel, launch
+from gbench.kernels.cuda.draws import dropped, row_key
+from gbench.kernels.cuda.moments import (
+    added,
+    chunk_grid,
+    chunk_start,
+    merged,
+    moments_of,
+    tile_sizes,
+    valid_rows,
+)
+from gbench.kernels.cuda.rows import gather, kernel, launch
 
 
 def norm_act(
@@ -19,33 +33,76 @@ def norm_act(
     mean: Tensor,
     var: Tensor,
     residual: Tensor | None,
-    seed: Tensor,
+    seed: Tensor | None,
+    rows: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The forward of gbench/kernels/norm_act.py."""
+    given = None if training else (mean, var)
+    return _forward(x, weight, bias, given, None, 0.0, residual, seed, rows, eps, relu, dropout)
+
+
+def norm_act_(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    steps: Tensor | None,
+    residual: Tensor | None,
+    seed: Tensor | None,
+    rows: Tensor | None,
+    momentum: float,
+    eps: float,
+    relu: bool,
+    dropout: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The forward in training, which moves the running statistics too."""
+    running = (mean, var, steps)
+    options = (residual, seed, rows, eps, relu, dropout)
+    return _forward(x, weight, bias, None, running, momentum, *options)
+
+
+def _forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    given: tuple[Tensor, Tensor] | None,
+    running: tuple[Tensor, Tensor, Tensor | None] | None,
+    momentum: float,
+    residual: Tensor | None,
+    seed: Tensor | None,
+    rows: Tensor | None,
+    eps: float,
+    relu: bool,
+    dropout: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised by the `given` mean and variance, or by the batch's; these move `running`."""
     x, residual = x.contiguous(), None if residual is None else residual.contiguous()
-    mean, var = mean.clone(), var.clone()
     out = x.new_empty(x.shape)
+    mean, var = weight.new_empty(weight.shape), weight.new_empty(weight.shape)
     if not x.numel():
-        return out, mean, var
-    if training:
-        column_moments(x, mean, var)
-    blocks = chunk_grid(x)[1]
+        return (out, mean, var) if given is None else (out, given[0].clone(), given[1].clone())
     launch(
         _values,
-        (cdiv(x.size(0), ROWS), blocks),
+        chunk_grid(x),
         x,
         weight.contiguous(),
         bias.contiguous(),
-        mean,
-        var,
+        moments_of(x, rows) if given is None else None,
+        *(given or (None, None)),
+        *(running or (None, None, None)),
         residual,
         seed,
+        rows,
         out,
+        mean,
+        var,
         x.size(0),
+        MOMENTUM=momentum,
         **_options(x, eps, relu, dropout),
     )
     return out, mean, var
@@ -58,28 +115,31 @@ def norm_act_backward(
     bias: Tensor,
     mean: Tensor,
     var: Tensor,
-    seed: Tensor,
+    seed: Tensor | None,
+    rows: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+    needs_residual: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/norm_act.py."""
     grad, x = grad.contiguous(), x.contiguous()
     weight, bias = weight.contiguous(), bias.contiguous()
     grad_x = x.new_empty(x.shape)
-    grad_weight, grad_bias = weight.new_zeros(weight.shape), bias.new_zeros(bias.shape)
+    grad_residual = x.new_empty(x.shape if needs_residual else 0)
     if not x.numel():
-        return grad_x, grad_weight, grad_bias
+        return grad_x, weight.new_zeros(weight.shape), bias.new_zeros(bias.shape), grad_residual
+    grad_weight, grad_bias = weight.new_empty(weight.shape), bias.new_empty(bias.shape)
     chunks, blocks = chunk_grid(x)
     options = _options(x, eps, relu, dropout)
-    given = (grad, x, weight, bias, mean, var, seed)
+    given = (grad, x, weight, bias, mean, var, seed, rows)
     sums = weight.new_empty(2, chunks, x.size(1))
     launch(_sums, (chunks, blocks), *given, sums, x.size(0), **options)
-    results = (sums.sum(1), grad_x, grad_weight, grad_bias)
-    grid = (cdiv(x.size(0), ROWS), blocks)
-    launch(_grad_x, grid, *given, *results, x.size(0), TRAINING=training, **options)
-    return grad_x, grad_weight, grad_bias
+    results = (grad_x, grad_residual if needs_residual else None, grad_weight, grad_bias)
+    sizes = {"TRAINING": training, **options}
+    launch(_gradients, (chunks, blocks), *given, sums, *results, x.size(0), **sizes)
+    return grad_x, grad_weight, grad_bias, grad_residual
 
 
 def _options(x: Tensor, eps: float, relu: bool, dropout: float) -> dict[str, Any]:
@@ -88,51 +148,19 @@ def _options(x: Tensor, eps: float, relu: bool, dropout: float) -> dict[str, Any
 
 
 @triton.jit
-def _mix(word: tl.tensor) -> tl.tensor:
-    word = (word ^ (word >> 16)) * 0x7FEB352D
-    word = (word ^ (word >> 15)) * 0x846CA68B
-    return word ^ (word >> 16)
-
-
-@triton.jit
-def _drop(
-    value: tl.tensor,
-    seed: tl.tensor,
-    row: tl.tensor,
-    column: tl.tensor,
-    DROPOUT: tl.constexpr,
-    LIMIT: tl.constexpr,
-) -> tl.tensor:
-    """Scaled by 1 / (1 - rate) where the hash is at least LIMIT, 2³² times the rate, else 0."""
-    start = tl.load(seed)
-    key = _mix(_mix((row + start).to(tl.uint32)) ^ (start >> 32).to(tl.uint32))
-    draw = _mix(key[:, None] + (column.to(tl.uint32) * 0x9E3779B9)[None, :])
-    kept = draw.to(tl.int64) >= LIMIT
-    grow = tl.full([1, 1], 1.0 / (1.0 - DROPOUT), value.dtype)
-    return tl.where(kept, value * grow, 0.0)
-
-
-@triton.jit
 def _normalised(
     x: tl.tensor,
-    weight: tl.tensor,
-    bias: tl.tensor,
     mean: tl.tensor,
-    var: tl.tensor,
+    scale: tl.tensor,
+    bias: tl.tensor,
     row: tl.tensor,
     here: tl.tensor,
     column: tl.tensor,
-    EPS: tl.constexpr,
     WIDTH: tl.constexpr,
 ) -> tl.tensor:
-    """The features minus mean, the value before ReLU, and weight / deviation and 1 / deviation."""
-    inside = column < WIDTH
-    inverse = 1.0 / tl.sqrt(tl.load(var + column, mask=inside, other=1.0) + EPS)
-    scale = tl.load(weight + column, mask=inside, other=0.0) * inverse
-    apart = gather(x, row, here, column, WIDTH, 0.0).to(inverse.dtype)
-    apart -= tl.load(mean + column, mask=inside, other=0.0)[None, :]
-    value = apart * scale[None, :] + tl.load(bias + column, mask=inside, other=0.0)[None, :]
-    return apart, value, scale, inverse
+    """The features minus the mean, and the value before ReLU."""
+    apart = gather(x, row, here, column, WIDTH, 0.0).to(mean.dtype) - mean[None, :]
+    return apart, apart * scale[None, :] + bias[None, :]
 
 
 @kernel
@@ -140,12 +168,20 @@ def _values(
     x: tl.tensor,
     weight: tl.tensor,
     bias: tl.tensor,
-    mean: tl.tensor,
-    var: tl.tensor,
+    moments: tl.tensor,
+    given_mean: tl.tensor,
+    given_var: tl.tensor,
+    running_mean: tl.tensor,
+    running_var: tl.tensor,
+    steps: tl.tensor,
     residual: tl.tensor,
     seed: tl.tensor,
+    rows: tl.tensor,
     out: tl.tensor,
+    mean_out: tl.tensor,
+    var_out: tl.tensor,
     num_rows: tl.tensor,
+    MOMENTUM: tl.constexpr,
     EPS: tl.constexpr,
     RELU: tl.constexpr,
     DROPOUT: tl.constexpr,
@@ -154,19 +190,46 @@ def _values(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ) -> None:
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    chunk, num_chunks = tl.program_id(0), tl.num_programs(0)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    here = row < num_rows
-    _, value, _, _ = _normalised(x, weight, bias, mean, var, row, here, column, EPS, WIDTH)
-    if RELU:
-        value = tl.where(value <= 0, 0.0, value)  # in this order a NaN stays one
-    if DROPOUT > 0:
-        value = _drop(value, seed, row, column, DROPOUT, LIMIT)
-    if residual is not None:
-        value += gather(residual, row, here, column, WIDTH, 0.0).to(value.dtype)
-    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
-    mask = here[:, None] & (column < WIDTH)[None, :]
-    tl.store(out + place, value.to(out.dtype.element_ty), mask=mask)
+    inside = column < WIDTH
+    valid = valid_rows(rows, num_rows)
+    if moments is None:
+        mean = tl.load(given_mean + column, mask=inside, other=0.0)
+        var = tl.load(given_var + column, mask=inside, other=1.0)
+    else:
+        mean, var = merged(moments, num_chunks, num_rows, valid, column, WIDTH, ROWS)
+    if chunk == 0:
+        tl.store(mean_out + column, mean, mask=inside)
+        tl.store(var_out + column, var, mask=inside)
+        if running_mean is not None:
+            over = valid.to(var.dtype)
+            for_one = over / tl.maximum(over - 1, 1)
+            before = tl.load(running_mean + column, mask=inside, other=0.0)
+            tl.store(running_mean + column, before + MOMENTUM * (mean - before), mask=inside)
+            before = tl.load(running_var + column, mask=inside, other=0.0)
+            moved = before + MOMENTUM * (var * for_one - before)
+            tl.store(running_var + column, moved, mask=inside)
+            if steps is not None and tl.program_id(1) == 0:
+                tl.store(steps, tl.load(steps) + 1)
+    scale = tl.load(weight + column, mask=inside, other=0.0) / tl.sqrt(var + EPS)
+    shift = tl.load(bias + column, mask=inside, other=0.0)
+    end = chunk_start(chunk + 1, num_chunks, num_rows)
+    for first in range(chunk_start(chunk, num_chunks, num_rows), end, ROWS):
+        row = first + tl.arange(0, ROWS)
+        here = row < tl.minimum(end, valid)
+        _, value = _normalised(x, mean, scale, shift, row, here, column, WIDTH)
+        if RELU:
+            value = tl.where(value <= 0, 0.0, value)  # in this order a NaN stays one
+        if DROPOUT > 0:
+            key = row_key(seed, row)[:, None]
+            value = dropped(value, key, column[None, :], DROPOUT, LIMIT)
+        if residual is not None:
+            value += gather(residual, row, here, column, WIDTH, 0.0).to(value.dtype)
+        value = tl.where(here[:, None], value, 0.0)
+        place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+        mask = (row < end)[:, None] & inside[None, :]
+        tl.store(out + place, value.to(out.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -175,19 +238,17 @@ def _arriving(
     seed: tl.tensor,
     value: tl.tensor,
     row: tl.tensor,
-    here: tl.tensor,
     column: tl.tensor,
     RELU: tl.constexpr,
     DROPOUT: tl.constexpr,
     LIMIT: tl.constexpr,
-    WIDTH: tl.constexpr,
 ) -> tl.tensor:
-    """The gradient of the value before ReLU and dropout."""
-    arrives = gather(grad, row, here, column, WIDTH, 0.0).to(value.dtype)
+    """The gradient of the value before ReLU and dropout, from that of the output."""
+    arrives = grad.to(value.dtype)
     if RELU:
         arrives = tl.where(value <= 0, 0.0, arrives)
     if DROPOUT > 0:
-        arrives = _drop(arrives, seed, row, column, DROPOUT, LIMIT)
+        arrives = dropped(arrives, row_key(seed, row)[:, None], column[None, :], DROPOUT, LIMIT)
     return arrives
 
 
@@ -200,6 +261,7 @@ def _sums(
     mean: tl.tensor,
     var: tl.tensor,
     seed: tl.tensor,
+    rows: tl.tensor,
     sums: tl.tensor,
     num_rows: tl.tensor,
     EPS: tl.constexpr,
@@ -213,23 +275,30 @@ def _sums(
     """One chunk's column sums of the arriving gradient, and of that times x - mean."""
     chunk, num_chunks = tl.program_id(0), tl.num_programs(0)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = column < WIDTH
+    centre = tl.load(mean + column, mask=inside, other=0.0)
+    inverse = 1.0 / tl.sqrt(tl.load(var + column, mask=inside, other=1.0) + EPS)
+    scale = tl.load(weight + column, mask=inside, other=0.0) * inverse
+    shift = tl.load(bias + column, mask=inside, other=0.0)
     plain = tl.zeros([ROWS, COLUMNS], sums.dtype.element_ty)
     times_x = tl.zeros([ROWS, COLUMNS], sums.dtype.element_ty)
     end = chunk_start(chunk + 1, num_chunks, num_rows)
+    end = tl.minimum(end, valid_rows(rows, num_rows))
     for first in range(chunk_start(chunk, num_chunks, num_rows), end, ROWS):
         row = first + tl.arange(0, ROWS)
         here = row < end
-        apart, value, _, _ = _normalised(x, weight, bias, mean, var, row, here, column, EPS, WIDTH)
-        arrives = _arriving(grad, seed, value, row, here, column, RELU, DROPOUT, LIMIT, WIDTH)
+        apart, value = _normalised(x, centre, scale, shift, row, here, column, WIDTH)
+        given = gather(grad, row, here, column, WIDTH, 0.0)
+        arrives = _arriving(given, seed, value, row, column, RELU, DROPOUT, LIMIT)
         plain += arrives
         times_x += arrives * apart
     place = chunk * WIDTH + column
-    tl.store(sums + place, tl.sum(plain, 0), mask=column < WIDTH)
-    tl.store(sums + num_chunks * WIDTH + place, tl.sum(times_x, 0), mask=column < WIDTH)
+    tl.store(sums + place, tl.sum(plain, 0), mask=inside)
+    tl.store(sums + num_chunks * WIDTH + place, tl.sum(times_x, 0), mask=inside)
 
 
 @kernel
-def _grad_x(
+def _gradients(
     grad: tl.tensor,
     x: tl.tensor,
     weight: tl.tensor,
@@ -237,8 +306,10 @@ def _grad_x(
     mean: tl.tensor,
     var: tl.tensor,
     seed: tl.tensor,
-    total: tl.tensor,
+    rows: tl.tensor,
+    sums: tl.tensor,
     grad_x: tl.tensor,
+    grad_residual: tl.tensor,
     grad_weight: tl.tensor,
     grad_bias: tl.tensor,
     num_rows: tl.tensor,
@@ -251,22 +322,36 @@ def _grad_x(
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ) -> None:
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    chunk, num_chunks = tl.program_id(0), tl.num_programs(0)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    here, inside = row < num_rows, column < WIDTH
-    apart, value, scale, inverse = _normalised(
-        x, weight, bias, mean, var, row, here, column, EPS, WIDTH
-    )
-    plain = tl.load(total + column, mask=inside, other=0.0)
-    times_x = tl.load(total + WIDTH + column, mask=inside, other=0.0)
-    if tl.program_id(0) == 0:
+    inside = column < WIDTH
+    centre = tl.load(mean + column, mask=inside, other=0.0)
+    inverse = 1.0 / tl.sqrt(tl.load(var + column, mask=inside, other=1.0) + EPS)
+    scale = tl.load(weight + column, mask=inside, other=0.0) * inverse
+    shift = tl.load(bias + column, mask=inside, other=0.0)
+    plain = tl.zeros([COLUMNS], scale.dtype)
+    times_x = tl.zeros([COLUMNS], scale.dtype)
+    if TRAINING or chunk == 0:
+        plain = added(sums, 0, num_chunks, column, WIDTH, ROWS)
+        times_x = added(sums, num_chunks, num_chunks, column, WIDTH, ROWS)
+    if chunk == 0:
         tl.store(grad_weight + column, times_x * inverse, mask=inside)
         tl.store(grad_bias + column, plain, mask=inside)
-    arrives = _arriving(grad, seed, value, row, here, column, RELU, DROPOUT, LIMIT, WIDTH)
-    if TRAINING:
-        over = num_rows.to(value.dtype)
-        slope = times_x / over * inverse * inverse
-        arrives -= (plain / over)[None, :] + slope[None, :] * apart
-    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
-    mask = here[:, None] & inside[None, :]
-    tl.store(grad_x + place, (scale[None, :] * arrives).to(grad_x.dtype.element_ty), mask=mask)
+    valid = valid_rows(rows, num_rows)
+    over = valid.to(scale.dtype)
+    slope = times_x / over * inverse * inverse
+    end = chunk_start(chunk + 1, num_chunks, num_rows)
+    for first in range(chunk_start(chunk, num_chunks, num_rows), end, ROWS):
+        row = first + tl.arange(0, ROWS)
+        here = row < tl.minimum(end, valid)
+        place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+        mask = (row < end)[:, None] & inside[None, :]
+        apart, value = _normalised(x, centre, scale, shift, row, here, column, WIDTH)
+        given = gather(grad, row, here, column, WIDTH, 0.0)
+        if grad_residual is not None:
+            tl.store(grad_residual + place, given, mask=mask)
+        arrives = _arriving(given, seed, value, row, column, RELU, DROPOUT, LIMIT)
+        if TRAINING:
+            arrives -= (plain / over)[None, :] + slope[None, :] * apart
+        arrives = tl.where(here[:, None], scale[None, :] * arrives, 0.0)
+        tl.store(grad_x + place, arrives.to(grad_x.dtype.element_ty), mask=mask)

@@ -54,7 +54,9 @@ def _sizes(x: Tensor) -> dict[str, int]:
 
 
 @triton.jit
-def _place(element: tl.tensor, channel: tl.tensor, CHANNELS: tl.constexpr, WIDTH: tl.constexpr):
+def _place(
+    element: tl.tensor, channel: tl.tensor, CHANNELS: tl.constexpr, WIDTH: tl.constexpr
+) -> tl.tensor:
     """Where the channel's elements stand, counted node by node."""
     node = element // WIDTH
     return (node.to(tl.int64) * CHANNELS + channel) * WIDTH + element % WIDTH

@@ -130,6 +130,29 @@ def test_compiled_it_still_draws_a_new_mask_each_time() -> None:
     assert int(norm.num_batches_tracked) == 2
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("count", [2, 30, 40])
+def test_only_the_leading_rows_of_a_padded_batch_count(count, dtype, training) -> None:
+    """Values, gradients and running statistics of the batch without its padding, bit for bit."""
+    norm = trained_norm(7, torch.promote_types(dtype, torch.float32)).train(training)
+    other = copy_of(norm)
+    x, residual, grad = torch.randn(3, 40, 7).to(dtype).unbind()
+    x[count:], residual[count:] = torch.inf, torch.nan  # nobody reads them
+    padded = [value.detach().requires_grad_() for value in (x, residual)]
+    exact = [value[:count].detach().requires_grad_() for value in (x, residual)]
+    found, wanted = [], []
+    for to, (x, residual), own, many in ((found, padded, norm, 40), (wanted, exact, other, count)):
+        rows = None if many == count and own is other else torch.tensor(count)
+        torch.manual_seed(3)
+        out = norm_act(x, own, dropout=0.3, residual=residual, rows=rows)
+        wants = [x, residual, own.weight, own.bias]
+        to += [out.detach(), *torch.autograd.grad(out, wants, grad[:many])]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours[: len(theirs)], theirs)
+        assert not ours[len(theirs) :].any()
+    assert all(map(torch.equal, norm.state_dict().values(), other.state_dict().values()))
+
+
 def test_evaluation_drops_nothing_and_updates_nothing() -> None:
     x, norm = torch.randn(50, 20), trained_norm(20).eval()
     before, generator = copy_of(norm).state_dict(), torch.get_rng_state()
@@ -171,3 +194,7 @@ def test_wrong_arguments_are_named() -> None:
         norm_act(x, norm, residual=x[:4])
     with pytest.raises(ValueError, match="x is on meta"):
         norm_act(x.to("meta"), norm)
+    with pytest.raises(TypeError, match=r"rows is torch\.float32"):
+        norm_act(x, norm, rows=torch.tensor(3.0))
+    with pytest.raises(ValueError, match="more than one row"):
+        norm_act(x, norm, rows=torch.tensor(1))

@@ -38,6 +38,7 @@ from gbench.kernels.spmm import reference as spmm_reference
 pytestmark = pytest.mark.gpu
 
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 1.2e-2}
 FULL = FLOATS[:2]
 NARROW = [(1, torch.float32), *((3, dtype) for dtype in FLOATS)]
 # The interpreter needs seconds for wide rows, so these have one type each.
@@ -715,7 +716,9 @@ def test_norm_act(width, dtype, training, dropout, device, agrees) -> None:
     def at(operation, place, kind):
         def call(x, weight, bias):
             given = (mean.to(kind), var.to(kind), residual.to(x.dtype), seed)
-            given = tuple(value.to(place) for value in given)
+            given = [value.to(place) for value in given]
+            if operation is not norm_act_reference:
+                given.append(None)  # all rows count
             return operation(x, weight.to(kind), bias.to(kind), *given, *options)[0]
 
         return call
@@ -730,11 +733,46 @@ def test_norm_act(width, dtype, training, dropout, device, agrees) -> None:
     )
 
 
+@pytest.mark.parametrize("count", [None, 2, 37, 70])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_norm_act_of_the_leading_rows(dtype, count, device) -> None:
+    """Against torch's module on these rows, in training, running statistics included."""
+    wide = torch.promote_types(dtype, torch.float32)
+    norms = [torch.nn.BatchNorm1d(3, momentum=0.3, dtype=kind) for kind in (wide, torch.float64)]
+    ours, theirs = norms[0].to(device), norms[1]
+    x, residual, grad = (torch.randn(3, 70, 3) + 4).to(dtype).unbind()
+    if count is not None:
+        x[count:], residual[count:] = torch.inf, torch.nan  # nobody reads them
+    rows = None if count is None else torch.tensor(count, device=device)
+    for _ in range(2):
+        given = [value.detach().to(device).requires_grad_() for value in (x, residual)]
+        exact = [value[:count].detach().double().requires_grad_() for value in (x, residual)]
+        out = kernels.norm_act(given[0], ours, residual=given[1], rows=rows)
+        expected = theirs(exact[0]).relu() + exact[1]
+        wants = [*given, ours.weight, ours.bias]
+        found = torch.autograd.grad(out, wants, grad.to(device))
+        wanted = torch.autograd.grad(
+            expected, [*exact, theirs.weight, theirs.bias], grad[:count].double()
+        )
+    tolerance = 20 * TOLERANCE[dtype]
+    pairs = zip((out.detach(), *found), (expected.detach(), *wanted), strict=True)
+    for mine, right in pairs:
+        scale = max(1.0, float(right.abs().max()))
+        mine = mine.cpu()
+        atol = tolerance * scale
+        torch.testing.assert_close(mine[: len(right)].double(), right, rtol=0, atol=atol)
+        assert not mine[len(right) :].any()
+    for name, value in theirs.state_dict().items():
+        mine = ours.state_dict()[name].cpu()
+        torch.testing.assert_close(mine.double(), value.double(), rtol=0, atol=tolerance)
+
+
 def test_norm_act_has_an_exact_variance_for_large_means(device) -> None:
     x = torch.randn(400, 3) + 1000
     weight, bias, seed = torch.ones(3), torch.zeros(3), torch.tensor(0)
     given = [t.to(device) for t in (x, weight, bias, bias, weight)]
-    _, mean, var = torch.ops.gbench.norm_act(*given, None, seed.to(device), True, 1e-5, True, 0.0)
+    options = (None, seed.to(device), None, True, 1e-5, True, 0.0)
+    _, mean, var = torch.ops.gbench.norm_act(*given, *options)
     exact = x.double().var(0, unbiased=False)
     torch.testing.assert_close(var.cpu().double(), exact, rtol=1e-5, atol=0)
     torch.testing.assert_close(mean.cpu().double(), x.double().mean(0), rtol=1e-6, atol=0)
