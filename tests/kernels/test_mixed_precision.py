@@ -113,3 +113,25 @@ def test_compiles_under_autocast(operation) -> None:
     compiled = torch.compile(operation.function, fullgraph=True, backend="eager")
     found = values(compiled, there, inputs, under, none)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_overflow_in_float16_reaches_every_gradient(operation) -> None:
+    """GradScaler leaves a step out where a gradient is inf or NaN, as it then has to be."""
+    leaves = [x.float().requires_grad_() for x in operation.inputs]
+    leaves[0] = leaves[0].detach().half().requires_grad_()
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.float16):
+        out = operation.function(operation.on("cpu"), *leaves)
+    grads = torch.autograd.grad(out, leaves, torch.full_like(out, torch.inf))
+    assert all(not grad.isfinite().all() for grad in grads)
+
+
+def test_a_value_beyond_float16_is_infinite_and_no_other_number(operation) -> None:
+    """What is computed in float32 is rounded as torch rounds: 65520 and more to inf."""
+    first, *others = (x.float() for x in operation.inputs)
+    torch.manual_seed(0)
+    wide = operation.function(operation.on("cpu"), first.half().float(), *others)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.float16):
+        out = operation.function(operation.on("cpu"), first.half(), *others)
+    assert torch.equal(out, wide.to(out.dtype))

@@ -63,6 +63,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[C
             is_free = parameter.do_not_specialize or parameter.name == "count"
             assert is_free or not isinstance(value, int), (kernel, parameter)
         asm = run(kernel, *args, grid=grid, warmup=True, **kwargs).asm
+        if "PRECISION" not in kernel.arg_names:  # which says how float32 is multiplied
+            assert ".tf32" not in asm["ptx"], kernel.fn.__name__
         merges = " (merge)" if kwargs.get("MERGE") else ""
         name = f"{kernel.module.rsplit('.', 1)[1]}.{kernel.fn.__name__}{merges}"
         found.append(inspect(name, asm, tmp_path / "kernel.cubin"))

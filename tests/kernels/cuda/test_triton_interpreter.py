@@ -27,6 +27,7 @@ GROUPS += [
     "inverse_sqrt",
     "norm_act",
     "under_autocast",
+    "in_any_order",
 ]
 GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp"]
 

@@ -824,20 +824,63 @@ def test_residual_mlp_of_nothing(across, device) -> None:
     assert all(not parameter.grad.any() for parameter in given)
 
 
-def test_under_autocast(operation, device) -> None:
+# Largest allowed error, as a part of the largest value: float16 is rounded from float32 once.
+LOWER = {torch.bfloat16: 2.5e-2, torch.float16: 3e-3}
+
+
+@pytest.mark.parametrize("lower", LOWER, ids=str)
+def test_under_autocast(operation, lower, device) -> None:
     """Features of the lower precision beside parameters of float32, forward and backward."""
     if operation.name == "dropout":
         return  # for CPU tensors
     first, *others = operation.inputs
-    given = [first.bfloat16(), *(x.float() for x in others)]
+    given = [first.to(lower), *(x.float() for x in others)]
     leaves = [x.to(device).requires_grad_() for x in given]
     exact = [x.double().requires_grad_() for x in given]
     expected = operation.reference(operation.on("cpu"), *exact)
-    with torch.autocast(device, torch.bfloat16):
+    with torch.autocast(device, lower):
         out = operation.function(operation.on(device), *leaves)
-    grad = torch.randint(-4, 5, out.shape).to(torch.bfloat16)
+    grad = torch.randint(-4, 5, out.shape).to(lower)
     found = (out, *torch.autograd.grad(out, leaves, grad.to(out)))
     wanted = (expected, *torch.autograd.grad(expected, exact, grad.double()))
+    assert [each.dtype for each in found[1:]] == [each.dtype for each in given]
     for ours, theirs in zip(found, wanted, strict=True):
-        atol = 2.5e-2 * max(1.0, float(theirs.detach().abs().max()))
+        atol = LOWER[lower] * max(1.0, float(theirs.detach().abs().max()))
         torch.testing.assert_close(ours.cpu().double(), theirs, rtol=0, atol=atol)
+
+
+def test_under_autocast_an_overflow_is_seen(operation, device) -> None:
+    """GradScaler leaves a step out where a gradient is inf or NaN, as it then has to be."""
+    leaves = [x.float().to(device).requires_grad_() for x in operation.inputs]
+    leaves[0] = leaves[0].detach().half().requires_grad_()
+    torch.manual_seed(0)
+    with torch.autocast(device, torch.float16):
+        out = operation.function(operation.on(device), *leaves)
+    grads = torch.autograd.grad(out, leaves, torch.full_like(out, torch.inf))
+    assert all(not grad.isfinite().all() for grad in grads)
+
+
+def test_in_any_order_of_its_programs_an_operation_has_the_same_bits(
+    operation, device, monkeypatch
+) -> None:
+    """A GPU runs them in any: interpreted, the last one first; on a GPU, once more."""
+    leaves = [(x * (torch.pi / 3)).float().to(device).requires_grad_() for x in operation.inputs]
+
+    def values() -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        out = operation.function(operation.on(device), *leaves)
+        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+        return [out, *torch.autograd.grad(out, leaves, grad.to(out))]
+
+    first = values()
+    if device == "cpu":
+        from triton.runtime.interpreter import InterpreterBuilder
+
+        def backwards(builder, *place):
+            builder.grid_idx = tuple(
+                size - 1 - at for size, at in zip(builder.grid_dim, place, strict=True)
+            )
+
+        monkeypatch.setattr(InterpreterBuilder, "set_grid_idx", backwards)
+    for one, other in zip(first, values(), strict=True):
+        assert torch.equal(one, other)
