@@ -39,6 +39,8 @@ def segment_add(ptr: Tensor, x: Tensor, v: Tensor) -> Tensor:
         raise TypeError(f"ptr is {ptr.dtype} {tuple(ptr.shape)}: pass int32 of shape (B + 1,)")
     check.features("x", x, x.size(0), ptr.device)
     check.beside("v", v, (ptr.numel() - 1, x.size(1)), x)
+    if not library.has_kernel("segment_add", x):
+        return reference(ptr, x, v)
     out: Tensor = _ADD(ptr, x, v)
     return out
 

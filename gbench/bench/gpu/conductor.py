@@ -91,10 +91,12 @@ def _events(command: Sequence[str], silence: float) -> Iterator[Row]:
     """What a worker tells; the last is `finished`, `uncaptured`, `lost`, or `ended` by itself."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+    assert process.stdout is not None
+    reader = threading.Thread(target=_read, args=(process.stdout, lines))
+    reader.start()
     kind, note = "", ""
     try:
-        while line := lines.get(timeout=silence):
+        while line := lines.get(timeout=silence if kind else SILENCE):
             event = json.loads(line)
             kind = event["event"]
             yield event
@@ -103,6 +105,8 @@ def _events(command: Sequence[str], silence: float) -> Iterator[Row]:
     finally:
         process.kill()
         code = process.wait()
+        reader.join()
+        process.stdout.close()
     if kind not in LAST:
         yield {"event": "ended", "note": note or f"the process ended with code {code}"}
 

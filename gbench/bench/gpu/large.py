@@ -213,6 +213,7 @@ def repeated(graph: CSR, copies: int) -> CSR:
         _pointers(graph.rowptr_t, copies),
         shifted(graph.col_t, nodes),
         shifted(graph.perm_t, entries),
+        longest=graph.longest,
     )
 
 

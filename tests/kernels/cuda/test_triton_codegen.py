@@ -3,8 +3,11 @@
 Each operation is called as on a GPU, with launches replaced by compilation: Triton specialises and
 compiles what the launch would have run. With the width passed as a run-time integer, D = 300 would
 compile to loads of 32 bits, a quarter of the bytes per instruction; nothing else would notice.
+
+GBENCH_CODEGEN=FILE adds a line of JSON for each kernel to a file: scripts/codegen_table.py.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -52,7 +55,9 @@ class Compiled(NamedTuple):
 
 
 @pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Compiled]]:
+def compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[list[Compiled]]:
     """What has been compiled instead of launched."""
     found: list[Compiled] = []
     run = triton.runtime.JITFunction.run
@@ -76,6 +81,11 @@ def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[C
     monkeypatch.setattr(triton.runtime.JITFunction, "run", compile_only)
     yield found
     driver._active = before
+    if file := os.environ.get("GBENCH_CODEGEN"):
+        with Path(file).open("a") as lines:
+            for kernel in found:
+                row = {"test": request.node.name, "triton": triton.__version__, **kernel._asdict()}
+                print(json.dumps(row), file=lines)
 
 
 def inspect(name: str, asm: dict[str, Any], file: Path) -> Compiled:
