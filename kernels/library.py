@@ -267,11 +267,16 @@ def _dtype_check(
     return check
 
 
+def file_of(name: str) -> str:
+    """The file that implements the operation `name`, in the folder of each device."""
+    return name.removesuffix("_backward").rstrip("_")
+
+
 def _on_first_use(
     device: str, name: str, check: Callable[[tuple[Any, ...]], None]
 ) -> Callable[..., Any]:
     implementation: Callable[..., Any] | None = None
-    file = name.removesuffix("_backward").rstrip("_")
+    file = file_of(name)
 
     def call(*args: Any) -> Any:
         nonlocal implementation

@@ -167,7 +167,9 @@ def _call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run an operation of which an argument is on the device."""
     name = func._schema.name.partition("::")[2]
     if func.namespace == "gbench":
-        module = import_module(f"gbench.kernels.cuda.{name.removesuffix('_backward')}")
+        from gbench.kernels.library import file_of
+
+        module = import_module(f"gbench.kernels.cuda.{file_of(name)}")
         return getattr(module, name)(*args, **kwargs)
     _check_devices(name, args, kwargs)
     _note(func, name, args, kwargs)
