@@ -31,7 +31,19 @@ PLAIN: dict[str, Callable[..., Any]] = {}
 FLOATS = (torch.float32, torch.float64, torch.bfloat16)
 FULL = FLOATS[:2]  # of operations whose CPU kernels read no bfloat16
 GRAPH = ("rowptr", "col", "rowptr_t", "col_t", "perm_t", "reverse")
-INTEGERS = {*GRAPH, "ptr", "edge_code", "codes", "offsets", "seed", "rows", "steps"}
+INTEGERS = {
+    *GRAPH,
+    "ptr",
+    "edge_code",
+    "codes",
+    "offsets",
+    "seed",
+    "rows",
+    "steps",
+    "y",
+    "targets",
+    "count",
+}
 
 Derived = Callable[[torch.dtype], torch.dtype]  # of one dtype another
 Function = TypeVar("Function", bound=Callable[..., Any])

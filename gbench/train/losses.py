@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from gbench.errors import UserError
+from gbench.kernels.cross_entropy import MAX_CLASSES, counted
+from gbench.kernels.cross_entropy import cross_entropy as fused_cross_entropy
 from gbench.locate import locate
 from gbench.losses import Loss, find, options_of
 
@@ -41,6 +44,42 @@ def loss_of(card: DataCard, logits: Tensor, y: Tensor) -> Tensor:
     if card.level == "link":
         return _mean(terms, y > 0) + _mean(terms, y <= 0)
     return _mean(terms, ~y.isnan())
+
+
+def loss_at(card: DataCard, logits: Tensor, y: Tensor, targets: Tensor | None) -> Tensor:
+    """The loss of the rows `targets`, or of all. On a GPU cross-entropy's is one operation.
+
+    Shapes: logits (N, C), y (N,) or (N, K), targets (T,) → ().
+    """
+    if logits.is_cuda and _is_plain_cross_entropy(card, logits):
+        count = None if targets is None else _count(targets, logits.size(0))
+        return fused_cross_entropy(logits, y, targets, count)
+    if targets is not None:
+        # not logits[targets], whose gradient sorts the targets on a GPU
+        logits, y = logits.index_select(0, targets), y.index_select(0, targets)
+    return loss_of(card, logits, y)
+
+
+def _is_plain_cross_entropy(card: DataCard, logits: Tensor) -> bool:
+    loss = find(card.loss, card.loss_labels)
+    if loss.name != "cross-entropy" or logits.dtype not in SINGLE or logits.size(1) > MAX_CLASSES:
+        return False
+    options = options_of(loss, card.loss_options)
+    return options["weights"] is None and not options["label_smoothing"]
+
+
+SINGLE = (torch.float32, torch.bfloat16)  # others' losses are computed in float32
+
+_counts: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+def _count(targets: Tensor, num_rows: int) -> Tensor:
+    """How often each row is a target, once for each tensor of targets."""
+    count: Tensor | None = _counts.get(targets)
+    if count is None or count.numel() != num_rows:
+        with torch.inference_mode(False):
+            count = _counts[targets] = counted(targets, num_rows)
+    return count
 
 
 def _mean(terms: Tensor, chosen: Tensor) -> Tensor:

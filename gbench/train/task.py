@@ -28,7 +28,7 @@ from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches
-from gbench.train.losses import loss_of
+from gbench.train.losses import loss_at
 from gbench.train.metrics import score
 from gbench.train.optimizer import make_optimizer
 from gbench.train.sources import Parts, Source
@@ -148,11 +148,7 @@ class Task(LightningModule):  # type: ignore[misc]
         return checked(answer, shape, self.model, what)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        y = batch.y
-        if batch.targets is not None:
-            # not logits[targets], whose gradient sorts the targets on a GPU
-            logits, y = logits.index_select(0, batch.targets), y.index_select(0, batch.targets)
-        return loss_of(self.dataset.card, logits, y)
+        return loss_at(self.dataset.card, logits, batch.y, batch.targets)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a batch's share of its window. The loss that is shown is whole."""

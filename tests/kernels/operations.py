@@ -31,6 +31,9 @@ INTEGERS = {
     "offsets": torch.tensor([0, 3, 5]),
     "ptr": torch.tensor([0, 3, 3, NODES], dtype=torch.int32),
     "seed": torch.tensor(1234567890123),
+    "y": torch.tensor([0, 5, -100, 3, 2, 1, 0, 4, 2, 5]),
+    "targets": torch.tensor([9, 2, 0, 4, 4]),
+    "count": torch.tensor([1, 0, 1, 0, 2, 0, 0, 0, 0, 1], dtype=torch.int32),
 }
 X, MAPS, STALKS = some(NODES, WIDTH), some(EDGES, 3, 3), some(NODES, 3, 4)
 BLOCKS = some(NODES, 3, 3) / 8
@@ -163,6 +166,16 @@ def _drawn(name: str, inputs: tuple[Tensor, ...], arguments: Callable[..., Any])
     return Operation(name, inputs, function, reference)
 
 
+@library.operation("first")
+def _called(first: Tensor, at: SimpleNamespace) -> Tensor:
+    out: Tensor = torch.ops.gbench.cross_entropy(first, at.y, at.targets, at.count)[0]
+    return out
+
+
+def _cross_entropy(at: SimpleNamespace, x: Tensor) -> Tensor:
+    return _called(x, at)
+
+
 HALF = some(EDGES, 3).abs() + 0.125
 OPERATIONS = [
     *(
@@ -228,6 +241,12 @@ OPERATIONS = [
             lambda at, x, b, act=act: (x, b, at.seed, act, 0.5),
         )
         for act in ("none", "relu", "elu")
+    ),
+    Operation(
+        "cross_entropy",
+        (X,),
+        _cross_entropy,
+        lambda at, x: import_module("gbench.kernels.cross_entropy").reference(x, at.y, at.targets),
     ),
     _drawn("act_dropout", (X,), lambda at, x: (x, None, None, "relu", 0.0)),
     _drawn(

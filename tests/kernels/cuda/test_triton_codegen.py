@@ -259,7 +259,14 @@ def gat_attention(x: torch.Tensor) -> None:
     cuda("gat_attention").gat_attention_backward(out, *given, *kept, 0.5)
 
 
+def cross_entropy(x: torch.Tensor) -> None:
+    y, number = torch.empty(NODES, dtype=torch.int64), torch.empty(())
+    cuda("cross_entropy").cross_entropy(x, y, y, None)
+    cuda("cross_entropy").cross_entropy_backward(x, number, y, y.int(), number)
+
+
 OPERATIONS = [
+    cross_entropy,
     act_dropout,
     sparse_linear,
     gat_attention,

@@ -30,6 +30,7 @@ GROUPS += [
     "in_any_order",
 ]
 GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp"]
+GROUPS += ["act_dropout", "cross_entropy", "gat_attention", "sparse_linear"]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import torch
 from gbench import kernels
 from gbench.kernels import CSR
 from gbench.kernels.act_dropout import reference as act_dropout_reference
+from gbench.kernels.cross_entropy import counted, cross_entropy
+from gbench.kernels.cross_entropy import reference as cross_entropy_reference
 from gbench.kernels.cuda import rows
 from gbench.kernels.dropout import reference as dropout_reference
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
@@ -287,6 +289,39 @@ def test_dropout(shape, dtype, device, agrees) -> None:
         lambda x: dropout_reference(x, seed, 0.3),
         x,
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("classes", [1, 7, 300])
+@pytest.mark.parametrize("tiles", [16, 1], ids=["one-program", "several"])
+def test_cross_entropy(classes, dtype, tiles, device, monkeypatch) -> None:
+    """A target that is there twice, one without a label; the other rows have gradient 0."""
+    monkeypatch.setattr("gbench.kernels.cuda.cross_entropy.TILES", tiles)
+    monkeypatch.setattr("gbench.kernels.cuda.cross_entropy.TILE", 2 * classes)
+    logits, y = (4 * torch.randn(9, classes)).to(dtype), torch.randint(0, classes, (9,))
+    y[4] = -100
+    for targets in (torch.tensor([8, 1, 4, 0, 1]), None):
+        exact = logits.double().requires_grad_()
+        expected = cross_entropy_reference(exact, y, targets)
+        (wanted,) = torch.autograd.grad(3 * expected, exact)
+        there = logits.to(device).requires_grad_()
+        given = () if targets is None else (targets, counted(targets, 9))
+        found = cross_entropy(there, y.to(device), *(each.to(device) for each in given))
+        (grad,) = torch.autograd.grad(3 * found, there)
+        assert found.dtype == torch.float32 and grad.dtype == dtype
+        loss = found.detach().cpu().double()
+        torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
+        atol = 1e-6 if dtype == torch.float32 else 1e-2
+        torch.testing.assert_close(grad.cpu().double(), wanted, rtol=0, atol=atol)
+
+
+def test_cross_entropy_of_a_label_that_is_no_class_and_of_certain_scores(device) -> None:
+    logits = torch.tensor([[2e4, 0.0], [0.0, -2e4]], device=device)
+    zero = torch.zeros(2, dtype=torch.int64, device=device)
+    assert cross_entropy(logits, zero).item() == 0
+    assert cross_entropy(logits, zero + 1).item() == 2e4
+    for wrong in (-1, 2):
+        assert cross_entropy(logits, zero + wrong).isnan()
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
