@@ -7,6 +7,7 @@ from gbench.kernels.gcn_bond_aggregate import gcn_bond_aggregate
 from gbench.kernels.gcn_gated_sum import gcn_gated_sum
 from gbench.kernels.gcn_propagate import gcn_propagate
 from gbench.kernels.gine_aggregate import gine_aggregate
+from gbench.kernels.group_mean import group_mean
 from gbench.kernels.norm_act import norm_act
 from gbench.kernels.residual_mlp import residual_mlp
 from gbench.kernels.segment_add import segment_add
@@ -22,6 +23,7 @@ __all__ = [
     "gcn_gated_sum",
     "gcn_propagate",
     "gine_aggregate",
+    "group_mean",
     "norm_act",
     "residual_mlp",
     "segment_add",

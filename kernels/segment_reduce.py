@@ -57,6 +57,18 @@ def segment_reduce(
     return out
 
 
+def spread(ptr: Tensor, x: Tensor, num_rows: int) -> Tensor:
+    """Row b of x at each of the rows ptr[b]:ptr[b + 1]. It has no gradient of its own.
+
+    Shapes: ptr (B + 1,) int32, x (B, F) → (num_rows, F).
+    """
+    if x.dtype not in library.FLOATS:
+        row = torch.repeat_interleave(ptr.diff(), output_size=num_rows)
+        return x.index_select(0, row)
+    out: Tensor = _BACKWARD(x.contiguous(), ptr, UNKNOWN, None, None, num_rows, "sum")
+    return out
+
+
 def _fake(ptr: Tensor, longest: int, x: Tensor, reduce: str) -> Tensor:
     return x.new_empty(ptr.size(0) - 1, x.size(1))
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
-from gbench.kernels.csr import CSR, Graph
+from gbench.kernels.csr import CSR, UNKNOWN, Graph
 
 REDUCTIONS = ("sum", "mean", "max")
 
@@ -55,6 +55,16 @@ def spmm(graph: CSR, x: Tensor, weight: Tensor | None = None, reduce: str = "sum
     if not library.has_kernel("spmm", x):
         return reference(graph, x, weight, reduce)
     out: Tensor = _SPMM(graph.arrays, graph.bound, x, weight, reduce)
+    return out
+
+
+def gathered_sum(ptr: Tensor, order: Tensor, x: Tensor, longest: int | None) -> Tensor:
+    """Σ of the rows of x that order[ptr[b]:ptr[b + 1]] names, for each b: no gradient of its own.
+
+    Shapes: ptr (B + 1,) int32, order (E,) int32, x (M, F) → (B, F).
+    """
+    graph = (ptr, order, ptr, order, order)  # the last three are for gradients
+    out: Tensor = _SPMM(graph, UNKNOWN if longest is None else longest, x, None, "sum")
     return out
 
 

@@ -54,9 +54,9 @@ from gbench.config import compose
 from gbench.contracts import tiny
 from gbench.data.dataset import Dataset
 from gbench.data.loaders import ogb, zinc
-from gbench.data.patches import grow, metis
+from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
-from gbench.data.patches.patching import ready
+from gbench.data.patches.patching import cut, ready
 from gbench.data.source import Graph, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import pack
@@ -166,8 +166,7 @@ class Blocks:
             sizes = np.diff(self.graphs.node_ptr)[ids.numpy()]
             part = np.concatenate([np.arange(n) * count // max(n, count) for n in sizes])
             part = part.astype(np.int16)
-            patches = grow.grown(self.graphs, ids.numpy(), part, count, self.patching.hops)
-            yield ready(patches)
+            yield ready(cut(self.graphs, ids.numpy(), part, self.patching))
 
     def training(self, chunks_of: Callable[[int], Sequence[Tensor]], **_: Any) -> Any:
         """The same."""

@@ -64,7 +64,11 @@ class NodeEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         x: Tensor = self.features(batch.sparse_x or batch.x)
-        return x if self.pe is None else x + self.pe(batch.pe)
+        if self.pe is None:
+            return x
+        linear, norm_act = self.pe
+        out: Tensor = norm_act(linear(batch.pe), x)
+        return out
 
 
 class RawFeatures(nn.Module):

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import CSR, segment_reduce
+from gbench.kernels.segment_reduce import spread
+from gbench.kernels.spmm import gathered_sum
 
 
 def of_columns(graph: CSR, x: Tensor) -> Tensor:
@@ -37,6 +39,8 @@ class _OfColumns(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         graph: CSR = ctx.graph
+        if grad.is_cuda:
+            return None, gathered_sum(graph.rowptr_t, graph.perm_t, grad, graph.longest)
         return None, segment_reduce(graph.rowptr_t, grad.index_select(0, graph.perm_t))
 
 
@@ -44,8 +48,9 @@ class _OfRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, graph: CSR, x: Tensor) -> Tensor:
         ctx.graph = graph
-        return x.index_select(0, graph.row)
+        return spread(graph.rowptr, x, graph.num_entries)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        return None, segment_reduce(ctx.graph.rowptr, grad.contiguous())
+        graph: CSR = ctx.graph
+        return None, segment_reduce(graph.rowptr, grad.contiguous(), longest=graph.longest)

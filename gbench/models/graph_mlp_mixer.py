@@ -105,7 +105,7 @@ class GraphMLPMixer(nn.Module):
         super().__init__()
         if hidden_dim < 2:
             raise UserError(f"model.hidden_dim={hidden_dim}: half of it is a width, take 2 or more")
-        self.patching = Patching(num_patches, hops, edge_dropout, partition)
+        self.patching = Patching(num_patches, hops, edge_dropout, partition, patch_pe_steps)
         self.reads_first_node = spec.reads_first_node
         self.encoder = InputEncoder(spec, conv, hidden_dim)
         self.patch_encoder = PatchEncoder(conv, hidden_dim, num_layers=num_layers, dropout=dropout)
@@ -131,14 +131,22 @@ class GraphMLPMixer(nn.Module):
         assert batch.patches is not None
         patches = batch.patches
         copies = self.patch_encoder(batch, *self.encoder(batch))
-        tokens = segment_reduce(patches.members.rowptr, copies, "mean")
+        members = patches.members
+        tokens = segment_reduce(members.rowptr, copies, "mean", members.longest)
         if self.patch_pe_steps:
-            with torch.autocast(tokens.device.type, enabled=False):
-                walks = patches.random_walk(self.patch_pe_steps).flatten(0, 1)
-            tokens = tokens + self.patch_pe(walks.to(tokens.dtype))
+            linear, norm_act = self.patch_pe
+            walks = self._walks(patches).flatten(0, 1)
+            tokens = norm_act(linear(walks.to(tokens.dtype)), tokens)
         tokens = self.mixer(tokens.unflatten(0, patches.coarse.shape[:2]), patches)
         out: Tensor = self.head(self._read(batch, patches, copies, tokens))
         return out
+
+    def _walks(self, patches: Patches) -> Tensor:
+        """Those that were made with the patches, where these were cut for this model."""
+        if patches.walks is not None:
+            return patches.walks
+        with torch.autocast(patches.coarse.device.type, enabled=False):
+            return patches.random_walk(self.patch_pe_steps)
 
     def _read(self, batch: Batch, patches: Patches, copies: Tensor, tokens: Tensor) -> Tensor:
         """Shapes: copies (C, D), tokens (B, P, D) → (B, D), or (B, 2 D) from the first nodes."""

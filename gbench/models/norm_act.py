@@ -11,7 +11,9 @@ from gbench.kernels.act_dropout import act_dropout
 class NormAct(nn.Module):
     """dropout(relu(batch_norm(x))), the statistics taken over all nodes (or graphs) of the batch.
 
-    Shapes: x (N, F) → (N, F).
+    With a residual that is added to it.
+
+    Shapes: x (N, F), residual (N, F) → (N, F).
     """
 
     def __init__(self, dim: int, *, norm: bool, relu: bool, dropout: float) -> None:
@@ -20,8 +22,10 @@ class NormAct(nn.Module):
         self.relu = relu
         self.dropout = dropout
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         if self.norm is not None:
-            return norm_act(x, self.norm, relu=self.relu, dropout=self.dropout)
+            drops = self.dropout
+            return norm_act(x, self.norm, relu=self.relu, dropout=drops, residual=residual)
         rate = self.dropout if self.training else 0.0
-        return act_dropout(x, act="relu" if self.relu else "none", rate=rate)
+        x = act_dropout(x, act="relu" if self.relu else "none", rate=rate)
+        return x if residual is None else residual + x

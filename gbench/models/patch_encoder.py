@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
-from gbench.kernels import segment_reduce, spmm
+from gbench.kernels import group_mean, library, segment_reduce, spmm
 from gbench.models.convolutions import ResidualLayer
 from gbench.models.entries import of_columns, of_rows
 from gbench.models.norm_act import NormAct
@@ -19,7 +19,7 @@ class PatchContext(nn.Module):
 
     The copies of a node end with their mean: what one patch told it, all hear.
 
-    Shapes: x (C, D) → (N, D).
+    Shapes: x (C, D) → (C, D).
     """
 
     def __init__(self, dim: int) -> None:
@@ -31,9 +31,11 @@ class PatchContext(nn.Module):
         assert batch.patches is not None
         members = batch.patches.members
         # W has no bias and commutes with copying; the norm's statistics are those of the copies
-        mean = self.linear(segment_reduce(members.rowptr, x, "mean"))
-        told = self.norm_act(of_rows(members, mean))
-        return spmm(batch.patches.copies, x + told, reduce="mean")
+        mean = self.linear(segment_reduce(members.rowptr, x, "mean", members.longest))
+        told = self.norm_act(of_rows(members, mean), x)
+        if library.has_kernel("group_mean", told):
+            return group_mean(members.rowptr_t, members.perm_t, told)
+        return of_columns(members, spmm(batch.patches.copies, told, reduce="mean"))
 
 
 class PatchEncoder(nn.Module):
@@ -61,6 +63,6 @@ class PatchEncoder(nn.Module):
         copies = of_columns(patches.members, x)
         for index, (layer, output) in enumerate(zip(self.layers, self.outputs, strict=True)):
             if index > 0:
-                copies = of_columns(patches.members, self.contexts[index - 1](batch, copies))
+                copies = self.contexts[index - 1](batch, copies)
             copies = output(layer(patches.graph, copies, edges))
         return copies

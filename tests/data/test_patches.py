@@ -24,7 +24,7 @@ from gbench.data.patches import metis
 from gbench.data.patches.grow import grown
 from gbench.data.patches.metis import STATIC, Graphs, assign
 from gbench.data.patches.patch_set import Patches, Patching
-from gbench.data.patches.patching import patched
+from gbench.data.patches.patching import cut, patched
 from gbench.data.source import Graph
 from gbench.data.spec import DataCard
 from gbench.data.store import GraphStore, pack
@@ -93,6 +93,12 @@ def test_patches_are_what_the_definition_says(sizes, num_patches, hops, undirect
     nodes = batch.num_nodes
     part = np.random.RandomState(seed + 1).randint(0, num_patches, nodes).astype(np.int16)
     patches = grown(arrays_of(store), ids, part, num_patches, hops)
+    for csr in (patches.members, patches.graph):
+        degrees = torch.cat([csr.in_degree, csr.out_degree])
+        assert csr.longest == int(degrees.max())
+    patching = Patching(num_patches, hops, walk_steps=3)
+    walks = cut(arrays_of(store), ids, part, patching).walks
+    assert torch.equal(walks, patches.random_walk(3))
 
     # M: a node is in a patch if a node of the patch's part is at most `hops` edges away
     own = np.zeros((3 * num_patches, nodes))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from gbench.kernels.csr import CSR
+from gbench.kernels.segment_reduce import segment_reduce, spread
+from gbench.kernels.spmm import gathered_sum
 from gbench.models.entries import of_columns, of_rows
 
 
@@ -15,3 +17,12 @@ def test_ends_and_their_gradients():
     assert torch.equal(of_columns(graph, other), other[graph.col.long()])
     assert torch.autograd.gradcheck(lambda x: of_rows(graph, x), own.requires_grad_())
     assert torch.autograd.gradcheck(lambda x: of_columns(graph, x), other.requires_grad_())
+
+
+def test_sums_of_named_rows_are_those_of_the_rows_in_that_order():
+    graph, _ = CSR.from_edge_index(torch.randint(0, 9, (2, 40)), 9)
+    x = torch.randn(40, 3)
+    found = gathered_sum(graph.rowptr_t, graph.perm_t, x, graph.longest)
+    expected = segment_reduce(graph.rowptr_t, x[graph.perm_t.long()])
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(spread(graph.rowptr, x[:9].half(), 40), x[:9].half()[graph.row])

@@ -43,12 +43,18 @@ def grown(
     patch_ptr, copy_ptr, rowptr, rowptr_t = map(torch.from_numpy, bounds)
     node, patch, copy = map(torch.from_numpy, in_copies)
     col, col_t, perm_t, edge = map(torch.from_numpy, in_entries)
+    longest = [_longest(*pair) for pair in (bounds[:2], bounds[2:])]
     return Patches(
-        CSR(patch_ptr, node, copy_ptr, patch, copy),
-        CSR(rowptr, col, rowptr_t, col_t, perm_t),
+        CSR(patch_ptr, node, copy_ptr, patch, copy, longest=longest[0]),
+        CSR(rowptr, col, rowptr_t, col_t, perm_t, longest=longest[1]),
         edge,
         torch.from_numpy(coarse),
     )
+
+
+def _longest(*bounds: np.ndarray) -> int:
+    """The most entries between two bounds."""
+    return max(int(np.diff(bound).max(initial=0)) for bound in bounds)
 
 
 @compiled

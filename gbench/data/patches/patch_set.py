@@ -24,6 +24,7 @@ class Patching:
     hops: int = 1  # by which a patch grows over its part
     edge_dropout: float = 0.0  # of edge entries before the cut, drawn anew in each training epoch
     partition: str = "metis"  # or random
+    walk_steps: int = 0  # of the random walks among patches that Patches.walks tells of
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +39,15 @@ class Patches:
     batch.edge_code[edge] are their categories;
     coarse (B, P, P) float32: M Mᵀ for the P × N matrix M of 0 and 1 that `members` is: how many
     nodes two patches share, on the diagonal how many each has. The last patch of a graph has nodes;
-    others may be empty.
+    others may be empty;
+    walks (B, P, S) float32: `random_walk` of as many steps as Patching asks for.
     """
 
     members: CSR
     graph: CSR
     edge: Tensor
     coarse: Tensor
+    walks: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:

@@ -109,9 +109,7 @@ class Patcher:
 
     def patches(self, ids: Tensor, part: np.ndarray) -> Patches:
         """The parts of the graphs `ids` as patches."""
-        from gbench.data.patches.grow import grown
-
-        return grown(self.graphs, ids.numpy(), part, self.patching.num_patches, self.patching.hops)
+        return cut(self.graphs, ids.numpy(), part, self.patching)
 
     def _cut_all(self) -> dict[str, Tensor]:
         everything = np.arange(self.graphs.node_ptr.size - 1)
@@ -164,6 +162,15 @@ class TrainingPatches:
             return self.thread.submit(lambda: ready(self.patcher.static_patches(ids)))
         part = self.patcher.pool.submit(self.patcher.drawing(edge_dropout, seed), ids.numpy())
         return self.thread.submit(lambda: ready(self.patcher.patches(ids, part.result())))
+
+
+def cut(graphs: metis.Graphs, ids: np.ndarray, part: np.ndarray, patching: Patching) -> Patches:
+    """The parts of the graphs `ids` as patches, with the walks that `patching` asks for."""
+    from gbench.data.patches.grow import grown
+
+    patches = grown(graphs, ids, part, patching.num_patches, patching.hops)
+    steps = patching.walk_steps
+    return replace(patches, walks=patches.random_walk(steps)) if steps else patches
 
 
 def ready(patches: Patches) -> Packed[Patches]:

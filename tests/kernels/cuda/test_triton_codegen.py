@@ -229,6 +229,11 @@ def dropout(x: torch.Tensor) -> None:
     cuda("dropout").dropout(x, torch.empty((), dtype=torch.int64), 0.5)
 
 
+def group_mean(x: torch.Tensor) -> None:
+    ptr, col = graph()[0], torch.empty(NODES, dtype=torch.int32)
+    cuda("group_mean").group_mean(ptr, col, x)
+
+
 def residual_mlp(x: torch.Tensor, across: bool, rates: tuple[float, ...], relu: bool) -> None:
     mixed, hidden = x.size(1 if across else 2), 512 if across else 64
     shapes = (x.size(2),), (x.size(2),), (hidden, mixed), (hidden,), (mixed, hidden), (mixed,)
@@ -277,7 +282,7 @@ OPERATIONS = [
     segment_reduce,
     segment_add,
 ]
-OPERATIONS += [embedding_sum, gine_aggregate]
+OPERATIONS += [group_mean, embedding_sum, gine_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.

@@ -29,7 +29,7 @@ GROUPS += [
     "under_autocast",
     "in_any_order",
 ]
-GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp"]
+GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp", "group_mean"]
 GROUPS += ["act_dropout", "cross_entropy", "gat_attention", "sparse_linear"]
 
 

@@ -17,6 +17,7 @@ from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
 from gbench.kernels.gine_aggregate import reference as gine_reference
+from gbench.kernels.group_mean import reference as group_mean_reference
 from gbench.kernels.householder import householder
 from gbench.kernels.householder import reference as householder_reference
 from gbench.kernels.inverse_sqrt import inverse_sqrt
@@ -811,6 +812,18 @@ def test_norm_act_has_an_exact_variance_for_large_means(device) -> None:
     exact = x.double().var(0, unbiased=False)
     torch.testing.assert_close(var.cpu().double(), exact, rtol=1e-5, atol=0)
     torch.testing.assert_close(mean.cpu().double(), x.double().mean(0), rtol=1e-6, atol=0)
+
+
+@every_case
+def test_group_mean(width, dtype, device, agrees) -> None:
+    """Groups of 9 rows, of one, of none and of some in between, listed in any order."""
+    ptr = torch.tensor([0, 9, 10, 10, 13], dtype=torch.int32)
+    col = torch.randperm(13).int()
+    agrees(
+        lambda x: kernels.group_mean(ptr.to(device), col.to(device), x),
+        lambda x: group_mean_reference(ptr, col, x),
+        torch.randn(13, width).to(dtype),
+    )
 
 
 MIXED = [(across, (3, 5, 20), torch.float32) for across in (True, False)]
