@@ -1,14 +1,19 @@
-"""CUDA: two walks over chunks of rows in each direction, and no launch besides.
+"""CUDA: two walks over chunks of rows in each direction, or one for few rows; no launch besides.
 
-The first leaves each chunk's sums, forward by moments.py; in the second every program brings these
-together for its own columns, and the first chunk's programs write what is one for each column: the
-statistics, running ones included, and the gradients of weight and bias.
+The first walk leaves each chunk's sums, forward by moments.py; in the second every program brings
+these together for its own columns, and the first chunk's programs write what is one for each
+column: the statistics, running ones included, and the gradients of weight and bias.
+
+Up to FEW rows a program holds 8 whole columns in registers (32 numbers for each of 512 threads, 32
+bytes of a row, which is what memory gives at once): it needs no other's sums, reads x once, and a
+batch of 32 molecules is one launch in each direction.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -23,7 +28,9 @@ from gbench.kernels.cuda.moments import (
     tile_sizes,
     valid_rows,
 )
-from gbench.kernels.cuda.rows import gather, kernel, launch
+from gbench.kernels.cuda.rows import cdiv, gather, kernel, launch
+
+FEW = 2048  # rows
 
 
 def norm_act(
@@ -86,6 +93,25 @@ def _forward(
     mean, var = weight.new_empty(weight.shape), weight.new_empty(weight.shape)
     if not x.numel():
         return (out, mean, var) if given is None else (out, given[0].clone(), given[1].clone())
+    if given is None and _is_few(x):
+        launch(
+            _few_values,
+            (cdiv(x.size(1), 8),),
+            x,
+            weight.contiguous(),
+            bias.contiguous(),
+            *(running or (None, None, None)),
+            residual,
+            seed,
+            rows,
+            out,
+            mean,
+            var,
+            x.size(0),
+            MOMENTUM=momentum,
+            **_few(_options(x, eps, relu, dropout)),
+        )
+        return out, mean, var
     launch(
         _values,
         chunk_grid(x),
@@ -131,12 +157,16 @@ def norm_act_backward(
     if not x.numel():
         return grad_x, weight.new_zeros(weight.shape), bias.new_zeros(bias.shape), grad_residual
     grad_weight, grad_bias = weight.new_empty(weight.shape), bias.new_empty(bias.shape)
-    chunks, blocks = chunk_grid(x)
     options = _options(x, eps, relu, dropout)
     given = (grad, x, weight, bias, mean, var, seed, rows)
+    results = (grad_x, grad_residual if needs_residual else None, grad_weight, grad_bias)
+    if _is_few(x):
+        sizes = {"TRAINING": training, **_few(options)}
+        launch(_few_gradients, (cdiv(x.size(1), 8),), *given, *results, x.size(0), **sizes)
+        return grad_x, grad_weight, grad_bias, grad_residual
+    chunks, blocks = chunk_grid(x)
     sums = weight.new_empty(2, chunks, x.size(1))
     launch(_sums, (chunks, blocks), *given, sums, x.size(0), **options)
-    results = (grad_x, grad_residual if needs_residual else None, grad_weight, grad_bias)
     sizes = {"TRAINING": training, **options}
     launch(_gradients, (chunks, blocks), *given, sums, *results, x.size(0), **sizes)
     return grad_x, grad_weight, grad_bias, grad_residual
@@ -145,6 +175,15 @@ def norm_act_backward(
 def _options(x: Tensor, eps: float, relu: bool, dropout: float) -> dict[str, Any]:
     limit = int(dropout * 2**32)
     return {"EPS": eps, "RELU": relu, "DROPOUT": dropout, "LIMIT": limit, **tile_sizes(x)}
+
+
+def _is_few(x: Tensor) -> bool:
+    """Whether whole columns fit in registers; of 64 bits they would not."""
+    return x.size(0) <= FEW and x.dtype is not torch.float64
+
+
+def _few(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, "ROWS": FEW, "COLUMNS": 8, "num_warps": 16}
 
 
 @triton.jit
@@ -161,6 +200,101 @@ def _normalised(
     """The features minus the mean, and the value before ReLU."""
     apart = gather(x, row, here, column, WIDTH, 0.0).to(mean.dtype) - mean[None, :]
     return apart, apart * scale[None, :] + bias[None, :]
+
+
+@triton.jit
+def _acted(
+    value: tl.tensor,
+    residual: tl.tensor,
+    seed: tl.tensor,
+    row: tl.tensor,
+    here: tl.tensor,
+    column: tl.tensor,
+    RELU: tl.constexpr,
+    DROPOUT: tl.constexpr,
+    LIMIT: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> tl.tensor:
+    """What follows the norm; 0 in rows that do not count."""
+    if RELU:
+        value = tl.where(value <= 0, 0.0, value)  # in this order a NaN stays one
+    if DROPOUT > 0:
+        key = row_key(tl.load(seed), row)[:, None]
+        value = dropped(value, key, column[None, :], DROPOUT, LIMIT)
+    if residual is not None:
+        value += gather(residual, row, here, column, WIDTH, 0.0).to(value.dtype)
+    return tl.where(here[:, None], value, 0.0)
+
+
+@triton.jit
+def _move(
+    running_mean: tl.tensor,
+    running_var: tl.tensor,
+    mean: tl.tensor,
+    var: tl.tensor,
+    valid: tl.tensor,
+    column: tl.tensor,
+    inside: tl.tensor,
+    MOMENTUM: tl.constexpr,
+) -> None:
+    """Move the running statistics towards the batch's, of variances that of the population."""
+    over = valid.to(var.dtype)
+    before = tl.load(running_mean + column, mask=inside, other=0.0)
+    tl.store(running_mean + column, before + MOMENTUM * (mean - before), mask=inside)
+    before = tl.load(running_var + column, mask=inside, other=0.0)
+    moved = before + MOMENTUM * (var * (over / tl.maximum(over - 1, 1)) - before)
+    tl.store(running_var + column, moved, mask=inside)
+
+
+@kernel
+def _few_values(
+    x: tl.tensor,
+    weight: tl.tensor,
+    bias: tl.tensor,
+    running_mean: tl.tensor,
+    running_var: tl.tensor,
+    steps: tl.tensor,
+    residual: tl.tensor,
+    seed: tl.tensor,
+    rows: tl.tensor,
+    out: tl.tensor,
+    mean_out: tl.tensor,
+    var_out: tl.tensor,
+    num_rows: tl.tensor,
+    MOMENTUM: tl.constexpr,
+    EPS: tl.constexpr,
+    RELU: tl.constexpr,
+    DROPOUT: tl.constexpr,
+    LIMIT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    row, inside = tl.arange(0, ROWS), column < WIDTH
+    valid = valid_rows(rows, num_rows)
+    here = row < valid
+    factor = tl.load(weight + column, mask=inside, other=0.0)
+    over = valid.to(factor.dtype)
+    apart = gather(x, row, here, column, WIDTH, 0.0).to(factor.dtype)
+    mean = tl.sum(apart, 0) / over
+    apart = tl.where(here[:, None], apart - mean[None, :], 0.0)
+    rest = tl.sum(apart, 0) / over  # what rounding left of the mean
+    var = tl.sum(apart * apart, 0) / over - rest * rest
+    var = tl.where(var < 0, 0.0, var)
+    tl.store(mean_out + column, mean + rest, mask=inside)
+    tl.store(var_out + column, var, mask=inside)
+    if running_mean is not None:
+        _move(running_mean, running_var, mean + rest, var, valid, column, inside, MOMENTUM)
+        if steps is not None and tl.program_id(0) == 0:
+            tl.store(steps, tl.load(steps) + 1)
+    scale = factor / tl.sqrt(var + EPS)
+    shift = tl.load(bias + column, mask=inside, other=0.0) - rest * scale
+    value = apart * scale[None, :] + shift[None, :]
+    value = _acted(value, residual, seed, row, here, column, RELU, DROPOUT, LIMIT, WIDTH)
+    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    mask = (row < num_rows)[:, None] & inside[None, :]
+    tl.store(out + place, value.to(out.dtype.element_ty), mask=mask)
 
 
 @kernel
@@ -203,13 +337,7 @@ def _values(
         tl.store(mean_out + column, mean, mask=inside)
         tl.store(var_out + column, var, mask=inside)
         if running_mean is not None:
-            over = valid.to(var.dtype)
-            for_one = over / tl.maximum(over - 1, 1)
-            before = tl.load(running_mean + column, mask=inside, other=0.0)
-            tl.store(running_mean + column, before + MOMENTUM * (mean - before), mask=inside)
-            before = tl.load(running_var + column, mask=inside, other=0.0)
-            moved = before + MOMENTUM * (var * for_one - before)
-            tl.store(running_var + column, moved, mask=inside)
+            _move(running_mean, running_var, mean, var, valid, column, inside, MOMENTUM)
             if steps is not None and tl.program_id(1) == 0:
                 tl.store(steps, tl.load(steps) + 1)
     scale = tl.load(weight + column, mask=inside, other=0.0) / tl.sqrt(var + EPS)
@@ -219,14 +347,7 @@ def _values(
         row = first + tl.arange(0, ROWS)
         here = row < tl.minimum(end, valid)
         _, value = _normalised(x, mean, scale, shift, row, here, column, WIDTH)
-        if RELU:
-            value = tl.where(value <= 0, 0.0, value)  # in this order a NaN stays one
-        if DROPOUT > 0:
-            key = row_key(seed, row)[:, None]
-            value = dropped(value, key, column[None, :], DROPOUT, LIMIT)
-        if residual is not None:
-            value += gather(residual, row, here, column, WIDTH, 0.0).to(value.dtype)
-        value = tl.where(here[:, None], value, 0.0)
+        value = _acted(value, residual, seed, row, here, column, RELU, DROPOUT, LIMIT, WIDTH)
         place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
         mask = (row < end)[:, None] & inside[None, :]
         tl.store(out + place, value.to(out.dtype.element_ty), mask=mask)
@@ -248,7 +369,8 @@ def _arriving(
     if RELU:
         arrives = tl.where(value <= 0, 0.0, arrives)
     if DROPOUT > 0:
-        arrives = dropped(arrives, row_key(seed, row)[:, None], column[None, :], DROPOUT, LIMIT)
+        key = row_key(tl.load(seed), row)[:, None]
+        arrives = dropped(arrives, key, column[None, :], DROPOUT, LIMIT)
     return arrives
 
 
@@ -355,3 +477,54 @@ def _gradients(
             arrives -= (plain / over)[None, :] + slope[None, :] * apart
         arrives = tl.where(here[:, None], scale[None, :] * arrives, 0.0)
         tl.store(grad_x + place, arrives.to(grad_x.dtype.element_ty), mask=mask)
+
+
+@kernel
+def _few_gradients(
+    grad: tl.tensor,
+    x: tl.tensor,
+    weight: tl.tensor,
+    bias: tl.tensor,
+    mean: tl.tensor,
+    var: tl.tensor,
+    seed: tl.tensor,
+    rows: tl.tensor,
+    grad_x: tl.tensor,
+    grad_residual: tl.tensor,
+    grad_weight: tl.tensor,
+    grad_bias: tl.tensor,
+    num_rows: tl.tensor,
+    TRAINING: tl.constexpr,
+    EPS: tl.constexpr,
+    RELU: tl.constexpr,
+    DROPOUT: tl.constexpr,
+    LIMIT: tl.constexpr,
+    WIDTH: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+) -> None:
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    row, inside = tl.arange(0, ROWS), column < WIDTH
+    valid = valid_rows(rows, num_rows)
+    here = row < valid
+    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    mask = (row < num_rows)[:, None] & inside[None, :]
+    centre = tl.load(mean + column, mask=inside, other=0.0)
+    inverse = 1.0 / tl.sqrt(tl.load(var + column, mask=inside, other=1.0) + EPS)
+    scale = tl.load(weight + column, mask=inside, other=0.0) * inverse
+    shift = tl.load(bias + column, mask=inside, other=0.0)
+    apart, value = _normalised(x, centre, scale, shift, row, here, column, WIDTH)
+    given = gather(grad, row, here, column, WIDTH, 0.0)
+    if grad_residual is not None:
+        tl.store(grad_residual + place, given, mask=mask)
+    arrives = _arriving(given, seed, value, row, column, RELU, DROPOUT, LIMIT)
+    plain = tl.sum(arrives, 0)
+    times_x = tl.sum(tl.where(here[:, None], arrives * apart, 0.0), 0)
+    tl.store(grad_weight + column, times_x * inverse, mask=inside)
+    tl.store(grad_bias + column, plain, mask=inside)
+    if TRAINING:
+        over = valid.to(scale.dtype)
+        slope = times_x / over * inverse * inverse
+        arrives -= (plain / over)[None, :] + slope[None, :] * apart
+    arrives = tl.where(here[:, None], scale[None, :] * arrives, 0.0)
+    tl.store(grad_x + place, arrives.to(grad_x.dtype.element_ty), mask=mask)

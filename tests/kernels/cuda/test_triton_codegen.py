@@ -217,12 +217,14 @@ def sheaf_residual(x: torch.Tensor) -> None:
 def norm_act(x: torch.Tensor) -> None:
     given = [x.new_empty(x.size(1), dtype=torch.float32) for _ in range(4)]
     number, options = torch.empty((), dtype=torch.int64), (1e-5, True, 0.5)
-    cuda("norm_act").norm_act_(x, *given, number, x, number, None, 0.1, *options)
-    for rows in (None, number):  # in evaluation, and of a padded batch
-        is_padded = rows is not None
-        cuda("norm_act").norm_act(x, *given, x, number, rows, is_padded, *options)
-        ours = (x, x, *given, number, rows, True, *options, is_padded)
-        cuda("norm_act").norm_act_backward(*ours)
+    for rows in (NODES, 3000):  # few, and many
+        x = x.new_empty(rows, x.size(1))
+        cuda("norm_act").norm_act_(x, *given, number, x, number, None, 0.1, *options)
+        for valid in (None, number):  # in evaluation, and of a padded batch
+            is_padded = valid is not None
+            cuda("norm_act").norm_act(x, *given, x, number, valid, is_padded, *options)
+            ours = (x, x, *given, number, valid, True, *options, is_padded)
+            cuda("norm_act").norm_act_backward(*ours)
 
 
 def dropout(x: torch.Tensor) -> None:
@@ -292,7 +294,7 @@ MEASURED = ("3.6", "3.7", "3.8", "3.9")
 REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 # The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.
 REGISTERS |= {"residual_mlp._forward": 192, "residual_mlp._backward": 255}
-REGISTERS |= {"norm_act.": 104}
+REGISTERS |= {"norm_act._few": 128, "norm_act.": 104}  # of 512 threads, the first
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
 SPILLED = {"3.9": {"bonds._backward_x": 8}}  # bytes
 

@@ -739,10 +739,12 @@ def test_inverse_sqrt(size, device) -> None:
     torch.testing.assert_close((ours + ours.mT).cpu() / 2, symmetric, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("few", [16, 64], ids=["chunks", "whole"])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
-def test_norm_act(width, dtype, training, dropout, device, agrees) -> None:
+def test_norm_act(width, dtype, training, dropout, few, device, agrees, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.norm_act.FEW", few)
     wide = torch.promote_types(dtype, torch.float32)
     mean, var = torch.randn(width).to(wide), torch.rand(width).to(wide) + 0.5
     seed = torch.tensor(0x7123456789ABCDEF)
@@ -771,8 +773,10 @@ def test_norm_act(width, dtype, training, dropout, device, agrees) -> None:
 
 @pytest.mark.parametrize("count", [None, 2, 37, 70])
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-def test_norm_act_of_the_leading_rows(dtype, count, device) -> None:
+@pytest.mark.parametrize("few", [16, 128], ids=["chunks", "whole"])
+def test_norm_act_of_the_leading_rows(few, dtype, count, device, monkeypatch) -> None:
     """Against torch's module on these rows, in training, running statistics included."""
+    monkeypatch.setattr("gbench.kernels.cuda.norm_act.FEW", few)
     wide = torch.promote_types(dtype, torch.float32)
     norms = [torch.nn.BatchNorm1d(3, momentum=0.3, dtype=kind) for kind in (wide, torch.float64)]
     ours, theirs = norms[0].to(device), norms[1]
@@ -803,7 +807,9 @@ def test_norm_act_of_the_leading_rows(dtype, count, device) -> None:
         torch.testing.assert_close(mine.double(), value.double(), rtol=0, atol=tolerance)
 
 
-def test_norm_act_has_an_exact_variance_for_large_means(device) -> None:
+@pytest.mark.parametrize("few", [16, 512], ids=["chunks", "whole"])
+def test_norm_act_has_an_exact_variance_for_large_means(few, device, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.norm_act.FEW", few)
     x = torch.randn(400, 3) + 1000
     weight, bias, seed = torch.ones(3), torch.zeros(3), torch.tensor(0)
     given = [t.to(device) for t in (x, weight, bias, bias, weight)]
