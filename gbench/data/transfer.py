@@ -71,7 +71,7 @@ def buffer(num_bytes: int, device: torch.device) -> Tensor:
 
     Torch keeps it from being used again until the copy is done.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or not torch.cuda.is_available():  # there is none to pin for
         return torch.empty(num_bytes, dtype=torch.uint8)
     with torch.cuda.device(device):  # in a thread of its own the current one is the first
         return torch.empty(num_bytes, dtype=torch.uint8, pin_memory=True)

@@ -38,6 +38,7 @@ def score(card: DataCard, logits: Tensor, y: Tensor) -> float:
     """
     if not card.evaluator:
         return value_of(find(card.metric), logits, y)
+    y = y.cpu()  # where each question about a label is no wait
     return math.nan if undefined(card.metric, y) else _ogb_score(card.evaluator, logits, y)
 
 
@@ -51,6 +52,8 @@ def value_of(metric: Metric, logits: Tensor, y: Tensor) -> float:
 
     Shapes: logits (T, C), y (T,) int64 of classes; logits and y (T, K) of others.
     """
+    if metric.input != "logits":  # scikit-learn reads them there, and questions are no waits
+        logits, y = logits.cpu(), y.cpu()
     if undefined(metric.name, y):
         return math.nan
     logits = _wide(logits)
@@ -59,7 +62,6 @@ def value_of(metric: Metric, logits: Tensor, y: Tensor) -> float:
         return _own_value(metric, function(logits, y))
     if metric.input == "logits":
         return float(function(logits, y, **metric.options))
-    logits, y = logits.cpu(), y.cpu()
     if metric.input == "answers" and not y.is_floating_point():
         return float(function(y.numpy(), logits.argmax(-1).numpy(), **metric.options))
     values = [
