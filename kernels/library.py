@@ -38,6 +38,7 @@ INTEGERS = {
     "codes",
     "offsets",
     "seed",
+    "other_seed",
     "rows",
     "steps",
     "y",

@@ -39,40 +39,44 @@ def pair_tanh(graph: CSR, z: Tensor) -> Tensor:
     check.features("z", z, graph.num_rows, graph.device)
     if not library.has_kernel("pair_tanh", z):
         return reference(graph, z)
-    out: Tensor = _PAIR_TANH(graph.rowptr, graph.col, graph.rowptr_t, graph.perm_t, z)
+    out: Tensor = _PAIR_TANH(graph.rowptr, graph.col, graph.rowptr_t, graph.perm_t, graph.bound, z)
     return out
 
 
-def _fake(rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, z: Tensor) -> Tensor:
+def _fake(
+    rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, longest: int, z: Tensor
+) -> Tensor:
     return z.new_empty(col.size(0), z.size(1) // 2)
 
 
 _PAIR_TANH = library.define(
-    "pair_tanh(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor perm_t, Tensor z) -> Tensor",
+    "pair_tanh(Tensor rowptr, Tensor col, Tensor rowptr_t, Tensor perm_t, int longest, Tensor z) "
+    "-> Tensor",
     _fake,
 )
 
 
 def _fake_backward(
-    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, perm_t: Tensor, out: Tensor
+    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, perm_t: Tensor, longest: int, out: Tensor
 ) -> Tensor:
     return grad.new_empty(rowptr.size(0) - 1, 2 * grad.size(1))
 
 
 _BACKWARD = library.define(
-    "pair_tanh_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor perm_t, Tensor out) "
-    "-> Tensor",
+    "pair_tanh_backward(Tensor grad, Tensor rowptr, Tensor rowptr_t, Tensor perm_t, "
+    "int longest, Tensor out) -> Tensor",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    rowptr, _, rowptr_t, perm_t, _ = inputs
+    rowptr, _, rowptr_t, perm_t, ctx.longest, _ = inputs
     ctx.save_for_backward(rowptr, rowptr_t, perm_t, output)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    return None, None, None, None, _BACKWARD(grad, *ctx.saved_tensors)
+    *graph, out = ctx.saved_tensors
+    return None, None, None, None, None, _BACKWARD(grad, *graph, ctx.longest, out)
 
 
 library.differentiate("pair_tanh", _save, _backward)

@@ -40,40 +40,45 @@ def pair_weight(graph: CSR, z: Tensor) -> Tensor:
     if not library.has_kernel("pair_weight", z):
         return reference(graph, z)
     out: Tensor
-    out, _ = _PAIR_WEIGHT(graph.rowptr, graph.col, graph.perm_t, z)
+    out, _ = _PAIR_WEIGHT(graph.rowptr, graph.col, graph.perm_t, graph.bound, z)
     return out
 
 
-def _fake(rowptr: Tensor, col: Tensor, reverse: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+def _fake(
+    rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, z: Tensor
+) -> tuple[Tensor, Tensor]:
     return z.new_empty(col.size(0)), z.new_empty(col.size(0))
 
 
 _PAIR_WEIGHT = library.define(
-    "pair_weight(Tensor rowptr, Tensor col, Tensor reverse, Tensor z) -> (Tensor, Tensor)", _fake
+    "pair_weight(Tensor rowptr, Tensor col, Tensor reverse, int longest, Tensor z) "
+    "-> (Tensor, Tensor)",
+    _fake,
 )
 
 
 def _fake_backward(
-    grad: Tensor, rowptr: Tensor, reverse: Tensor, out: Tensor, there: Tensor
+    grad: Tensor, rowptr: Tensor, reverse: Tensor, longest: int, out: Tensor, there: Tensor
 ) -> Tensor:
     return grad.new_empty(rowptr.size(0) - 1, 2)
 
 
 _BACKWARD = library.define(
-    "pair_weight_backward(Tensor grad, Tensor rowptr, Tensor reverse, Tensor out, Tensor there) "
-    "-> Tensor",
+    "pair_weight_backward(Tensor grad, Tensor rowptr, Tensor reverse, int longest, "
+    "Tensor out, Tensor there) -> Tensor",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    rowptr, _, reverse, _ = inputs
+    rowptr, _, reverse, ctx.longest, _ = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(rowptr, reverse, *output)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    return None, None, None, _BACKWARD(grad, *ctx.saved_tensors)
+    rowptr, reverse, *values = ctx.saved_tensors
+    return None, None, None, None, _BACKWARD(grad, rowptr, reverse, ctx.longest, *values)
 
 
 library.differentiate("pair_weight", _save, _backward)

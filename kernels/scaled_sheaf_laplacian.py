@@ -29,6 +29,7 @@ def _fake(
     rowptr: Tensor,
     col: Tensor,
     reverse: Tensor,
+    longest: int,
     maps: Tensor,
     x: Tensor,
     weight: Tensor | None,
@@ -41,8 +42,8 @@ def _fake(
 
 
 scaled_sheaf_laplacian = library.define(
-    "scaled_sheaf_laplacian(Tensor rowptr, Tensor col, Tensor reverse, Tensor maps, Tensor x, "
-    "Tensor? weight, Tensor? degree) -> (Tensor, Tensor)",
+    "scaled_sheaf_laplacian(Tensor rowptr, Tensor col, Tensor reverse, int longest, "
+    "Tensor maps, Tensor x, Tensor? weight, Tensor? degree) -> (Tensor, Tensor)",
     _fake,
 )
 
@@ -52,6 +53,7 @@ def _fake_backward(
     rowptr: Tensor,
     col: Tensor,
     reverse: Tensor,
+    longest: int,
     maps: Tensor,
     x: Tensor,
     weight: Tensor | None,
@@ -69,7 +71,7 @@ def _fake_backward(
 
 _BACKWARD = library.define(
     "scaled_sheaf_laplacian_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor reverse, "
-    "Tensor maps, Tensor x, Tensor? weight, Tensor? degree, Tensor out, Tensor root) "
+    "int longest, Tensor maps, Tensor x, Tensor? weight, Tensor? degree, Tensor out, Tensor root) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _fake_backward,
     {"root": library.wide},
@@ -77,15 +79,18 @@ _BACKWARD = library.define(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *ends, ctx.longest, maps, x, weight, degree = inputs
     ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(*inputs, *output)
+    ctx.save_for_backward(*ends, maps, x, weight, degree, *output)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-    grad_maps, grad_x, *rest = _BACKWARD(grad, *ctx.saved_tensors)
-    needs = ctx.needs_input_grad[5:]
+    *ends, maps, x, weight, degree, out, root = ctx.saved_tensors
+    given = (*ends, ctx.longest, maps, x, weight, degree, out, root)
+    grad_maps, grad_x, *rest = _BACKWARD(grad, *given)
+    needs = ctx.needs_input_grad[6:]
     grad_weight, grad_degree = (g if need else None for g, need in zip(rest, needs, strict=True))
-    return None, None, None, grad_maps, grad_x, grad_weight, grad_degree
+    return None, None, None, None, grad_maps, grad_x, grad_weight, grad_degree
 
 
 library.differentiate("scaled_sheaf_laplacian", _save, _backward)

@@ -27,6 +27,7 @@ from torch import Tensor
 from gbench.kernels import check, library
 from gbench.kernels.csr import CSR
 from gbench.kernels.inverse_sqrt import inverse_sqrt
+from gbench.kernels.normal_maps import normal_maps
 from gbench.kernels.scaled_sheaf_laplacian import scaled_sheaf_laplacian
 from gbench.kernels.segment_reduce import segment_reduce
 from gbench.kernels.sheaf_blocks import sheaf_blocks
@@ -78,13 +79,15 @@ def sheaf_laplacian(
         check.beside("weight", weight, (graph.num_entries,), x)
     wide = library.wide(x.dtype)  # the roots are never rounded to bfloat16
     if maps.dim() == 3 and degree is None and weight is None:
+        if library.has_kernel("normal_maps", x):
+            return _laplacian(graph, normal_maps(graph, maps), x)
         blocks = sheaf_blocks(graph, maps)
         root = inverse_sqrt(blocks + torch.eye(maps.size(1), dtype=wide, device=x.device))
         hidden = _laplacian(graph, maps, (root @ x.to(wide)).to(x.dtype))
         return (root @ hidden.to(wide)).to(x.dtype)
     if library.has_kernel("scaled_sheaf_laplacian", x):
         out: Tensor
-        ends = (graph.rowptr, graph.col, graph.perm_t)
+        ends = (graph.rowptr, graph.col, graph.perm_t, graph.bound)
         out, _ = scaled_sheaf_laplacian(*ends, maps, x, weight, degree)
         return out
     if weight is not None:
@@ -135,13 +138,14 @@ def _fake_backward(
     longest: int,
     maps: Tensor,
     x: Tensor,
-) -> Tensor:
-    return torch.empty_like(maps, memory_format=torch.contiguous_format)
+) -> tuple[Tensor, Tensor]:
+    like = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return torch.empty_like(maps, memory_format=torch.contiguous_format), like
 
 
 _BACKWARD = library.define(
     "sheaf_laplacian_backward(Tensor grad, Tensor rowptr, Tensor col, Tensor reverse, int longest, "
-    "Tensor maps, Tensor x) -> Tensor",
+    "Tensor maps, Tensor x) -> (Tensor, Tensor)",
     _fake_backward,
 )
 
@@ -154,8 +158,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     *ends, maps, x = ctx.saved_tensors
     graph, (needs_maps, needs_x) = (*ends, ctx.longest), ctx.needs_input_grad[4:]
-    grad_maps = _BACKWARD(grad, *graph, maps, x) if needs_maps else None
-    grad_x = _LAPLACIAN(*graph, maps, grad) if needs_x else None
+    if needs_maps:
+        grad_maps, grad_x = _BACKWARD(grad, *graph, maps, x)
+    else:
+        grad_maps, grad_x = None, _LAPLACIAN(*graph, maps, grad) if needs_x else None
     return None, None, None, None, grad_maps, grad_x
 
 

@@ -10,12 +10,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
+from gbench.kernels.act_dropout import act_dropout
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import sheaf_residual
+from gbench.kernels.sheaf_step import sheaf_step
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -52,9 +53,8 @@ class Stalks(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         x = dropout(self.features(batch), self.input_dropout, self.training)
-        x = self.first(x)
-        x = functional.elu(x) if self.use_act else x
-        x = dropout(x, self.dropout, self.training)
+        act, rate = "elu" if self.use_act else "none", self.dropout if self.training else 0.0
+        x = act_dropout(self.first(x), act=act, rate=rate)
         x = x if self.second is None else self.second(x)
         out: Tensor = x.to(self.first.weight.dtype).unflatten(1, self.shape)
         return out
@@ -103,7 +103,7 @@ class NSD(nn.Module):
         self.waits = ""  # see gbench/train/capturing.py
         if maps == "orthogonal" and orthogonal in ("cayley", "matrix_exp"):
             self.waits = f"torch waits for the GPU in model.orthogonal={orthogonal}"
-        self.dropout, self.use_act = dropout, use_act
+        self.dropout, self.use_act, self.sparse_learner = dropout, use_act, sparse_learner
         self.stalks = Stalks(
             spec,
             channels,
@@ -151,22 +151,40 @@ class NSD(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         graph = undirected(batch)
-        x = self.stalks(batch)
+        x = seen = self.stalks(batch)
         with torch.autocast(x.device.type, enabled=False):
             for layer, epsilon in enumerate(self.epsilons):
                 if layer < len(self.sheaf_learners):
-                    seen = dropout(x, self.dropout, self.training) if layer else x
                     weights = self.weight_learners
                     weight = weights[layer](graph, seen) if len(weights) else None
                     sheaf: Sheaf = self.sheaf_learners[layer](graph, seen, weight)
-                step = dropout(x, self.dropout, self.training)
-                step = sheaf.laplacian(mixed(step, self.left[layer], self.right[layer]))
-                if self.use_act:
-                    x = sheaf_residual(x, step, epsilon)
-                else:
-                    x = (1 + epsilon.tanh()) * x - step
+                if layer == 0:
+                    dropped = dropout(x, self.dropout, self.training)
+                step = sheaf.laplacian(mixed(dropped, self.left[layer], self.right[layer]))
+                x, seen, dropped = self._stepped(x, step, epsilon, layer + 1)
             out: Tensor = self.head(self.readout(batch, x.flatten(1)))
         return out
+
+    def _stepped(
+        self, x: Tensor, step: Tensor, epsilon: Tensor, layer: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """X after a step, and what `layer`, the next one, sees of it and sends: both under dropout.
+
+        Shapes: x and step (N, C, F) → (N, C, F), what is seen (N, C, F), or the sums over channels
+        (N, F), and (N, C, F).
+        """
+        looks, is_last = layer < len(self.sheaf_learners), layer == len(self.epsilons)
+        drops = self.training and self.dropout > 0 and not is_last
+        if self.use_act and drops:
+            # an edge's weight is learned from all channels
+            sums = self.sparse_learner and not len(self.weight_learners)
+            x, seen, dropped = sheaf_step(x, step, epsilon, self.dropout, looks=looks, sums=sums)
+            return x, x if seen is None else seen, dropped
+        x = sheaf_residual(x, step, epsilon) if self.use_act else (1 + epsilon.tanh()) * x - step
+        if not drops:
+            return x, x, x
+        seen = dropout(x, self.dropout, self.training) if looks else x
+        return x, seen, dropout(x, self.dropout, self.training)
 
 
 def mixed(x: Tensor, left: nn.Module, right: nn.Module) -> Tensor:

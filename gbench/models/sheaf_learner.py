@@ -61,7 +61,7 @@ class SheafLearner(nn.Module):
     has F_ve = -F_ue = ±1, so that L = degree + A; `add_hp` has F = 1, L = degree - A. (With
     deg_normalised the authors' code leaves these two unnormalised; here all channels are.)
 
-    Shapes: x (N, C, F), weight (E,) → the sheaf.
+    Shapes: x (N, C, F), or with sparse_learner the sums (N, F), weight (E,) → the sheaf.
     Raises UserError for maps that do not exist in the stalk dimension and for orthogonal ones with
     deg_normalised.
     """
@@ -109,7 +109,7 @@ class SheafLearner(nn.Module):
     def _maps(self, graph: CSR, x: Tensor) -> Tensor:
         if self.linear is None:  # O(1) has ±1 alone, and signs cancel in FᵀF
             return x.new_ones(graph.num_entries, 1, 1)
-        ends = x.sum(1) if self.sparse_learner else x.flatten(1)
+        ends = x.sum(1) if self.sparse_learner and x.dim() == 3 else x.flatten(1)
         parameters = pair_tanh(graph, of_ends(ends, self.linear.weight))
         return restriction_maps(parameters, self.maps, self.orthogonal, self.stalk_dim)
 

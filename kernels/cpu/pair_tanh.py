@@ -12,7 +12,9 @@ from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
-def pair_tanh(rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, z: Tensor) -> Tensor:
+def pair_tanh(
+    rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, longest: int, z: Tensor
+) -> Tensor:
     """The forward of gbench/kernels/pair_tanh.py."""
     out = torch.empty((col.numel(), z.size(1) // 2), dtype=z.dtype)
     run(pair_sums, count_chunks(out.numel()), array(rowptr), array(col), array(z), array(out))
@@ -20,7 +22,7 @@ def pair_tanh(rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, z: 
 
 
 def pair_tanh_backward(
-    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, perm_t: Tensor, out: Tensor
+    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, perm_t: Tensor, longest: int, out: Tensor
 ) -> Tensor:
     """The gradient of gbench/kernels/pair_tanh.py."""
     grad_z = torch.empty((rowptr.numel() - 1, 2 * grad.size(1)), dtype=grad.dtype)

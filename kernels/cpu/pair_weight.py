@@ -13,7 +13,9 @@ from gbench.kernels.cpu.pair_tanh import pair_sums
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
-def pair_weight(rowptr: Tensor, col: Tensor, reverse: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+def pair_weight(
+    rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, z: Tensor
+) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/pair_weight.py, with σ(a_v + b_u)."""
     sums = torch.empty((col.numel(), 1), dtype=z.dtype)
     run(pair_sums, count_chunks(col.numel()), array(rowptr), array(col), array(z), array(sums))
@@ -22,7 +24,7 @@ def pair_weight(rowptr: Tensor, col: Tensor, reverse: Tensor, z: Tensor) -> tupl
 
 
 def pair_weight_backward(
-    grad: Tensor, rowptr: Tensor, reverse: Tensor, out: Tensor, there: Tensor
+    grad: Tensor, rowptr: Tensor, reverse: Tensor, longest: int, out: Tensor, there: Tensor
 ) -> Tensor:
     """The gradient of gbench/kernels/pair_weight.py."""
     grad_z = torch.empty((rowptr.numel() - 1, 2), dtype=grad.dtype)

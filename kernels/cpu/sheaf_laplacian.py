@@ -31,10 +31,11 @@ def sheaf_laplacian_backward(
     longest: int,
     maps: Tensor,
     x: Tensor,
-) -> Tensor:
-    """The maps' gradient of gbench/kernels/sheaf_laplacian.py."""
-    graph = (rowptr, col, reverse)
-    return maps_gradient(graph, maps, None, _ones(maps, x), x, grad)
+) -> tuple[Tensor, Tensor]:
+    """The gradients of gbench/kernels/sheaf_laplacian.py."""
+    graph, ones = (rowptr, col, reverse), _ones(maps, x)
+    grad_maps = maps_gradient(graph, maps, None, ones, x, grad)
+    return grad_maps, applied(graph, maps, None, ones, grad)
 
 
 def _ones(maps: Tensor, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import kernel, launch
+from gbench.kernels.cuda.rows import cdiv, kernel, launch, power_of_2
 
 ELEMENTS = 256  # of all matrices of a tile: eight for each thread of a warp
 
@@ -27,13 +27,13 @@ def householder_backward(grad: Tensor, parameters: Tensor, q: Tensor) -> Tensor:
     return out
 
 
-def _launch(kernel: triton.JITFunction, like: Tensor, *args: Tensor) -> None:
-    """Call kernel(*args, number of matrices, tile sizes) for like's matrices."""
+def _launch(function: triton.JITFunction, like: Tensor, *args: Tensor) -> None:
+    """Call function(*args, number of matrices, tile sizes) for like's matrices."""
     count, size, _ = like.shape
-    padded = triton.next_power_of_2(size)
+    padded = power_of_2(size)
     tile = max(1, ELEMENTS // padded**2)
     sizes = {"SIZE": size, "PADDED": padded, "TILE": tile, "num_warps": 1}
-    launch(kernel, (triton.cdiv(count, tile),), *args, count, **sizes)
+    launch(function, (cdiv(count, tile),), *args, count, **sizes)
 
 
 @triton.jit
@@ -64,13 +64,13 @@ def _reflected(q: tl.tensor, v: tl.tensor, tau: tl.tensor) -> tl.tensor:
 def _forward(
     parameters: tl.tensor,
     out: tl.tensor,
-    count: tl.tensor,
+    num_matrices: tl.tensor,
     SIZE: tl.constexpr,
     PADDED: tl.constexpr,
     TILE: tl.constexpr,
 ) -> None:
     matrix = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
-    here, i = matrix < count, tl.arange(0, PADDED)
+    here, i = matrix < num_matrices, tl.arange(0, PADDED)
     q = tl.where((i[:, None] == i[None, :])[None, :, :], 1.0, 0.0).to(out.dtype.element_ty)
     q += tl.zeros([TILE, PADDED, PADDED], q.dtype)
     for back in tl.static_range(SIZE):
@@ -87,13 +87,13 @@ def _backward(
     parameters: tl.tensor,
     q: tl.tensor,
     out: tl.tensor,
-    count: tl.tensor,
+    num_matrices: tl.tensor,
     SIZE: tl.constexpr,
     PADDED: tl.constexpr,
     TILE: tl.constexpr,
 ) -> None:
     matrix = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
-    here, i = matrix < count, tl.arange(0, PADDED)
+    here, i = matrix < num_matrices, tl.arange(0, PADDED)
     place = matrix[:, None, None] * (SIZE * SIZE) + i[None, :, None] * SIZE + i[None, None, :]
     inside = here[:, None, None] & (i < SIZE)[None, :, None] & (i < SIZE)[None, None, :]
     left = tl.load(grad + place, mask=inside, other=0.0)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.csr import UNKNOWN
 from gbench.kernels.cuda.numerics import tanh
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
+    cdiv,
     gather,
     kernel,
     launch,
     portion,
+    power_of_2,
     row_of,
     tiling,
 )
@@ -22,15 +22,17 @@ from gbench.kernels.cuda.rows import (
 ELEMENTS = 128  # of one tile
 
 
-def pair_tanh(rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, z: Tensor) -> Tensor:
+def pair_tanh(
+    rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, longest: int, z: Tensor
+) -> Tensor:
     """The forward of gbench/kernels/pair_tanh.py."""
     num_entries, width, num_rows = col.numel(), z.size(1) // 2, z.size(0)
     out = z.new_empty(num_entries, width)
     if out.numel():
-        columns = min(ELEMENTS, triton.next_power_of_2(width))
+        columns = min(ELEMENTS, power_of_2(width))
         launch(
             _forward,
-            (triton.cdiv(num_entries, ELEMENTS // columns), triton.cdiv(width, columns)),
+            (cdiv(num_entries, ELEMENTS // columns), cdiv(width, columns)),
             rowptr,
             col,
             z.contiguous(),
@@ -47,12 +49,12 @@ def pair_tanh(rowptr: Tensor, col: Tensor, rowptr_t: Tensor, perm_t: Tensor, z: 
 
 
 def pair_tanh_backward(
-    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, perm_t: Tensor, out: Tensor
+    grad: Tensor, rowptr: Tensor, rowptr_t: Tensor, perm_t: Tensor, longest: int, out: Tensor
 ) -> Tensor:
     """The gradient of gbench/kernels/pair_tanh.py."""
     num_rows = rowptr.numel() - 1
     grad_z = grad.new_empty(num_rows, 2 * grad.size(1))
-    tiles = tiling(num_rows, num_rows, grad.size(0), UNKNOWN, grad, heads=2)
+    tiles = tiling(num_rows, num_rows, grad.size(0), longest, grad, heads=2)
     tiles.launch(_backward, rowptr, rowptr_t, perm_t, grad.contiguous(), out.contiguous(), grad_z)
     return grad_z
 

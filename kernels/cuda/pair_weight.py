@@ -6,31 +6,41 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.csr import UNKNOWN
-from gbench.kernels.cuda.rows import add_partials, kernel, launch, portion, put, row_of, tiling
+from gbench.kernels.cuda.rows import (
+    add_partials,
+    cdiv,
+    kernel,
+    launch,
+    portion,
+    put,
+    row_of,
+    tiling,
+)
 
 ENTRIES = 128
 
 
-def pair_weight(rowptr: Tensor, col: Tensor, reverse: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+def pair_weight(
+    rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, z: Tensor
+) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/pair_weight.py, with σ(a_v + b_u)."""
     num_entries, num_rows = col.numel(), z.size(0)
     out, there = z.new_empty(num_entries), z.new_empty(num_entries)
     if num_entries:
         given = (rowptr, col, z.contiguous(), out, there)
         sizes = (num_rows, num_entries, num_rows.bit_length())
-        grid = (triton.cdiv(num_entries, ENTRIES),)
+        grid = (cdiv(num_entries, ENTRIES),)
         launch(_forward, grid, *given, *sizes, ENTRIES=ENTRIES, num_warps=1)
     return out, there
 
 
 def pair_weight_backward(
-    grad: Tensor, rowptr: Tensor, reverse: Tensor, out: Tensor, there: Tensor
+    grad: Tensor, rowptr: Tensor, reverse: Tensor, longest: int, out: Tensor, there: Tensor
 ) -> Tensor:
     """The gradient of gbench/kernels/pair_weight.py."""
     num_rows = rowptr.numel() - 1
     grad_z = grad.new_empty(num_rows, 2)
-    tiles = tiling(num_rows, num_rows, grad.numel(), UNKNOWN, grad_z)
+    tiles = tiling(num_rows, num_rows, grad.numel(), longest, grad_z)
     tiles.launch(_backward, rowptr, reverse, grad.contiguous(), out, there, grad_z)
     return grad_z
 

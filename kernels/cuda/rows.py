@@ -61,12 +61,13 @@ class Tiling(NamedTuple):
     columns: int
     slot: int
     heads: int
+    merges: bool = True  # without it one launch only: for what is written for each entry
 
     def launch(self, kernel: Any, *args: Any, **flags: Any) -> None:
         """Call kernel(*args, partial, num_rows, num_slots, search_steps, **flags, tile sizes)."""
         slot_programs = cdiv(self.num_slots, self.rows)
         for merge, programs in ((False, self.row_programs + slot_programs), (True, slot_programs)):
-            if programs and self.width:
+            if programs and self.width and (self.merges or not merge):
                 launch(
                     kernel,
                     (programs, self.blocks * self.heads),

@@ -1,8 +1,11 @@
-"""CUDA: walks over rows for the signal, tiles of entries for the maps' gradient.
+"""CUDA: walks over rows, forward and, with the maps' gradient beside the signal's, backward.
+
+All kernels take the scaling of both sides with them: `root` is r in r L r, (N, S) for diagonal maps
+and (N, 1) for full ones, which `weight` (E,) multiplies; None is 1.
 
 Diagonal maps treat each stalk coordinate as a head of its own. Full maps hold all S coordinates of
-a tile of rows at once (padded to a power of two), so that each neighbour is gathered once. In both
-gradients a row of features is gathered again for each pair of coordinates; it then is in cache.
+a tile of rows at once (padded to a power of two), so that each neighbour is gathered once. Backward
+a program holds whole rows, for each number of a map's gradient is a sum over all features.
 """
 
 from __future__ import annotations
@@ -13,42 +16,25 @@ from torch import Tensor
 
 from gbench.kernels.cuda.rows import (
     NOTHING,
-    WHOLE,
     add_partials,
-    cdiv,
     gather,
     kernel,
-    launch,
     portion,
     power_of_2,
     put,
-    row_of,
     tiling,
+    wide,
 )
 
-ENTRIES = 16
+# rowptr, col, where the reverse of each entry stands, and the longest row
+Graph = tuple[Tensor, Tensor, Tensor, int]
 
 
 def sheaf_laplacian(
     rowptr: Tensor, col: Tensor, reverse: Tensor, longest: int, maps: Tensor, x: Tensor
 ) -> Tensor:
     """The forward of gbench/kernels/sheaf_laplacian.py."""
-    maps, x = maps.contiguous(), x.contiguous()
-    num_nodes, stalk, _ = x.shape
-    out = x.new_empty(x.shape)
-    given = (rowptr, col, reverse, maps, x, out)
-    if maps.dim() == 2:
-        tiles = tiling(num_nodes, num_nodes, col.numel(), longest, x, heads=stalk)
-        tiles.launch(_diagonal, *given, STALK=stalk)
-    else:
-        # A program holds all coordinates of its rows, so it holds fewer rows and columns.
-        padded = power_of_2(stalk)
-        tiles = tiling(num_nodes, num_nodes, col.numel(), longest, x, heads=stalk)
-        columns = min(64, tiles.columns)
-        rows = max(1, min(32, 512 // columns // padded))
-        tiles = tiles._replace(columns=columns, rows=rows, heads=1)
-        tiles.launch(_full, *given, STALK=stalk, PADDED=padded)
-    return out
+    return applied((rowptr, col, reverse, longest), maps, None, None, x)
 
 
 def sheaf_laplacian_backward(
@@ -59,34 +45,58 @@ def sheaf_laplacian_backward(
     longest: int,
     maps: Tensor,
     x: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of gbench/kernels/sheaf_laplacian.py."""
+    grad_maps, graph = maps.new_empty(maps.shape), (rowptr, col, reverse, longest)
+    return grad_maps, _walk(graph, maps, None, None, grad, x, grad_maps)
+
+
+def applied(
+    graph: Graph, maps: Tensor, weight: Tensor | None, root: Tensor | None, x: Tensor
 ) -> Tensor:
-    """The maps' gradient of gbench/kernels/sheaf_laplacian.py."""
-    maps, x, grad = maps.contiguous(), x.contiguous(), grad.contiguous()
-    num_nodes, stalk, width = x.shape
-    grad_maps = maps.new_empty(maps.shape)
-    if maps.numel():
-        is_diagonal = maps.dim() == 2
-        padded = {} if is_diagonal else {"PADDED": power_of_2(stalk)}
-        launch(
-            _diagonal_maps if is_diagonal else _full_maps,
-            (cdiv(col.numel(), ENTRIES), stalk),
-            rowptr,
-            col,
-            reverse,
-            maps,
-            x,
-            grad,
-            grad_maps,
-            num_nodes,
-            col.numel(),
-            num_nodes.bit_length(),
-            STALK=stalk,
-            **padded,
-            WIDTH=width,
-            ENTRIES=ENTRIES,
-            COLUMNS=min(64, power_of_2(width)),
-        )
-    return grad_maps
+    """Return r L r x. Shapes: x (N, S, F) → (N, S, F)."""
+    return _walk(graph, maps, weight, root, x, None, None)
+
+
+def gradients(
+    graph: Graph, maps: Tensor, weight: Tensor | None, root: Tensor, x: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Those of r L r x for the maps times r and the weight, in the type of sums, and for x."""
+    slope = maps.new_empty(maps.shape, dtype=wide(maps.dtype))
+    return slope, _walk(graph, maps, weight, root, grad, x, slope)
+
+
+def _walk(
+    graph: Graph,
+    maps: Tensor,
+    weight: Tensor | None,
+    root: Tensor | None,
+    z: Tensor,
+    x: Tensor | None,
+    slope: Tensor | None,
+) -> Tensor:
+    """Return r L r z, and write the maps' gradient to `slope` where x is given."""
+    maps, z = maps.contiguous(), z.contiguous()
+    out = z.new_empty(z.shape)
+    x = None if x is None else x.contiguous()
+    weight = None if weight is None else weight.contiguous()
+    num_nodes, stalk, width = z.shape
+    *ends, longest = graph
+    tiles = tiling(num_nodes, num_nodes, graph[1].numel(), longest, z, heads=stalk)
+    given = (*ends, maps, root)
+    columns = tiles.columns if x is None else power_of_2(width)
+    if maps.dim() == 2:
+        rows = max(1, min(32, 128 // columns))
+        tiles = tiles._replace(columns=columns, rows=rows)
+        tiles.launch(_diagonal, *given, z, x, out, slope, STALK=stalk)
+        return out
+    padded = power_of_2(stalk)
+    # A program holds all coordinates of its rows, so it holds fewer rows and columns.
+    columns = min(64, columns) if x is None else columns
+    rows = max(1, min(32, (256 if x is None else 128) // columns // padded))
+    tiles = tiles._replace(columns=columns, rows=rows, heads=1)
+    tiles.launch(_full, *given, weight, z, x, out, slope, STALK=stalk, PADDED=padded)
+    return out
 
 
 @kernel
@@ -95,8 +105,11 @@ def _diagonal(
     col: tl.tensor,
     reverse: tl.tensor,
     maps: tl.tensor,
+    root: tl.tensor,
+    z: tl.tensor,
     x: tl.tensor,
     out: tl.tensor,
+    slope: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
@@ -119,20 +132,42 @@ def _diagonal(
         total = add_partials(partial, begin, length, column, WIDTH, UNROLL, p, STALK)
     else:
         total = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
-        own = gather(x, row, target >= WHOLE, column, WIDTH, 0.0).to(total.dtype)
+        size = tl.zeros([ROWS], total.dtype)  # Σ F_v²
+        exists = target > NOTHING
+        own = gather(z, row, exists, column, WIDTH, 0.0).to(total.dtype)
+        if x is not None:
+            own_x = gather(x, row, exists, column, WIDTH, 0.0).to(total.dtype)
+            product = tl.sum(own * own_x, 1)
+        if root is not None:
+            here_root = tl.load(root + row, mask=exists, other=0.0)
         for step in range(0, tl.max(length), UNROLL):
             for ahead in tl.static_range(UNROLL):
                 here = step + ahead < length
-                entry = begin + step + ahead
+                entry = (begin + step + ahead).to(tl.int64)
                 source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * STALK + p
                 back = tl.load(reverse + entry, mask=here, other=0).to(tl.int64) * STALK + p
-                mine = tl.load(maps + entry.to(tl.int64) * STALK + p, mask=here, other=0.0)
-                mine = mine.to(total.dtype)
+                mine = tl.load(maps + entry * STALK + p, mask=here, other=0.0).to(total.dtype)
                 other = tl.load(maps + back, mask=here, other=0.0).to(total.dtype)
-                value = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
-                total += (mine * mine)[:, None] * own - (mine * other)[:, None] * value
+                if root is not None:
+                    mine *= here_root
+                    other *= tl.load(root + source, mask=here, other=0.0)
+                value = gather(z, source, here, column, WIDTH, 0.0).to(total.dtype)
+                size += mine * mine
+                total -= (mine * other)[:, None] * value
+                if x is not None:
+                    there = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
+                    cross = tl.sum(there * own + value * own_x, 1)
+                    found = (2 * mine * product - other * cross).to(slope.dtype.element_ty)
+                    tl.store(slope + entry * STALK + p, found, mask=here)
+        total += size[:, None] * own
     target = tl.where(target >= 0, target * STALK + p, target)
     put(total, total, row, target, column, out, partial, WIDTH, MERGE)
+
+
+@triton.jit
+def _column(block: tl.tensor, at: tl.tensor) -> tl.tensor:
+    """The column of each block (ROWS, PADDED, PADDED) where `at` is true."""
+    return tl.sum(tl.where(at[None, None, :], block, 0.0), 2)
 
 
 @kernel
@@ -141,8 +176,12 @@ def _full(
     col: tl.tensor,
     reverse: tl.tensor,
     maps: tl.tensor,
+    root: tl.tensor,
+    weight: tl.tensor,
+    z: tl.tensor,
     x: tl.tensor,
     out: tl.tensor,
+    slope: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
@@ -173,137 +212,86 @@ def _full(
             total += gather(partial, first + step * STALK, step < many, column, WIDTH, 0.0)
     else:
         total = tl.zeros([ROWS, PADDED, COLUMNS], partial.dtype.element_ty)
+        size = tl.zeros([ROWS, PADDED, PADDED], total.dtype)  # Σ F_vᵀ F_v
+        exists = target > NOTHING
+        own_row = row.to(tl.int64) * STALK
+        scale = tl.where(exists, 1.0, 0.0).to(total.dtype)
+        if root is not None:
+            scale = tl.load(root + row, mask=exists, other=0.0)
+        if x is not None:
+            z_v = _stalks(z, own_row, exists, p, column, STALK, WIDTH).to(total.dtype)
+            x_v = _stalks(x, own_row, exists, p, column, STALK, WIDTH).to(total.dtype)
         for step in range(tl.max(length)):
             here = step < length
             entry = (begin + step).to(tl.int64)
-            source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * STALK
+            node = tl.load(col + entry, mask=here, other=0).to(tl.int64)
+            source = node * STALK
             back = tl.load(reverse + entry, mask=here, other=0).to(tl.int64)
+            mask = here[:, None] & (p < STALK)[None, :]
+            mine, other = scale, tl.where(here, 1.0, 0.0).to(total.dtype)
+            if root is not None:
+                other = tl.load(root + node, mask=here, other=0.0)
+            if weight is not None:
+                mine *= tl.load(weight + entry, mask=here, other=0.0).to(total.dtype)
+                other *= tl.load(weight + back, mask=here, other=0.0).to(total.dtype)
+            both = mine * other
+            for k in tl.static_range(STALK):
+                place = (entry * STALK + k) * STALK
+                left = tl.load(maps + place[:, None] + p[None, :], mask=mask, other=0.0)
+                left = left.to(total.dtype) * mine[:, None]
+                size += left[:, :, None] * left[:, None, :]
             for q in tl.static_range(STALK):
-                mine = tl.zeros([ROWS, PADDED], total.dtype)  # (F_vᵀ F_v)_pq
-                other = tl.zeros([ROWS, PADDED], total.dtype)  # (F_vᵀ F_u)_pq
+                product = tl.zeros([ROWS, PADDED], total.dtype)  # (F_vᵀ F_u)_pq
                 for k in tl.static_range(STALK):
                     place = (entry * STALK + k) * STALK
-                    mask = here[:, None] & (p < STALK)[None, :]
                     left = tl.load(maps + place[:, None] + p[None, :], mask=mask, other=0.0)
-                    left = left.to(total.dtype)
-                    right = tl.load(maps + place + q, mask=here, other=0.0)
-                    mine += left * right.to(total.dtype)[:, None]
                     place = (back * STALK + k) * STALK + q
                     right = tl.load(maps + place, mask=here, other=0.0)
-                    other += left * right.to(total.dtype)[:, None]
-                own = gather(x, row.to(tl.int64) * STALK + q, here, column, WIDTH, 0.0)
-                value = gather(x, source + q, here, column, WIDTH, 0.0)
-                total += mine[:, :, None] * own.to(total.dtype)[:, None, :]
-                total -= other[:, :, None] * value.to(total.dtype)[:, None, :]
+                    product += left.to(total.dtype) * (right.to(total.dtype) * both)[:, None]
+                value = gather(z, source + q, here, column, WIDTH, 0.0).to(total.dtype)
+                total -= product[:, :, None] * value[:, None, :]
+            if x is not None:
+                found = tl.zeros([ROWS, PADDED, PADDED], total.dtype)
+                for k in tl.static_range(STALK):
+                    place = p[None, :] * STALK + k
+                    left = tl.load(
+                        maps + (entry * STALK * STALK)[:, None] + place, mask=mask, other=0.0
+                    )
+                    right = tl.load(
+                        maps + (back * STALK * STALK)[:, None] + place, mask=mask, other=0.0
+                    )
+                    left = left.to(total.dtype) * mine[:, None]
+                    right = right.to(total.dtype) * other[:, None]
+                    z_k = gather(z, own_row + k, here, column, WIDTH, 0.0).to(total.dtype)
+                    x_k = gather(x, own_row + k, here, column, WIDTH, 0.0).to(total.dtype)
+                    z_u = gather(z, source + k, here, column, WIDTH, 0.0).to(total.dtype)
+                    x_u = gather(x, source + k, here, column, WIDTH, 0.0).to(total.dtype)
+                    own = tl.sum(z_k[:, None, :] * x_v + x_k[:, None, :] * z_v, 2)
+                    cross = tl.sum(x_u[:, None, :] * z_v + z_u[:, None, :] * x_v, 2)
+                    found += left[:, :, None] * own[:, None, :]
+                    found -= right[:, :, None] * cross[:, None, :]
+                place = p[None, :, None] * STALK + p[None, None, :]
+                inside = mask[:, :, None] & (p < STALK)[None, None, :]
+                place += (entry * STALK * STALK)[:, None, None]
+                tl.store(slope + place, found.to(slope.dtype.element_ty), mask=inside)
+        for q in tl.static_range(STALK):
+            value = gather(z, own_row + q, exists, column, WIDTH, 0.0).to(total.dtype)
+            total += _column(size, p == q)[:, :, None] * value[:, None, :]
         total = tl.reshape(total, [ROWS * PADDED, COLUMNS])
     put(total, total, flat_row, flat_target, column, out, partial, WIDTH, MERGE)
 
 
 @triton.jit
-def _ends(
-    rowptr: tl.tensor,
-    col: tl.tensor,
-    reverse: tl.tensor,
-    num_rows: tl.tensor,
-    num_entries: tl.tensor,
-    search_steps: tl.tensor,
-    ENTRIES: tl.constexpr,
+def _stalks(
+    x: tl.tensor,
+    row: tl.tensor,
+    mask: tl.tensor,
+    p: tl.tensor,
+    column: tl.tensor,
+    STALK: tl.constexpr,
+    WIDTH: tl.constexpr,
 ) -> tl.tensor:
-    """The entries of this program, which of them exist, their rows, columns and reverse entries."""
-    entry = tl.program_id(0) * ENTRIES + tl.arange(0, ENTRIES)
-    here = entry < num_entries
-    row = row_of(rowptr, tl.where(here, entry, 0), num_rows, search_steps).to(tl.int64)
-    source = tl.load(col + entry, mask=here, other=0).to(tl.int64)
-    back = tl.load(reverse + entry, mask=here, other=0).to(tl.int64)
-    return entry.to(tl.int64), here, row, source, back
-
-
-@triton.jit
-def _zeros(x: tl.tensor, ENTRIES: tl.constexpr) -> tl.tensor:
-    """A 0 for each entry, of the type that sums of x are made in."""
-    if x.dtype.element_ty == tl.float64:
-        zeros = tl.zeros([ENTRIES], tl.float64)
-    else:
-        zeros = tl.zeros([ENTRIES], tl.float32)
-    return zeros
-
-
-@kernel
-def _diagonal_maps(
-    rowptr: tl.tensor,
-    col: tl.tensor,
-    reverse: tl.tensor,
-    maps: tl.tensor,
-    x: tl.tensor,
-    grad: tl.tensor,
-    grad_maps: tl.tensor,
-    num_rows: tl.tensor,
-    num_entries: tl.tensor,
-    search_steps: tl.tensor,
-    STALK: tl.constexpr,
-    WIDTH: tl.constexpr,
-    ENTRIES: tl.constexpr,
-    COLUMNS: tl.constexpr,
-) -> None:
-    entry, here, row, source, back = _ends(
-        rowptr, col, reverse, num_rows, num_entries, search_steps, ENTRIES
-    )
-    p = tl.program_id(1)
-    own, cross = _zeros(x, ENTRIES), _zeros(x, ENTRIES)
-    for start in range(0, WIDTH, COLUMNS):
-        column = start + tl.arange(0, COLUMNS)
-        x_v = gather(x, row * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
-        z_v = gather(grad, row * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
-        x_u = gather(x, source * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
-        z_u = gather(grad, source * STALK + p, here, column, WIDTH, 0.0).to(own.dtype)
-        own += tl.sum(z_v * x_v, 1)
-        cross += tl.sum(x_u * z_v + z_u * x_v, 1)
-    mine = tl.load(maps + entry * STALK + p, mask=here, other=0.0).to(own.dtype)
-    other = tl.load(maps + back * STALK + p, mask=here, other=0.0).to(own.dtype)
-    slope = (2 * mine * own - other * cross).to(grad_maps.dtype.element_ty)
-    tl.store(grad_maps + entry * STALK + p, slope, mask=here)
-
-
-@kernel
-def _full_maps(
-    rowptr: tl.tensor,
-    col: tl.tensor,
-    reverse: tl.tensor,
-    maps: tl.tensor,
-    x: tl.tensor,
-    grad: tl.tensor,
-    grad_maps: tl.tensor,
-    num_rows: tl.tensor,
-    num_entries: tl.tensor,
-    search_steps: tl.tensor,
-    STALK: tl.constexpr,
-    PADDED: tl.constexpr,
-    WIDTH: tl.constexpr,
-    ENTRIES: tl.constexpr,
-    COLUMNS: tl.constexpr,
-) -> None:
-    """Column q of each entry's gradient: Σ_k F_v[:, k] own[k, q] - F_u[:, k] cross[k, q]."""
-    entry, here, row, source, back = _ends(
-        rowptr, col, reverse, num_rows, num_entries, search_steps, ENTRIES
-    )
-    q = tl.program_id(1)
-    p = tl.arange(0, PADDED)
-    mask = here[:, None] & (p < STALK)[None, :]
-    total = tl.zeros([ENTRIES, PADDED], _zeros(x, ENTRIES).dtype)
-    for start in range(0, WIDTH, COLUMNS):
-        column = start + tl.arange(0, COLUMNS)
-        x_q = gather(x, row * STALK + q, here, column, WIDTH, 0.0).to(total.dtype)
-        z_q = gather(grad, row * STALK + q, here, column, WIDTH, 0.0).to(total.dtype)
-        for k in range(STALK):
-            x_v = gather(x, row * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
-            z_v = gather(grad, row * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
-            x_u = gather(x, source * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
-            z_u = gather(grad, source * STALK + k, here, column, WIDTH, 0.0).to(total.dtype)
-            own = tl.sum(z_v * x_q + x_v * z_q, 1)
-            cross = tl.sum(x_u * z_q + z_u * x_q, 1)
-            place = p[None, :] * STALK + k
-            mine = tl.load(maps + entry[:, None] * STALK * STALK + place, mask=mask, other=0.0)
-            other = tl.load(maps + back[:, None] * STALK * STALK + place, mask=mask, other=0.0)
-            total += mine.to(total.dtype) * own[:, None] - other.to(total.dtype) * cross[:, None]
-    place = entry[:, None] * STALK * STALK + p[None, :] * STALK + q
-    tl.store(grad_maps + place, total.to(grad_maps.dtype.element_ty), mask=mask)
+    """All coordinates of each row, a tile (ROWS, PADDED, COLUMNS)."""
+    place = (row[:, None] + p[None, :])[:, :, None] * WIDTH + column[None, None, :]
+    inside = (mask[:, None] & (p < STALK)[None, :])[:, :, None] & (column < WIDTH)[None, None, :]
+    return tl.load(x + place, mask=inside, other=0.0)

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from gbench.kernels.cuda.rows import kernel, launch
+from gbench.kernels.cuda.rows import cdiv, kernel, launch, power_of_2
 
 TILES = 32  # that one program walks before its sum is worth another launch
 MAX_CHUNKS = 64
@@ -45,15 +45,15 @@ def sheaf_mix_backward(
     if not x.numel():
         return grads
     sizes, rows, tiles, blocks = _sizes(x)
-    chunks = 1 if tiles <= TILES else min(MAX_CHUNKS, triton.cdiv(tiles, TILES))
+    chunks = 1 if tiles <= TILES else min(MAX_CHUNKS, cdiv(tiles, TILES))
     sums = both if chunks == 1 else both.new_empty(chunks, both.numel())
     given = (grad.contiguous(), x.contiguous(), left, right, mixed, grad_x, sums)
     programs = tiles * blocks + chunks * (1 + blocks * blocks)
-    padded = triton.next_power_of_2(x.size(1))
+    padded = power_of_2(x.size(1))
     sizes = {**sizes, "BLOCKS": blocks, "PADDED": padded}
     launch(_backward, (programs,), *given, rows, tiles, chunks, **sizes)
     if chunks > 1:
-        grid = (triton.cdiv(both.numel(), 64),)
+        grid = (cdiv(both.numel(), 64),)
         launch(_add, grid, sums, both, chunks, COUNT=both.numel(), COLUMNS=64, num_warps=1)
     return grads
 
@@ -62,12 +62,12 @@ def _sizes(x: Tensor) -> tuple[dict[str, Any], int, int, int]:
     """Tile sizes, the number of rows, of tiles below and of tiles beside each other."""
     num_nodes, channels, width = x.shape
     most = MOST[x.dtype]
-    rows = max(most, triton.next_power_of_2(channels))
-    columns = min(most, max(16, triton.next_power_of_2(width)))
+    rows = max(most, power_of_2(channels))
+    columns = min(most, max(16, power_of_2(width)))
     sizes = {"CHANNELS": channels, "WIDTH": width, "ROWS": rows, "COLUMNS": columns}
     sizes = {**sizes, "num_warps": WARPS[x.dtype], "num_stages": 1}
-    tiles = triton.cdiv(num_nodes, rows // channels)
-    return sizes, num_nodes * channels, tiles, triton.cdiv(width, columns)
+    tiles = cdiv(num_nodes, rows // channels)
+    return sizes, num_nodes * channels, tiles, cdiv(width, columns)
 
 
 @triton.jit

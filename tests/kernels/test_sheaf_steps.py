@@ -111,15 +111,15 @@ def test_bitwise_the_same_at_any_number_of_threads(monkeypatch) -> None:
 
 def test_opcheck_and_wrong_shapes() -> None:
     graph, ops = undirected(6, 9), torch.ops.gbench
-    ends = (graph.rowptr, graph.col)
+    ends, longest = (graph.rowptr, graph.col), graph.bound
     z, x = draw(6, 2).requires_grad_(), draw(6, 2, 3).requires_grad_()
     maps = draw(graph.num_entries, 2).requires_grad_()
     for op, given in (
-        (ops.pair_tanh, (*ends, graph.rowptr_t, graph.perm_t, z)),
-        (ops.pair_weight, (*ends, graph.perm_t, z)),
+        (ops.pair_tanh, (*ends, graph.rowptr_t, graph.perm_t, longest, z)),
+        (ops.pair_weight, (*ends, graph.perm_t, longest, z)),
         (ops.sheaf_mix, (x, draw(2, 2), draw(3, 3))),
         (ops.sheaf_residual, (x, draw(6, 2, 3), draw(2, 1))),
-        (ops.scaled_sheaf_laplacian, (*ends, graph.perm_t, maps, x, None, None)),
+        (ops.scaled_sheaf_laplacian, (*ends, graph.perm_t, longest, maps, x, None, None)),
     ):
         torch.library.opcheck(op.default, given, test_utils=("test_schema", "test_faketensor"))
     with pytest.raises(ValueError, match=r"z has shape \(6, 3\): it should be \(6, 2\)"):

@@ -220,7 +220,13 @@ def test_dropout_is_where_the_authors_drop(linear, make_batch, random_graph, mon
         rates.append(rate)
         return masked(x)
 
+    def after_elu(x, *, act, rate):
+        return ours(elu(x) if act == "elu" else x, rate, True)
+
     monkeypatch.setattr(module, "dropout", ours)
+    monkeypatch.setattr(module, "act_dropout", after_elu)
+    step = "gbench.kernels.sheaf_step.dropout"
+    monkeypatch.setattr(step, lambda x, rate: ours(x, rate, True))
     out = model(make_batch([example]))
     seed, p = 0, dict(model.named_parameters())
     x = dense_nsd(example.x, both_ways(example.edge_index), p, {**SETTINGS, **changes}, drop=masked)

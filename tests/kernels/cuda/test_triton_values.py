@@ -35,6 +35,8 @@ from gbench.kernels.sheaf_mix import reference as sheaf_mix_reference
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import reference as sheaf_residual_reference
 from gbench.kernels.sheaf_residual import sheaf_residual
+from gbench.kernels.sheaf_step import reference as sheaf_step_reference
+from gbench.kernels.sheaf_step import sheaf_step
 from gbench.kernels.sparse_linear import reference as sparse_linear_reference
 from gbench.kernels.spmm import reference as spmm_reference
 
@@ -610,23 +612,63 @@ def undirected(graph: CSR) -> CSR:
     return CSR.from_edge_index(edges, graph.num_rows)[0]
 
 
-SHEAVES = [(kind, 3, torch.float32) for kind in ("diagonal", "full")]
-SHEAVES += [(kind, 2, torch.bfloat16) for kind in ("diagonal", "full")]
+def calm() -> CSR:
+    """No hubs, and an isolated node."""
+    return undirected(CSR.from_edge_index(torch.randint(0, 11, (2, 16)), 12)[0])
+
+
+SHEAVES = [(kind, 3, torch.float32) for kind in ("diagonal", "full", "weight", "degree")]
+SHEAVES += [(kind, 2, torch.bfloat16) for kind in ("diagonal", "full", "weight")]
 SHEAVES += [("diagonal", 1, torch.float64), ("full", 2, torch.float64)]
+SHEAVES += [("diagonal-degree", 2, torch.float32)]
 
 
+@pytest.mark.parametrize("hubs", [True, False], ids=["hubs", "calm"])
 @pytest.mark.parametrize(("kind", "stalk", "dtype"), SHEAVES, ids=str)
-def test_sheaf_laplacian(hub_graph, kind, stalk, dtype, device, agrees) -> None:
-    graph = undirected(hub_graph)
+def test_sheaf_laplacian(hub_graph, kind, stalk, dtype, hubs, device, agrees) -> None:
+    graph = undirected(hub_graph) if hubs else calm()
     there = graph.to(device)
-    shape = (graph.num_entries, stalk) + ((stalk,) if kind == "full" else ())
+    is_diagonal = kind.startswith("diagonal")
+    shape = (graph.num_entries, stalk) + (() if is_diagonal else (stalk,))
+    named = kind.removeprefix("diagonal-") if kind.endswith(("weight", "degree")) else None
+    more = {None: (), "weight": (graph.num_entries,), "degree": (graph.num_rows,)}[named]
+    rest = (torch.rand(more).to(dtype),) if more else ()
+
+    def reference(maps, x, *rest):
+        full = maps.diag_embed() if is_diagonal else maps
+        if named is None:
+            return sheaf_reference(graph, full, x)
+        if named == "weight":
+            full = full * rest[0][:, None, None]
+        size = rest[0] if named == "degree" else torch.zeros(graph.num_rows).to(x)
+        if named == "weight":
+            size = size.index_add(0, graph.row, rest[0].square())
+        root = (1 + size).rsqrt()[:, None, None]
+        apart = full @ (root * x)[graph.row]
+        apart = apart - full[graph.perm_t.long()] @ (root * x)[graph.col.long()]
+        return root * torch.zeros_like(x).index_add(0, graph.row, full.mT @ apart)
+
     agrees(
-        lambda maps, x: kernels.sheaf_laplacian(there, maps, x),
-        lambda maps, x: sheaf_reference(graph, maps if kind == "full" else maps.diag_embed(), x),
+        lambda maps, x, *rest: kernels.sheaf_laplacian(
+            there, maps, x, **({named: rest[0]} if named else {})
+        ),
+        reference,
         torch.randn(shape, dtype=dtype),
         torch.randn(graph.num_rows, stalk, 5, dtype=dtype),
+        *rest,
         roundings=20,  # a root of blocks with eigenvalues from 1 to 50
     )
+
+
+def test_sheaf_laplacian_without_edges(bare_graph, device, agrees) -> None:
+    there, num_nodes = bare_graph.to(device), bare_graph.num_rows
+    for shape in ((0, 2), (0, 2, 2)):
+        agrees(
+            lambda maps, x: kernels.sheaf_laplacian(there, maps, x),
+            lambda maps, x: 0 * x + maps.sum(),
+            torch.randn(shape),
+            torch.randn(num_nodes, 2, 3),
+        )
 
 
 @pytest.mark.parametrize("count", [0, 21])
@@ -716,6 +758,45 @@ def test_sheaf_residual(shape, dtype, several, device, agrees, monkeypatch) -> N
     agrees(
         sheaf_residual,
         sheaf_residual_reference,
+        torch.randn(shape, dtype=dtype),
+        3 * torch.randn(shape, dtype=dtype),
+        torch.randn(shape[1], 1, dtype=dtype),
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize("looks", ["seen", "sums", "no"])
+@every_step
+def test_sheaf_step(shape, dtype, several, looks, device, agrees, monkeypatch) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.sheaf_residual.TILES", 1 if several else 100)
+    monkeypatch.setattr("gbench.kernels.cuda.sheaf_residual.ELEMENTS", 64)
+    options = {"looks": looks != "no", "sums": looks == "sums"}
+    seeds = [torch.tensor(0x7123456789ABCDEF), torch.tensor(5)]
+
+    def given(step, *args):
+        """All results beside each other."""
+        y, seen, dropped = step(*args)
+        parts = [y, dropped] if seen is None else [y, dropped, seen]
+        return torch.cat([part.flatten(1) for part in parts], 1)
+
+    def ours(*args):
+        draws = iter(seeds if looks != "no" else seeds[1:])
+        monkeypatch.setattr(
+            "gbench.kernels.sheaf_step.seed_on", lambda place: next(draws).to(place)
+        )
+        return given(lambda *args: sheaf_step(*args, 0.4, **options), *args)
+
+    def theirs(*args):
+        draws = iter(seeds if looks != "no" else seeds[1:])
+
+        def draw(x, rate):
+            return dropout_reference(x, next(draws), rate)
+
+        return given(lambda *args: sheaf_step_reference(*args, 0.4, draw, **options), *args)
+
+    agrees(
+        ours,
+        theirs,
         torch.randn(shape, dtype=dtype),
         3 * torch.randn(shape, dtype=dtype),
         torch.randn(shape[1], 1, dtype=dtype),
