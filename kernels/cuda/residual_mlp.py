@@ -182,7 +182,7 @@ def _dropped(
     """Dropout of a tile of a matrix of lanes × WIDTH."""
     if RATE > 0:
         place = lane.to(tl.int64)[:, None] * WIDTH + feature[None, :]
-        key = row_key(seed, place // SPAN)
+        key = row_key(tl.load(seed), place // SPAN)
         value = dropped(value, key, (place % SPAN).to(tl.int32), RATE, LIMIT)
     return value
 
