@@ -1,11 +1,12 @@
 """Graph attention as of GAT: scores of nodes, their softmax over each node's entries, the sum.
 
-    y_ih = Σ_{j→i} m_jih α_jih x_jh
+    y_ih = Σ_{j→i or j = i} m_jih α_jih x_jh
     α_jih the softmax over j of leaky_relu(⟨a_h, x_ih⟩ + ⟨a'_h, x_jh⟩)
 
-(Veličković et al., ICLR 2018, slope 0.2 below 0.) A node without in-neighbours gets 0. With a rate
-the weights are dropped: the factors m are 0 or 1 / (1 - rate), drawn as gbench/kernels/dropout.py
-draws for a matrix E × H. Row i of x is node i as a receiver, so that there are at least N.
+(Veličković et al., ICLR 2018, slope 0.2 below 0.) Each node receives from itself, once, whether the
+graph has that entry or not. With a rate the weights are dropped: the factors m are 0 or
+1 / (1 - rate), drawn as gbench/kernels/dropout.py draws for a matrix (E + N) × H, the nodes' own
+last. Row i of x is node i as a receiver, so that there are at least N.
 
 Nothing of size E is stored on CUDA: scores are sums of two numbers per node and head, and draws are
 hashed again. On the CPU a composition of edge_softmax and what stands around it, whose scores are
@@ -32,7 +33,6 @@ from torch.nn import functional as F
 from gbench.kernels import check, library
 from gbench.kernels.csr import CSR, Graph
 from gbench.kernels.dropout import reference as dropout_reference
-from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.seeds import seed_on
 
 SLOPE = 0.2
@@ -42,16 +42,25 @@ def reference(
     graph: CSR, x: Tensor, own: Tensor, other: Tensor, seed: Tensor | None, rate: float
 ) -> Tensor:
     """The specification."""
-    left, right = (x[: graph.num_rows] * own).sum(2), (x * other).sum(2)
-    score = F.leaky_relu(left[graph.row] + right[graph.col], SLOPE)
-    ones = torch.ones_like(score)
-    factor = None if seed is None else dropout_reference(ones, seed, rate)
-    return edge_softmax_reference(graph, score, x, factor)
+    nodes = torch.arange(graph.num_rows, device=x.device)
+    row, col = torch.cat([graph.row, nodes]), torch.cat([graph.col.long(), nodes])
+    score = F.leaky_relu((x * own).sum(2)[row] + (x * other).sum(2)[col], SLOPE)
+    is_repeated = (row == col) & (torch.arange(len(row), device=x.device) < graph.num_entries)
+    score = score.masked_fill(is_repeated[:, None], -torch.inf)
+    row_EH = row[:, None].expand_as(score)
+    top = score.new_full((len(nodes), score.size(1)), -torch.inf)
+    top = top.scatter_reduce(0, row_EH, score.detach(), "amax")
+    weight = (score - top[row]).exp()
+    alpha = weight / torch.zeros_like(top).index_add(0, row, weight)[row]
+    if seed is not None:
+        alpha = alpha * dropout_reference(torch.ones_like(alpha), seed, rate)
+    out = x.new_zeros(len(nodes), *x.shape[1:])
+    return out.index_add(0, row, alpha[:, :, None] * x[col])
 
 
 @library.operation("x")
 def gat_attention(graph: CSR, x: Tensor, own: Tensor, other: Tensor, rate: float = 0.0) -> Tensor:
-    """Sum each node's in-neighbours, weighted by attention, of which a share `rate` is dropped.
+    """Sum each node's in-neighbours and itself by attention, of which a share `rate` is dropped.
 
     Shapes: x (M, H, F), own (H, F), other (H, F) → (N, H, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype.

@@ -62,11 +62,12 @@ class GATLayer(nn.Module):
 
     def without_bias(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
         """What `forward` adds b to."""
-        graph = with_loops(batch)
         hidden = self.linear(x).unflatten(1, self.shape)
         rate = self.attention_dropout if self.training else 0.0
-        attend = gat_attention if hidden.is_cuda else _attention
-        out = attend(graph, hidden, self.own, self.other, rate)
+        if hidden.is_cuda:
+            out = gat_attention(batch.graph, hidden, self.own, self.other, rate)
+        else:
+            out = _attention(with_loops(batch), hidden, self.own, self.other, rate)
         return out.mean(1) if self.averages and out.size(1) > 1 else out.flatten(1)
 
 

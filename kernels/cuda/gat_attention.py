@@ -61,8 +61,8 @@ def gat_attention(
         weights = (own.contiguous(), other.contiguous())
         launch(_scores, grid, x, *weights, scores, num_cols, **sizes, num_warps=1)
     tiles = tiling(num_rows, num_cols, col.numel(), longest, x, heads)
-    given = (rowptr, col, x, scores, seed, log_sum, out, _stats(tiles), num_cols)
-    tiles.launch(_attend, *given, **_draws(seed, rate), HEADS=heads)
+    given = (rowptr, col, x, scores, seed, log_sum, out, _stats(tiles))
+    tiles.launch(_attend, *given, num_cols, col.numel(), **_draws(seed, rate), HEADS=heads)
     return out, scores, log_sum
 
 
@@ -89,13 +89,14 @@ def gat_attention_backward(
         grad_scores[0, :, num_rows:] = 0
     tiles = tiling(num_rows, num_cols, col.numel(), longest, x, heads)
     given = (rowptr, col, x, scores, seed, log_sum, grad, along, grad_scores, _stats(tiles))
-    tiles.launch(_grad_own, *given, num_cols, **options)
+    tiles.launch(_grad_own, *given, num_cols, col.numel(), **options)
     grad_x = x.new_empty(x.shape)
     tiles = tiling(num_cols, num_rows, col.numel(), longest, x, heads)
     entries, shared = (rowptr_t, col_t, perm_t), (x, scores, seed, log_sum, grad, along)
     weights = (own.contiguous(), other.contiguous())
     results = (grad_scores, *weights, grad_x, _stats(tiles))
-    tiles.launch(_grad_x, *entries, *shared, *results, **options)
+    sizes = (num_rows, col.numel())
+    tiles.launch(_grad_x, *entries, *shared, *results, *sizes, **options)
     by_head = x.to(grad_scores.dtype).transpose(0, 1)  # (H, M, F)
     grad_own, grad_other = (torch.bmm(each[:, None], by_head)[:, 0] for each in grad_scores)
     return grad_x, grad_own.to(x.dtype), grad_other.to(x.dtype)
@@ -157,6 +158,7 @@ def _attend(
     out: tl.tensor,
     stats: tl.tensor,
     num_cols: tl.tensor,
+    num_entries: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
@@ -205,6 +207,7 @@ def _attend(
                 here = step + ahead < length
                 entry = begin + step + ahead
                 source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * HEADS + head
+                here &= source != place  # a node's own comes once, below
                 right = tl.load(others + source, mask=here, other=0.0)
                 score = tl.where(here, _leaky(left + right, SLOPE), LOWEST)
                 new = tl.maximum(highest, score)
@@ -217,7 +220,22 @@ def _attend(
                 value = gather(x, source, here, column, WIDTH, 0.0).to(total.dtype)
                 total = total * shrink[:, None] + weight[:, None] * value
                 highest = new
-    final = total / tl.where(weights == 0, 1.0, weights)[:, None]  # 0 of an empty row
+        # the program that has a row's first entries has its own
+        is_row = target > NOTHING
+        here = is_row & (begin == tl.load(rowptr + row, mask=is_row, other=-1))
+        right = tl.load(others + place, mask=here, other=0.0)
+        score = tl.where(here, _leaky(left + right, SLOPE), LOWEST)
+        new = tl.maximum(highest, score)
+        shrink = tl.exp(highest - new)
+        weight = tl.where(here, tl.exp(score - new), 0.0)
+        weights = weights * shrink + weight
+        if seed is not None:
+            at = place + num_entries.to(tl.int64) * HEADS
+            weight = dropped_in_order(weight, start, at, RATE, LIMIT, SPAN)
+        value = gather(x, place, here, column, WIDTH, 0.0).to(total.dtype)
+        total = total * shrink[:, None] + weight[:, None] * value
+        highest = new
+    final = total / weights[:, None]
     leads = block == 0
     tl.store(log_sum + place, highest + tl.log(weights), mask=(target == WHOLE) & leads)
     target = tl.where(target >= 0, target * HEADS + head, target)
@@ -241,6 +259,7 @@ def _grad_own(
     grad_scores: tl.tensor,
     stats: tl.tensor,
     num_cols: tl.tensor,
+    num_entries: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
@@ -291,6 +310,7 @@ def _grad_own(
                 here = step + ahead < length
                 entry = begin + step + ahead
                 source = tl.load(col + entry, mask=here, other=0).to(tl.int64) * HEADS + head
+                here &= source != place
                 raw = left + tl.load(others + source, mask=here, other=0.0)
                 alpha = tl.exp(_leaky(raw, SLOPE) - norm)
                 dot = _dot(first, grad, place, x, source, here, WIDTH, COLUMNS)
@@ -301,6 +321,17 @@ def _grad_own(
                 total += tl.where(here, alpha * dot, 0.0)
                 sloped += tl.where(here, slope * dot, 0.0)
                 slopes += tl.where(here, slope, 0.0)
+        here = is_row & (begin == tl.load(rowptr + row, mask=is_row, other=-1))
+        raw = left + tl.load(others + place, mask=here, other=0.0)
+        alpha = tl.exp(_leaky(raw, SLOPE) - norm)
+        dot = _dot(first, grad, place, x, place, here, WIDTH, COLUMNS)
+        if seed is not None:
+            at = place + num_entries.to(tl.int64) * HEADS
+            dot = dropped_in_order(dot, start, at, RATE, LIMIT, SPAN)
+        slope = alpha * tl.where(raw > 0, 1.0, tl.full([], SLOPE, total.dtype))
+        total += tl.where(here, alpha * dot, 0.0)
+        sloped += tl.where(here, slope * dot, 0.0)
+        slopes += tl.where(here, slope, 0.0)
     whole = (target == WHOLE) & leads
     tl.store(along + place, total, mask=whole)
     at_row = grad_scores + head.to(tl.int64) * num_cols + row
@@ -349,6 +380,8 @@ def _grad_x(
     other: tl.tensor,
     grad_x: tl.tensor,
     stats: tl.tensor,
+    num_receivers: tl.tensor,
+    num_entries: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
@@ -396,6 +429,7 @@ def _grad_x(
                 here = step + ahead < length
                 entry = begin + step + ahead
                 receiver = tl.load(col_t + entry, mask=here, other=0).to(tl.int64) * HEADS + head
+                here &= receiver != place
                 raw = right + tl.load(scores + receiver, mask=here, other=0.0)
                 norm = tl.load(log_sum + receiver, mask=here, other=0.0)
                 alpha = tl.where(here, tl.exp(_leaky(raw, SLOPE) - norm), 0.0)
@@ -411,6 +445,20 @@ def _grad_x(
                 apart = weight * dot - alpha * tl.load(along + receiver, mask=here, other=0.0)
                 score += apart * tl.where(raw > 0, 1.0, tl.full([], SLOPE, score.dtype))
                 total += weight[:, None] * value
+        begins = begin == tl.load(rowptr_t + row, mask=is_row, other=-1)
+        here = is_row & begins & (row < num_receivers)
+        raw = right + tl.load(scores + place, mask=here, other=0.0)
+        norm = tl.load(log_sum + place, mask=here, other=0.0)
+        alpha = tl.where(here, tl.exp(_leaky(raw, SLOPE) - norm), 0.0)
+        weight = alpha
+        dot = _dot(first, x, place, grad, place, here, WIDTH, COLUMNS)
+        if seed is not None:
+            at = place + num_entries.to(tl.int64) * HEADS
+            weight = dropped_in_order(alpha, start, at, RATE, LIMIT, SPAN)
+        apart = weight * dot - alpha * tl.load(along + place, mask=here, other=0.0)
+        score += apart * tl.where(raw > 0, 1.0, tl.full([], SLOPE, score.dtype))
+        value = gather(grad, place, here, column, WIDTH, 0.0).to(total.dtype)
+        total += weight[:, None] * value
     whole, leads = target == WHOLE, block == 0
     at_row = grad_scores + head.to(tl.int64) * num_rows + row
     received = tl.load(at_row, mask=whole, other=0.0)

@@ -12,6 +12,7 @@ from torch_geometric.nn import GATConv
 
 from gbench.data.spec import DataSpec
 from gbench.kernels import CSR
+from gbench.kernels.act_dropout import act_dropout
 from gbench.models.gat import GAT, GATLayer, with_loops
 
 NODES, GRAPHS = DataSpec("node", 3, 4), DataSpec("graph", 2, 4)
@@ -152,11 +153,17 @@ def test_dropout_of_features_stands_before_each_layer(make_batch, random_graph, 
     monkeypatch.setattr(
         "gbench.models.gat.dropout", lambda x, rate, training: rates.append((rate, training)) or x
     )
+
+    def between(x, bias, *, act, rate=0.0):
+        rates.append((act, rate))
+        return act_dropout(x, bias, act=act)
+
+    monkeypatch.setattr("gbench.models.gat.act_dropout", between)
     model = gat(input_dropout=0.1, dropout=0.2, attention_dropout=0.3)
     batch = make_batch([random_graph(5)])
     model(batch)
-    assert rates == [(0.1, True), (0.3, True), (0.2, True), (0.3, True)]
+    assert rates == [(0.1, True), (0.3, True), ("elu", 0.2), (0.3, True), ("none", 0.0)]
     rates.clear()
     expected = model.eval()(batch)
-    assert rates == [(0.1, False), (0.2, False)]
+    assert rates == [(0.1, False), ("elu", 0.0), ("none", 0.0)]
     assert F.mse_loss(model.train()(batch), expected) == 0
