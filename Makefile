@@ -10,12 +10,16 @@ help:  ## show this list
 
 setup: $(VENV)/.installed  ## make the virtual environment (once; again when its files change)
 
-# torch comes first and by itself: with it in place nothing else can pull another build of it
+# torch comes first and by itself: with it in place nothing else can pull another build of it. One
+# for CUDA names the Triton that it was built with, which then is the right one and not the pinned.
 $(VENV)/.installed: pyproject.toml scripts/constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade "pip>=25.1"
-	$(PIP) install --constraint scripts/constraints.txt torch
-	$(PIP) install --constraint scripts/constraints.txt --group test --group lint --group gpu-test --editable .
+	grep -v '^triton==' scripts/constraints.txt > $(VENV)/constraints.txt
+	$(PIP) install --constraint $(VENV)/constraints.txt torch
+	$(BIN)/python -c "import torch; raise SystemExit(not torch.version.cuda)" || \
+		cp scripts/constraints.txt $(VENV)/constraints.txt
+	$(PIP) install --constraint $(VENV)/constraints.txt --group test --group lint --group gpu-test --editable .
 	@touch $@
 
 demo: setup  ## fresh machine to leaderboard: install, train GIN on the embedded digits, show the table
@@ -49,7 +53,7 @@ test-companions: setup  ## with a real Slurm (apt-get install slurm-wlm munge), 
 	GBENCH_COMPANIONS=1 GBENCH_MLFLOW=$(abspath $(VENV)-mlflow/bin/mlflow) \
 		$(BIN)/python -m pytest -q -m companions
 
-test-gpu: setup  ## the tests that need a CUDA device
+test-gpu: setup  ## the tests that need a CUDA device, and how many of them ran
 	$(BIN)/python -m pytest -q -m gpu
 
 table: setup  ## the README's table of reproduced papers: hours on two cores (downloads what is missing)

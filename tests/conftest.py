@@ -6,20 +6,74 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 from gbench.board.published import Published
 from gbench.records.record import RunRecord, write
 
-hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("unhurried")
+IS_BARE = find_spec("hydra") is None  # a checkout that is not installed
+
+try:
+    import hypothesis
+except ModuleNotFoundError:  # on a bare machine with a GPU, where none of its tests is collected
+    pass
+else:
+    hypothesis.settings.register_profile(
+        "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("unhurried")
+
+
+KERNELS = Path(__file__).with_name("kernels")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With -m gpu files without such a test are not imported: they may need what is not there.
+
+    In a checkout that is not installed only the kernels' tests are.
+    """
+    if config.option.markexpr != "gpu":
+        return None
+    if collection_path.is_dir():
+        return (
+            True
+            if IS_BARE
+            and not KERNELS.is_relative_to(collection_path)
+            and (not collection_path.is_relative_to(KERNELS))
+            else None
+        )
+    return None if "mark.gpu" in collection_path.read_text() else True
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """How many of the tests that need a GPU ran, and why others did not."""
+    reports = [
+        (outcome, report)
+        for outcome in ("passed", "failed", "skipped")
+        for report in terminalreporter.getreports(outcome)
+        if "gpu" in report.keywords and (report.when == "call" or outcome == "skipped")
+    ]
+    if not reports:
+        return
+    ran = sum(outcome != "skipped" for outcome, _ in reports)
+    why = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for outcome, report in reports
+        if outcome == "skipped" and isinstance(report.longrepr, tuple)
+    )
+    terminalreporter.write_sep("-", "tests that need a GPU")
+    terminalreporter.write_line(f"{ran} of {len(reports)} ran")
+    if IS_BARE and config.option.markexpr == "gpu":
+        terminalreporter.write_line("trainings are not among them: hydra is not installed")
+    for reason, count in why.items():
+        terminalreporter.write_line(f"{count} did not: {reason}")
+
 
 HELD = """
 import os, time

@@ -53,7 +53,7 @@ def work(args: argparse.Namespace, told: dict[str, list[str]]) -> int:
         is_tiny=args.device == "cpu",
         uncaptured=frozenset(told["uncaptured"]),
     )
-    for name in items.missing():
+    for name in filter(lambda name: name.startswith(args.op), items.missing()):
         tell("begin", item=f"missing · {name}")
         tell("row", kind="case", op=name, status="failed", note="no file in gbench/bench/ops")
     for item in items.items(options, args.op):

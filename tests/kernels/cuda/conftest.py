@@ -1,22 +1,14 @@
 """Where Triton kernels run in a test: on a GPU, or on the CPU through Triton's interpreter."""
 
-import importlib
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from gbench.kernels import CSR, library
-
-KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
-# the other files are what several operations share
-OPERATIONS = sorted(
-    path.stem for path in KERNELS.glob("*.py") if f"\ndef {path.stem}(" in path.read_text()
-)
+from gbench.bench.gpu.interpreted import interpret
+from gbench.kernels import CSR
 
 # Largest allowed error, as a part of the largest value: sums are float32 for both narrow types.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 1.2e-2}
@@ -26,46 +18,11 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 1.2e-2}
 def device() -> str:
     """Skips without a GPU, unless this process was started for the interpreter."""
     if os.environ.get("TRITON_INTERPRET") == "1":
-        _interpret()
+        interpret()
         return "cpu"
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device (test_triton_interpreter.py runs these on the CPU)")
     return "cuda"
-
-
-def _interpret() -> None:
-    """Let operations on CPU tensors find the Triton kernels where they look for numba's."""
-    import numpy
-    import triton
-    from triton import language
-    from triton.runtime import interpreter
-
-    for name in OPERATIONS:
-        kernel = importlib.import_module(f"gbench.kernels.cuda.{name}")
-        sys.modules[f"gbench.kernels.cpu.{name}"] = kernel
-    # where no Triton kernel is, what a GPU would run stands in
-    library.has_kernel = lambda name, x: library.has_cuda(name)
-
-    def wide(handle):
-        if handle.dtype.scalar != language.bfloat16:
-            return handle
-        bits = handle.data.astype(numpy.uint32) << 16
-        return interpreter.TensorHandle(bits.view(numpy.float32), language.float32)
-
-    def dot(builder, a, b, *rest):
-        return multiply(builder, wide(a), wide(b), *rest)
-
-    def scalars(tensor, scope):
-        patch(tensor, scope)
-        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
-
-    patch = interpreter._patch_lang_tensor
-    if triton.__version__.startswith("3.6."):  # takes int(array), which NumPy 2.4 refuses
-        interpreter._patch_lang_tensor = scalars
-
-    # The interpreter multiplies the bits of two bfloat16 matrices as if they were integers.
-    multiply = interpreter.InterpreterBuilder.create_dot
-    interpreter.InterpreterBuilder.create_dot = dot
 
 
 @pytest.fixture(autouse=True)

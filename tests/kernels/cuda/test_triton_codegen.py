@@ -19,17 +19,14 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
+from gbench.bench.gpu.interpreted import cuda_operations
 from gbench.kernels.csr import UNKNOWN
 
 triton = pytest.importorskip("triton", reason="needs triton (pip install triton)")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 
-KERNELS = Path(__file__).parents[3] / "kernels" / "cuda"
-# the other files are what several operations share
-CUDA_OPERATIONS = [
-    path.stem for path in KERNELS.glob("*.py") if f"\ndef {path.stem}(" in path.read_text()
-]
+CUDA_OPERATIONS = cuda_operations()
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 NODES, ENTRIES = 1000, 200  # so few entries have no hub, and need no second launch
 
