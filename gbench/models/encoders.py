@@ -6,6 +6,7 @@ Legend: N nodes, F features, K columns of the positional encoding, D dim.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,22 @@ class Embeddings(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         return embedding_sum(codes, self.table, self.offsets)
+
+
+def bond_tables(layers: Iterable[nn.Module], batch: Batch) -> list[Tensor | None]:
+    """What each layer's `bonds` make of every combination of a bond's categories.
+
+    In one operation where all layers have them, and as wide. Shapes: L times (U, D).
+    """
+    bonds = [getattr(layer, "bonds", None) for layer in layers]
+    codes = batch.edge_combos
+    found = [each for each in bonds if isinstance(each, Embeddings)]
+    if codes is None or len(found) < len(bonds):
+        return [None] * len(bonds)
+    if len({each.table.shape for each in found}) > 1:
+        return [each(codes) for each in found]
+    table = torch.stack([each.table for each in found])
+    return [*embedding_sum(codes, table, found[0].offsets).unbind()]
 
 
 class NodeEncoder(nn.Module):

@@ -23,7 +23,7 @@ from gbench.errors import UserError
 from gbench.kernels import gcn_bond_aggregate, segment_add
 from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
-from gbench.models.encoders import Embeddings, NodeEncoder, input_features
+from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
@@ -63,9 +63,12 @@ class BondGCNLayer(nn.Module):
         self.root = nn.Parameter(torch.randn(out_dim))  # N(0, 1): OGB's is a default nn.Embedding
         self.bonds = Embeddings(edge_categories, out_dim)
 
-    def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
+    def forward(
+        self, batch: Batch, x: Tensor | SparseFeatures, table: Tensor | None = None
+    ) -> Tensor:
+        """`table`: what the bonds make of the batch's edge_combos, if that is known already."""
         assert batch.edge_code is not None and batch.edge_combos is not None
-        table = self.bonds(batch.edge_combos)
+        table = self.bonds(batch.edge_combos) if table is None else table
         return gcn_bond_aggregate(batch.graph, self.linear(x), table, batch.edge_code, self.root)
 
 
@@ -137,12 +140,14 @@ class GCN(nn.Module):
         x = self.encoder(batch)
         x = dropout(x, self.input_dropout, self.training)
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
-        for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
+        tables = bond_tables(self.layers, batch)
+        steps = zip(self.layers, self.norm_acts, tables, strict=True)
+        for index, (layer, norm_act, table) in enumerate(steps):
             if v is not None:
                 x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
-            x = norm_act(layer(batch, x))
+            x = norm_act(layer(batch, x) if table is None else layer(batch, x, table))
         out: Tensor = self.head(self.readout(batch, x))
         return out
 

@@ -18,7 +18,7 @@ from gbench.errors import UserError
 from gbench.kernels import gine_aggregate, segment_add
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
-from gbench.models.encoders import Embeddings, NodeEncoder, input_features
+from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
 from gbench.models.virtual_node import VirtualNode
@@ -55,12 +55,13 @@ class GINLayer(nn.Module):
             self.register_buffer("eps", torch.zeros(()), persistent=False)
         self.bonds = None if edge_categories is None else Embeddings(edge_categories, in_dim)
 
-    def forward(self, batch: Batch, x: Tensor) -> Tensor:
+    def forward(self, batch: Batch, x: Tensor, table: Tensor | None = None) -> Tensor:
+        """`table`: what the bonds make of the batch's edge_combos, if that is known already."""
         if self.bonds is None:
             x = (1 + self.eps) * x[: batch.num_nodes] + neighbour_sum(batch, x)
         else:
             assert batch.edge_code is not None and batch.edge_combos is not None
-            table = self.bonds(batch.edge_combos)
+            table = self.bonds(batch.edge_combos) if table is None else table
             x = gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
         out: Tensor = self.mlp(x)
         return out
@@ -144,20 +145,24 @@ class GIN(nn.Module):
             return self._layerwise(batch)
         x: Tensor = self.encoder(batch)
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
-        for index, (layer, norm_act) in enumerate(zip(self.layers, self.norm_acts, strict=True)):
+        tables = bond_tables(self.layers, batch)
+        steps = zip(self.layers, self.norm_acts, tables, strict=True)
+        for index, (layer, norm_act, table) in enumerate(steps):
             if v is not None:
                 x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
-            x = norm_act(layer(batch, x))
+            x = norm_act(layer(batch, x, table))
         out: Tensor = self.heads[0](self.readout(batch, x))
         return out
 
     def _layerwise(self, batch: Batch) -> Tensor:
         x: Tensor = self.encoder(batch)
         logits = [self.heads[0](self.readout(batch, x))]
-        for layer, norm_act, head in zip(self.layers, self.norm_acts, self.heads[1:], strict=True):
-            x = norm_act(layer(batch, x))
+        tables = bond_tables(self.layers, batch)
+        steps = zip(self.layers, self.norm_acts, tables, self.heads[1:], strict=True)
+        for layer, norm_act, table, head in steps:
+            x = norm_act(layer(batch, x, table))
             logits.append(head(self.readout(batch, x)))
         return torch.stack([dropout(z, self.dropout, self.training) for z in logits]).sum(0)
 

@@ -23,6 +23,8 @@ SLOTS = 2048  # of a hash table, a power of two: 512 rows of 300 sums fit in the
 
 def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
     """The forward of gbench/kernels/embedding_sum.py."""
+    if table.dim() == 3:
+        return torch.stack([embedding_sum(codes, one, offsets) for one in table])
     out = torch.empty((codes.size(0), table.size(1)), dtype=table.dtype)
     chunks = count_chunks(out.numel() + codes.numel())
     bad = run(_forward, chunks, array(codes), array(offsets), array(table), array(out))
@@ -38,6 +40,8 @@ def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
 
 def embedding_sum_backward(grad: Tensor, codes: Tensor, offsets: Tensor, num_rows: int) -> Tensor:
     """The gradients of gbench/kernels/embedding_sum.py."""
+    if grad.dim() == 3:
+        return torch.stack([embedding_sum_backward(one, codes, offsets, num_rows) for one in grad])
     chunks = table_chunks(grad.numel() + codes.numel(), codes.size(0), num_rows)
     tables = private_tables(chunks, num_rows, grad)
     run(_backward, chunks, array(codes), array(offsets), array(grad), tables)

@@ -72,12 +72,15 @@ def gradients(
         dots = x.new_empty(tiles.row_programs, tiles.blocks, dtype=wide(x.dtype))
     tiles.launch(_backward_x, *walk, x, table, num_codes, eps, root, grad, grad_x, dots)
     tables = private_tables(num_entries, num_codes + (root is not None), x)
-    sizes = (num_nodes, num_entries, num_nodes.bit_length())
-    tables.launch(_backward_table, *walk, x, table, num_codes, root, grad, *sizes)
-    total = tables.copies.sum(0).to(x.dtype)
-    if eps is None or dots is None:
+    grad_eps = None if dots is None else dots.new_empty(())
+    num_dots = 0 if dots is None else dots.numel()
+    sums = (dots, grad_eps, num_dots, num_nodes, num_nodes.bit_length())
+    tables.launch(_backward_table, *walk, x, table, num_codes, root, grad, *sums)
+    (total,) = tables.total(x.dtype)
+    if eps is None or dots is None or grad_eps is None:
         return grad_x, total[:-1].clone(), total[-1].clone()
-    return grad_x, total, dots.sum().to(eps.dtype)
+    grad_eps = grad_eps if tables.copies.numel() else dots.sum()
+    return grad_x, total, grad_eps.to(eps.dtype)
 
 
 @triton.jit
@@ -261,8 +264,10 @@ def _backward_table(
     num_codes: tl.tensor,
     root: tl.tensor,
     grad: tl.tensor,
+    dots: tl.tensor,
+    grad_eps: tl.tensor,
+    num_dots: tl.tensor,
     num_nodes: tl.tensor,
-    num_entries: tl.tensor,
     search_steps: tl.tensor,
     tables: tl.tensor,
     WIDTH: tl.constexpr,
@@ -272,7 +277,7 @@ def _backward_table(
 ) -> None:
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     mine = tl.program_id(2) * CODES + tl.arange(0, CODES)
-    begin, end = chunk_bounds(num_entries)
+    begin, end = chunk_bounds(tl.load(rowptr_t + num_nodes))  # entries beyond belong to no node
     total = tl.zeros([CODES, COLUMNS], tables.dtype.element_ty)
     for first in range(begin, end, ENTRIES):
         entry = first + tl.arange(0, ENTRIES)
@@ -290,6 +295,13 @@ def _backward_table(
         total = add_rows(total, mine[:, None] == code[None, :], arrives)
     if root is None:
         put_table(tables, total, mine, column, num_codes, WIDTH)
+        if tl.program_id(0) + tl.program_id(1) + tl.program_id(2) == 0:
+            # What the walk before left of ε's gradient: its sum would be a launch.
+            place = tl.arange(0, 1024)
+            dot = tl.zeros([1024], dots.dtype.element_ty)
+            for first in range(0, num_dots, 1024):
+                dot += tl.load(dots + first + place, mask=first + place < num_dots, other=0.0)
+            tl.store(grad_eps, tl.sum(dot))
     else:
         if (tl.program_id(2) + 1) * CODES > num_codes:  # the root's row is among these
             begin, end = chunk_bounds(num_nodes)

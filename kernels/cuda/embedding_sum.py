@@ -21,21 +21,22 @@ LARGE = 512  # rows: each 64 of them read all gradients again, a sort of the cod
 def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
     """The forward of gbench/kernels/embedding_sum.py."""
     num_rows, num_features = codes.shape
-    out = table.new_empty(num_rows, table.size(1))
+    *layers, num_table_rows, width = table.shape
+    out = table.new_empty(*layers, num_rows, width)
     tiles = tiling(num_rows, 0, 0, 0, out)
     if out.numel():
         launch(
             _lookups,
-            (tiles.row_programs, tiles.blocks),
+            (tiles.row_programs, tiles.blocks, *layers),
             codes.contiguous(),
             table.contiguous(),
             offsets.contiguous(),
             out,
             tiles.partial,
             num_rows,
-            table.size(0),
+            num_table_rows,
             FEATURES=num_features,
-            WIDTH=table.size(1),
+            WIDTH=width,
             ROWS=tiles.rows,
             COLUMNS=tiles.columns,
             num_warps=1,
@@ -46,11 +47,14 @@ def embedding_sum(codes: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
 def embedding_sum_backward(grad: Tensor, codes: Tensor, offsets: Tensor, num_rows: int) -> Tensor:
     """The gradients of gbench/kernels/embedding_sum.py."""
     if num_rows > LARGE:
+        if grad.dim() == 3:
+            return torch.stack([_backward_sorted(one, codes, offsets, num_rows) for one in grad])
         return _backward_sorted(grad, codes, offsets, num_rows)
-    tables = private_tables(codes.size(0), num_rows, grad)
+    layers = 1 if grad.dim() == 2 else grad.size(0)
+    tables = private_tables(codes.size(0), num_rows, grad, layers)
     given = (grad.contiguous(), codes.contiguous(), offsets.contiguous())
-    tables.launch(_backward, *given, codes.size(0), num_rows, FEATURES=codes.size(1))
-    return tables.copies.sum(0).to(grad.dtype)
+    tables.launch(_backward, *given, codes.size(0), num_rows, layers, FEATURES=codes.size(1))
+    return tables.total(grad.dtype).view(*grad.shape[:-2], num_rows, grad.size(-1))
 
 
 def _backward_sorted(grad: Tensor, codes: Tensor, offsets: Tensor, num_rows: int) -> Tensor:
@@ -95,6 +99,9 @@ def _lookups(
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     here = row < num_rows
+    layer = tl.program_id(2).to(tl.int64)
+    table += layer * num_table_rows * WIDTH
+    out += layer * num_rows * WIDTH
     total = tl.zeros([ROWS, COLUMNS], like.dtype.element_ty)
     for feature in range(FEATURES):
         place, exists = _look_up(codes, offsets, row, here, feature, num_table_rows, FEATURES)
@@ -111,6 +118,7 @@ def _backward(
     offsets: tl.tensor,
     num_rows: tl.tensor,
     num_table_rows: tl.tensor,
+    num_layers: tl.tensor,
     tables: tl.tensor,
     FEATURES: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -119,7 +127,10 @@ def _backward(
     COLUMNS: tl.constexpr,
 ) -> None:
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    mine = tl.program_id(2) * CODES + tl.arange(0, CODES)
+    blocks = tl.num_programs(2) // num_layers
+    layer = tl.program_id(2) // blocks
+    grad += layer.to(tl.int64) * num_rows * WIDTH
+    mine = tl.program_id(2) % blocks * CODES + tl.arange(0, CODES)
     begin, end = chunk_bounds(num_rows)
     total = tl.zeros([CODES, COLUMNS], tables.dtype.element_ty)
     for first in range(begin, end, ENTRIES):
@@ -131,4 +142,4 @@ def _backward(
             place, exists = _look_up(codes, offsets, row, here, feature, num_table_rows, FEATURES)
             counts += ((mine[:, None] == place[None, :]) & exists[None, :]).to(tl.float32)
         total = add_rows(total, counts, value)
-    put_table(tables, total, mine, column, num_table_rows, WIDTH)
+    put_table(tables, total, mine, column, num_table_rows, WIDTH, layer, num_layers)

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from gbench.kernels.cuda.rows import cdiv, launch, power_of_2, wide
 
+FEW = 128  # entries
 MAX_CHUNKS = 128  # × 5 column blocks of D = 300: 640 programs, about five for each SM of an H100
 
 
 class Tables(NamedTuple):
-    """Private copies (chunks, U, D) of a table, and the launch that fills them."""
+    """Private copies (chunks, L, U, D) of L tables, and the launch that fills them."""
 
     copies: Tensor
     codes: int
@@ -30,12 +31,15 @@ class Tables(NamedTuple):
     columns: int
 
     def launch(self, kernel: Any, *args: Any, **flags: Any) -> None:
-        """Call kernel(*args, copies, **flags, tile sizes) for each chunk and block of the table."""
-        chunks, num_codes, width = self.copies.shape
+        """Call kernel(*args, copies, **flags, tile sizes) for each chunk and block of the tables.
+
+        The grid's last axis has the blocks of codes of the first table, then the next one's.
+        """
+        chunks, layers, num_codes, width = self.copies.shape
         if self.copies.numel():
             launch(
                 kernel,
-                (chunks, cdiv(width, self.columns), cdiv(num_codes, self.codes)),
+                (chunks, cdiv(width, self.columns), layers * cdiv(num_codes, self.codes)),
                 *args,
                 self.copies,
                 **flags,
@@ -45,15 +49,25 @@ class Tables(NamedTuple):
                 COLUMNS=self.columns,
             )
 
+    def total(self, dtype: torch.dtype) -> Tensor:
+        """The sum of the copies: (L, U, D)."""
+        is_one = self.copies.size(0) == 1
+        return (self.copies[0] if is_one else self.copies.sum(0)).to(dtype)
 
-def private_tables(num_entries: int, num_codes: int, like: Tensor) -> Tables:
-    """Copies that cost less than the entries which fill them, for a table of like's width."""
+
+def private_tables(num_entries: int, num_codes: int, like: Tensor, layers: int = 1) -> Tables:
+    """Copies that cost less than the entries which fill them, for tables of like's width.
+
+    One copy of few entries, which a program adds in four steps: it needs no launch for the sum.
+    """
     chunks = max(1, min(MAX_CHUNKS, num_entries // max(1, num_codes)))
-    copies = like.new_empty(chunks, num_codes, like.size(1), dtype=wide(like.dtype))
+    if num_entries <= FEW:
+        chunks = 1
+    copies = like.new_empty(chunks, layers, num_codes, like.size(-1), dtype=wide(like.dtype))
     if like.dtype == torch.float64:
         return Tables(copies, 16, 16, 16)
     # OGB's bonds have 60 combinations; tl.dot takes no fewer than 16 columns.
-    columns = min(64, max(16, power_of_2(like.size(1))))
+    columns = min(64, max(16, power_of_2(like.size(-1))))
     return Tables(copies, 64, 32, columns)
 
 
@@ -95,7 +109,10 @@ def put_table(
     column: tl.tensor,
     num_codes: tl.tensor,
     WIDTH: tl.constexpr,
+    layer: tl.tensor = 0,
+    num_layers: tl.tensor = 1,
 ) -> None:
     """Write this chunk's copy."""
-    place = (tl.program_id(0) * num_codes + code).to(tl.int64)[:, None] * WIDTH + column[None, :]
+    row = (tl.program_id(0) * num_layers + layer) * num_codes + code
+    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
     tl.store(tables + place, total, (code < num_codes)[:, None] & (column < WIDTH)[None, :])

@@ -201,7 +201,10 @@ OPERATIONS = [
         for reduce in ("sum", "mean", "max")
     ),
     operation("segment_add", (X, some(3, WIDTH)), lambda at, x, v: (at.ptr, x, v)),
-    operation("embedding_sum", (some(8, WIDTH),), lambda at, table: (at.codes, table, at.offsets)),
+    *(
+        operation(name, (some(*shape),), lambda at, table: (at.codes, table, at.offsets))
+        for name, shape in (("embedding_sum", (8, WIDTH)), ("embedding_sum-several", (2, 8, WIDTH)))
+    ),
     operation(
         "gine_aggregate",
         (X, some(4, WIDTH), some()),

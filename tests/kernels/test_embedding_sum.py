@@ -23,6 +23,18 @@ def test_agrees_with_the_reference(num_rows, width, dtype, assert_agrees) -> Non
     )
 
 
+@pytest.mark.parametrize("num_rows", [0, 77])
+def test_several_tables_are_as_one_after_the_other(num_rows) -> None:
+    codes, tables = draw(num_rows), torch.randn(3, sum(SIZES), 5, requires_grad=True)
+    found = embedding_sum(codes, tables, OFFSETS)
+    wanted = torch.stack([embedding_sum(codes, table, OFFSETS) for table in tables])
+    assert torch.equal(found, wanted)
+    assert torch.equal(found, reference(codes, tables, OFFSETS)) or num_rows
+    grad = torch.randn(3, num_rows, 5)
+    ours, theirs = (torch.autograd.grad(out, tables, grad)[0] for out in (found, wanted))
+    assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("code_dtype", [torch.uint8, torch.int32], ids=str)
 def test_codes_of_any_integer_type(code_dtype) -> None:
     table, codes = torch.randn(sum(SIZES), 3), draw(77)

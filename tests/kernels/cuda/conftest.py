@@ -27,10 +27,11 @@ def device() -> str:
 
 @pytest.fixture(autouse=True)
 def _short_slots(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Make every row of more than 8 entries a hub, so that graphs of 60 edges have some."""
+    """Make rows of more than 8 entries hubs, and more than 8 entries fill several tables."""
     if "device" in request.fixturenames:
         request.getfixturevalue("device")
         monkeypatch.setattr("gbench.kernels.cuda.rows.SLOT", 4)
+        monkeypatch.setattr("gbench.kernels.cuda.tables.FEW", 8)
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ def segment_add(x: torch.Tensor) -> None:
 def embedding_sum(x: torch.Tensor) -> None:
     codes, offsets = torch.empty(NODES, 9, dtype=torch.int64), torch.empty(9, dtype=torch.int64)
     cuda("embedding_sum").embedding_sum(codes, x[:174], offsets)
+    cuda("embedding_sum").embedding_sum(codes, x[:522].view(3, 174, -1), offsets)
     cuda("embedding_sum").embedding_sum_backward(x, codes, offsets, 174)
 
 

@@ -464,6 +464,21 @@ def test_embedding_sum(width, dtype, large, device, agrees, monkeypatch) -> None
     )
 
 
+@pytest.mark.parametrize("num_rows", [5, 40])  # of one copy of the tables, and of several
+@pytest.mark.parametrize("large", [4, 512])
+@pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
+def test_embedding_sum_of_several_tables(
+    width, dtype, large, num_rows, device, agrees, monkeypatch
+) -> None:
+    monkeypatch.setattr("gbench.kernels.cuda.embedding_sum.LARGE", large)
+    codes = torch.stack([torch.randint(0, size, (num_rows,)) for size in (3, 2, 65)], 1)
+    agrees(
+        lambda tables: kernels.embedding_sum(codes.to(device), tables, OFFSETS.to(device)),
+        lambda tables: embedding_sum_reference(codes, tables, OFFSETS),
+        torch.randn(3, 70, width).to(dtype),
+    )
+
+
 def test_embedding_sum_of_no_rows(device, agrees) -> None:
     codes = torch.zeros(0, 3, dtype=torch.int64)
     agrees(
