@@ -5,8 +5,9 @@ these together for its own columns, and the first chunk's programs write what is
 column: the statistics, running ones included, and the gradients of weight and bias.
 
 Up to FEW rows a program holds 8 whole columns in registers (32 numbers for each of 512 threads, 32
-bytes of a row, which is what memory gives at once): it needs no other's sums, reads x once, and a
-batch of 32 molecules is one launch in each direction.
+bytes of a row, which is what memory gives at once), up to twice as many 4: it needs no other's
+sums, reads x once, and a batch of 32 molecules, or of their patches, is one launch in each
+direction.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from gbench.kernels.cuda.moments import (
 )
 from gbench.kernels.cuda.rows import cdiv, gather, kernel, launch
 
-FEW = 2048  # rows
+FEW = 2048  # rows, of 8 columns
 
 
 def norm_act(
@@ -94,9 +95,10 @@ def _forward(
     if not x.numel():
         return (out, mean, var) if given is None else (out, given[0].clone(), given[1].clone())
     if given is None and _is_few(x):
+        sizes = _few(x, _options(x, eps, relu, dropout))
         launch(
             _few_values,
-            (cdiv(x.size(1), 8),),
+            (cdiv(x.size(1), sizes["COLUMNS"]),),
             x,
             weight.contiguous(),
             bias.contiguous(),
@@ -109,7 +111,7 @@ def _forward(
             var,
             x.size(0),
             MOMENTUM=momentum,
-            **_few(_options(x, eps, relu, dropout)),
+            **sizes,
         )
         return out, mean, var
     launch(
@@ -161,8 +163,9 @@ def norm_act_backward(
     given = (grad, x, weight, bias, mean, var, seed, rows)
     results = (grad_x, grad_residual if needs_residual else None, grad_weight, grad_bias)
     if _is_few(x):
-        sizes = {"TRAINING": training, **_few(options)}
-        launch(_few_gradients, (cdiv(x.size(1), 8),), *given, *results, x.size(0), **sizes)
+        sizes = {"TRAINING": training, **_few(x, options)}
+        grid = (cdiv(x.size(1), sizes["COLUMNS"]),)
+        launch(_few_gradients, grid, *given, *results, x.size(0), **sizes)
         return grad_x, grad_weight, grad_bias, grad_residual
     chunks, blocks = chunk_grid(x)
     sums = weight.new_empty(2, chunks, x.size(1))
@@ -178,12 +181,18 @@ def _options(x: Tensor, eps: float, relu: bool, dropout: float) -> dict[str, Any
 
 
 def _is_few(x: Tensor) -> bool:
-    """Whether whole columns fit in registers; of 64 bits they would not."""
-    return x.size(0) <= FEW and x.dtype is not torch.float64
+    """Whether whole columns fit in registers; of 64 bits they would not.
+
+    4 columns of 16 bits would be a quarter of what memory gives at once.
+    """
+    if x.dtype is torch.float64:
+        return False
+    return x.size(0) <= (2 * FEW if x.dtype is torch.float32 else FEW)
 
 
-def _few(options: dict[str, Any]) -> dict[str, Any]:
-    return {**options, "ROWS": FEW, "COLUMNS": 8, "num_warps": 16}
+def _few(x: Tensor, options: dict[str, Any]) -> dict[str, Any]:
+    columns = 8 if x.size(0) <= FEW else 4
+    return {**options, "ROWS": FEW * 8 // columns, "COLUMNS": columns, "num_warps": 16}
 
 
 @triton.jit

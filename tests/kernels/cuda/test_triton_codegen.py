@@ -251,7 +251,7 @@ def inverse_sqrt(x: torch.Tensor) -> None:
 def norm_act(x: torch.Tensor) -> None:
     given = [x.new_empty(x.size(1), dtype=torch.float32) for _ in range(4)]
     number, options = torch.empty((), dtype=torch.int64), (1e-5, True, 0.5)
-    for rows in (NODES, 3000):  # few, and many
+    for rows in (NODES, 3000, 9000):  # few, twice as many, and many
         x = x.new_empty(rows, x.size(1))
         cuda("norm_act").norm_act_(x, *given, number, x, number, None, 0.1, *options)
         for valid in (None, number):  # in evaluation, and of a padded batch

@@ -835,7 +835,7 @@ def test_inverse_sqrt(size, device) -> None:
     torch.testing.assert_close((ours + ours.mT).cpu() / 2, symmetric, rtol=1e-7, atol=1e-7)
 
 
-@pytest.mark.parametrize("few", [16, 64], ids=["chunks", "whole"])
+@pytest.mark.parametrize("few", [16, 32, 64], ids=["chunks", "narrow", "whole"])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
