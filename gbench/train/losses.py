@@ -13,6 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from gbench.errors import UserError
 from gbench.kernels.cross_entropy import MAX_CLASSES, counted
 from gbench.kernels.cross_entropy import cross_entropy as fused_cross_entropy
+from gbench.kernels.entry_loss import KINDS, entry_loss
 from gbench.locate import locate
 from gbench.losses import Loss, find, options_of
 
@@ -47,13 +48,19 @@ def loss_of(card: DataCard, logits: Tensor, y: Tensor) -> Tensor:
 
 
 def loss_at(card: DataCard, logits: Tensor, y: Tensor, targets: Tensor | None) -> Tensor:
-    """The loss of the rows `targets`, or of all. On a GPU cross-entropy's is one operation.
+    """The loss of the rows `targets`, or of all. On a GPU most losses are one operation.
 
     Shapes: logits (N, C), y (N,) or (N, K), targets (T,) → ().
     """
-    if logits.is_cuda and _is_plain_cross_entropy(card, logits):
-        count = None if targets is None else _count(targets, logits.size(0))
-        return fused_cross_entropy(logits, y, targets, count)
+    if logits.is_cuda and logits.dtype in SINGLE:
+        loss = find(card.loss, card.loss_labels)
+        is_plain = _is_plain_cross_entropy(card, logits)
+        if is_plain or loss.name in KINDS:
+            count = None if targets is None else _count(targets, logits.size(0))
+            if is_plain:
+                return fused_cross_entropy(logits, y, targets, count)
+            option = options_of(loss, card.loss_options).get(OPTION.get(loss.name, ""), 0.0)
+            return entry_loss(logits, y, loss.name, option, count, card.level == "link")
     if targets is not None:
         # not logits[targets], whose gradient sorts the targets on a GPU
         logits, y = logits.index_select(0, targets), y.index_select(0, targets)
@@ -62,13 +69,14 @@ def loss_at(card: DataCard, logits: Tensor, y: Tensor, targets: Tensor | None) -
 
 def _is_plain_cross_entropy(card: DataCard, logits: Tensor) -> bool:
     loss = find(card.loss, card.loss_labels)
-    if loss.name != "cross-entropy" or logits.dtype not in SINGLE or logits.size(1) > MAX_CLASSES:
+    if loss.name != "cross-entropy" or logits.size(1) > MAX_CLASSES:
         return False
     options = options_of(loss, card.loss_options)
     return options["weights"] is None and not options["label_smoothing"]
 
 
 SINGLE = (torch.float32, torch.bfloat16)  # others' losses are computed in float32
+OPTION = {"huber": "delta", "quantile": "q"}
 
 _counts: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 

@@ -32,7 +32,7 @@ WHOLE: tl.constexpr = tl.constexpr(-1)
 
 # Arguments that a batch cuts from larger tensors, so that their alignment changes by batch.
 VIEWS = {"rowptr", "rowptr_t", "walk", "col", "col_t", "perm", "perm_t", "reverse", "degree"}
-VIEWS |= {"ptr", "edge_code", "codes"}
+VIEWS |= {"ptr", "edge_code", "codes", "y"}
 
 
 def kernel(function: Any) -> Any:

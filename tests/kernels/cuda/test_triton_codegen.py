@@ -306,8 +306,17 @@ def cross_entropy(x: torch.Tensor) -> None:
     cuda("cross_entropy").cross_entropy_backward(x, number, y, y.int(), number)
 
 
+def entry_loss(x: torch.Tensor) -> None:
+    y, one = x.float(), torch.empty(2)
+    for kind in ("bce", "huber", "quantile"):
+        cuda("entry_loss").entry_loss(x, y, y[:, 0].int(), kind, 0.5, kind == "bce")
+        given = (x, one[0], one, y, None, kind, 0.5, kind == "bce")
+        cuda("entry_loss").entry_loss_backward(*given)
+
+
 OPERATIONS = [
     cross_entropy,
+    entry_loss,
     act_dropout,
     sparse_linear,
     gat_attention,

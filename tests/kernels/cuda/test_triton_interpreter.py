@@ -30,7 +30,7 @@ GROUPS += [
     "in_any_order",
 ]
 GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp", "group_mean"]
-GROUPS += ["act_dropout", "cross_entropy", "gat_attention", "sparse_linear"]
+GROUPS += ["act_dropout", "cross_entropy", "entry_loss", "gat_attention", "sparse_linear"]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from gbench.kernels.cuda import rows
 from gbench.kernels.dropout import reference as dropout_reference
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.embedding_sum import reference as embedding_sum_reference
+from gbench.kernels.entry_loss import KINDS, entry_loss
+from gbench.kernels.entry_loss import reference as entry_loss_reference
 from gbench.kernels.gat_attention import reference as gat_reference
 from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
@@ -325,6 +327,38 @@ def test_cross_entropy_of_a_label_that_is_no_class_and_of_certain_scores(device)
     assert cross_entropy(logits, zero + 1).item() == 2e4
     for wrong in (-1, 2):
         assert cross_entropy(logits, zero + wrong).isnan()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tiles", [16, 1], ids=["one-program", "several"])
+def test_entry_loss(kind, dtype, tiles, device, monkeypatch) -> None:
+    """Missing labels, rows that are no target or twice, pairs of nodes, no label at all."""
+    monkeypatch.setattr("gbench.kernels.cuda.entry_loss.TILES", tiles)
+    monkeypatch.setattr("gbench.kernels.cuda.entry_loss.TILE", 16)
+    x, y = (2 * torch.randn(15, 3)).to(dtype), torch.randn(15, 3)
+    x[1, 0], y[1, 0] = 1.5, 1.5  # ŷ = y
+    x[2], y[2] = torch.tensor([30.0, -30.0, 0.0]), torch.tensor([1.0, 0.0, 1.0])
+    y[0, 1] = y[4] = torch.nan
+    count = torch.tensor([1, 1, 1, 0, 1, 2, *[1] * 9], dtype=torch.int32)
+    for labels, times, pairs in ((y, None, False), (y, count, False), (y.round(), None, True)):
+        labels = labels.nan_to_num() if pairs else labels
+        assert_entry_loss(x, labels, kind, times, pairs, device)
+    assert_entry_loss(x, y * torch.nan, kind, None, False, device)
+
+
+def assert_entry_loss(x, y, kind, count, pairs, device) -> None:
+    exact = x.double().requires_grad_()
+    expected = entry_loss_reference(exact, y, kind, 0.7, count, pairs)
+    (wanted,) = torch.autograd.grad(3 * expected, exact)
+    there = x.to(device).requires_grad_()
+    times = None if count is None else count.to(device)
+    found = entry_loss(there, y.to(device), kind, 0.7, times, pairs)
+    (grad,) = torch.autograd.grad(3 * found, there)
+    assert found.dtype == torch.float32 and grad.dtype == x.dtype
+    torch.testing.assert_close(found.detach().cpu().double(), expected.detach(), rtol=1e-5, atol=0)
+    near = 1e-6 if x.dtype == torch.float32 else 1e-2
+    torch.testing.assert_close(grad.cpu().double(), wanted, rtol=near, atol=near)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
