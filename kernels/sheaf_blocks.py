@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gbench.kernels import library
 from gbench.kernels.csr import CSR
+from gbench.kernels.segment_reduce import segment_reduce
 
 
 def reference(graph: CSR, maps: Tensor) -> Tensor:
@@ -32,8 +33,9 @@ def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
 
     Shapes: maps (E, S, S) → (N, S, S).
     """
-    if not library.has_kernel("sheaf_blocks", maps):
-        return reference(graph, maps)
+    if not library.has_kernel("sheaf_blocks", maps):  # index_add has no order on a GPU
+        wide = maps.to(library.wide(maps.dtype))
+        return segment_reduce(graph.rowptr, (wide.mT @ wide).flatten(1)).view(-1, *maps.shape[1:])
     out: Tensor = _BLOCKS(graph.rowptr, maps)
     return out
 

@@ -4,10 +4,14 @@ In what order programs run changes nothing either: see test_triton_values.py.
 """
 
 import ast
+import importlib
+import inspect
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import gbench.kernels
+from gbench.kernels import library
 
 FOLDER = Path(gbench.kernels.__file__).parent
 
@@ -33,3 +37,14 @@ def test_no_cuda_kernel_adds_atomically_or_asks_torch_to() -> None:
         if file.stem != "together":  # which counts programs, and integers have one sum
             assert not {name for name in found if name.startswith("atomic")}, file.name
         assert not found & DISORDERED, file.name
+
+
+def test_what_stands_in_for_a_missing_cuda_kernel_adds_in_order_too() -> None:
+    for module in pkgutil.iter_modules(gbench.kernels.__path__, "gbench.kernels."):
+        importlib.import_module(module.name)
+    for operation in library.PLAIN:
+        name = library.file_of(operation)
+        if not library.has_cuda(name):
+            module = importlib.import_module(f"gbench.kernels.{name}")
+            found = {name.rstrip("_") for name in names(inspect.getsource(getattr(module, name)))}
+            assert not found & {"reference", *DISORDERED}, operation
