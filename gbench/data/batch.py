@@ -14,6 +14,18 @@ from gbench.data.transfer import on_device
 from gbench.kernels.csr import CSR
 
 
+@dataclass(frozen=True, eq=False)
+class Valid:
+    """How many of a batch's leading nodes and graphs count, int64 () on its device.
+
+    Those behind them fill a frame (see gbench/data/padding.py): a model may compute with them, and
+    what it takes over all nodes or graphs, as batch norm its statistics, leaves them out.
+    """
+
+    nodes: Tensor
+    graphs: Tensor
+
+
 @dataclass(eq=False)
 class Batch:
     """B graphs laid side by side.
@@ -32,7 +44,8 @@ class Batch:
     graphs, degree: of a part of a big graph (see gbench/data/big/part.py) the graph that each layer
     sees, N × M: its columns are the first M of the part's nodes, of which the first N are its rows;
     and degree (M,) int32, how many in-neighbours these nodes have in the whole graph;
-    is_kept: the same batch comes again in every epoch, so that what is derived from it is kept.
+    is_kept: the same batch comes again in every epoch, so that what is derived from it is kept;
+    valid: of a batch in a frame, how much of it counts; None: all.
     """
 
     graph: CSR
@@ -49,6 +62,17 @@ class Batch:
     patches: Patches | None = None
     memo: dict[str, Any] = field(default_factory=dict)  # constants a model derives once per batch
     is_kept: bool = False
+    valid: Valid | None = None
+
+    @property
+    def valid_nodes(self) -> Tensor | None:
+        """The number of nodes that count, as the kernels take it; None: all."""
+        return None if self.valid is None else self.valid.nodes
+
+    @property
+    def valid_graphs(self) -> Tensor | None:
+        """The same of graphs."""
+        return None if self.valid is None else self.valid.graphs
 
     @property
     def num_graphs(self) -> int:

@@ -84,7 +84,7 @@ class NodeEncoder(nn.Module):
         if self.pe is None:
             return x
         linear, norm_act = self.pe
-        out: Tensor = norm_act(linear(batch.pe), x)
+        out: Tensor = norm_act(linear(batch.pe), x, batch.valid_nodes)
         return out
 
 

@@ -88,6 +88,7 @@ class GCN(nn.Module):
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    fills_frames: ClassVar = True
 
     def __init__(
         self,
@@ -147,7 +148,8 @@ class GCN(nn.Module):
                 x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
-            x = norm_act(layer(batch, x) if table is None else layer(batch, x, table))
+            x = layer(batch, x) if table is None else layer(batch, x, table)
+            x = _normalised(norm_act, batch, x)
         out: Tensor = self.head(self.readout(batch, x))
         return out
 
@@ -163,5 +165,10 @@ class GCN(nn.Module):
 
 
 def _step(layer: nn.Module, norm_act: nn.Module, batch: Batch, x: Tensor) -> Tensor:
-    out: Tensor = norm_act(layer(batch, x))
-    return out
+    return _normalised(norm_act, batch, layer(batch, x))
+
+
+def _normalised(norm_act: nn.Module, batch: Batch, x: Tensor) -> Tensor:
+    if isinstance(norm_act, NormAct):
+        return norm_act(x, rows=batch.valid_nodes)  # type: ignore[no-any-return]
+    return x  # the last layer at node level ends in the classes

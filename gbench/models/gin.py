@@ -63,7 +63,8 @@ class GINLayer(nn.Module):
             assert batch.edge_code is not None and batch.edge_combos is not None
             table = self.bonds(batch.edge_combos) if table is None else table
             x = gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
-        out: Tensor = self.mlp(x)
+        first, norm_act, second = self.mlp
+        out: Tensor = second(norm_act(first(x), rows=batch.valid_nodes))
         return out
 
 
@@ -83,6 +84,7 @@ class GIN(nn.Module):
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    fills_frames: ClassVar = True
 
     def __init__(
         self,
@@ -152,7 +154,7 @@ class GIN(nn.Module):
                 x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
-            x = norm_act(layer(batch, x, table))
+            x = norm_act(layer(batch, x, table), rows=batch.valid_nodes)
         out: Tensor = self.heads[0](self.readout(batch, x))
         return out
 
@@ -162,7 +164,7 @@ class GIN(nn.Module):
         tables = bond_tables(self.layers, batch)
         steps = zip(self.layers, self.norm_acts, tables, self.heads[1:], strict=True)
         for layer, norm_act, table, head in steps:
-            x = norm_act(layer(batch, x, table))
+            x = norm_act(layer(batch, x, table), rows=batch.valid_nodes)
             logits.append(head(self.readout(batch, x)))
         return torch.stack([dropout(z, self.dropout, self.training) for z in logits]).sum(0)
 
@@ -179,7 +181,7 @@ class GIN(nn.Module):
         """One layer. With jk=layerwise a node's logits so far stand beside its features."""
         is_last = index + 1 == len(self.layers)
         if not self.is_layerwise:
-            x = self.norm_acts[index](self.layers[index](batch, x))
+            x = self.norm_acts[index](self.layers[index](batch, x), rows=batch.valid_nodes)
             out: Tensor = self.heads[0](x) if is_last else x
             return out
         own, width = x[: batch.num_nodes], self.heads[index].in_features

@@ -31,6 +31,7 @@ class MLP(nn.Module):
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    fills_frames: ClassVar = True
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class MLP(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         x = dropout(self.encoder(batch), self.input_dropout, self.training)
         for layer, norm_act in zip(self.layers, self.norm_acts, strict=True):
-            x = norm_act(layer(x))
+            x = norm_act(layer(x), rows=batch.valid_nodes)
         out: Tensor = self.head(self.readout(batch, x))
         return out
 

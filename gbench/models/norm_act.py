@@ -11,9 +11,10 @@ from gbench.kernels.act_dropout import act_dropout
 class NormAct(nn.Module):
     """dropout(relu(batch_norm(x))), the statistics taken over all nodes (or graphs) of the batch.
 
-    With a residual that is added to it.
+    With a residual that is added to it. Of a batch in a frame only the first `rows` count, and
+    later rows are 0 (see gbench/data/padding.py).
 
-    Shapes: x (N, F), residual (N, F) → (N, F).
+    Shapes: x (N, F), residual (N, F), rows () int64 → (N, F).
     """
 
     def __init__(self, dim: int, *, norm: bool, relu: bool, dropout: float) -> None:
@@ -22,10 +23,18 @@ class NormAct(nn.Module):
         self.relu = relu
         self.dropout = dropout
 
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, residual: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
         if self.norm is not None:
-            drops = self.dropout
-            return norm_act(x, self.norm, relu=self.relu, dropout=drops, residual=residual)
+            return norm_act(
+                x,
+                self.norm,
+                relu=self.relu,
+                dropout=self.dropout,
+                residual=residual,
+                rows=rows,
+            )
         rate = self.dropout if self.training else 0.0
         x = act_dropout(x, act="relu" if self.relu else "none", rate=rate)
         return x if residual is None else residual + x

@@ -34,5 +34,8 @@ class VirtualNode(nn.Module):
         )
 
     def forward(self, batch: Batch, x: Tensor, v: Tensor) -> Tensor:
-        out: Tensor = self.mlp(segment_reduce(batch.node_ptr, x, "sum") + v)
+        first, norm_act, second, last = self.mlp
+        rows = batch.valid_graphs
+        hidden = norm_act(first(segment_reduce(batch.node_ptr, x, "sum") + v), rows=rows)
+        out: Tensor = last(second(hidden), rows=rows)
         return out

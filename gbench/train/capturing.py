@@ -59,8 +59,8 @@ def refusal(task: Task, trainer: Trainer) -> str:
         "several devices wait for each other in each step": trainer.world_size > 1,
         "parts of a graph are cut on the CPU, each of its own size": isinstance(source, Parts),
         "batches of links are drawn on the CPU": isinstance(source, Pairs),
-        "batches of graphs differ in size": isinstance(source, Graphs),
         waits(model): bool(waits(model)),
+        **(_unframed(task) if isinstance(source, Graphs) else {}),
         f"{loss.name} is a function of your own, which may wait": loss.is_own,
         "signs of the positional encoding are drawn on the CPU": task.dataset.random_signs,
         f"trainer.precision={trainer.precision}: only {' and '.join(PRECISIONS)} are": (
@@ -72,6 +72,22 @@ def refusal(task: Task, trainer: Trainer) -> str:
         ),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _unframed(task: Task) -> Mapping[str, bool]:
+    """What forbids to lay batches in frames (gbench/data/padding.py), with whether it is so."""
+    card, model = task.dataset.card, task.model
+    loss = find(card.loss, card.loss_labels)
+    said = vars(model).get("fills_frames", vars(type(model)).get("fills_frames", False))
+    return {
+        "trainer.accumulate_grad_batches has steps of several kinds": task.accumulate > 1,
+        "patches are cut on the CPU, each of its own size": task.dataset.patcher is not None,
+        f"{called(model)} does not say that it leaves out what fills a batch (fills_frames = True; "
+        "batch.valid tells what counts)": not said,
+        f"loss {loss.name} takes its mean over all graphs of a batch": (
+            loss.labels == "classes" and loss.name != "cross-entropy"
+        ),
+    }
 
 
 def told(reason: str) -> UserError:

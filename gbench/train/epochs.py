@@ -26,12 +26,14 @@ from gbench.models.answers import nan_answered
 from gbench.train import capturing, loader
 from gbench.train.capturing import Recorder
 from gbench.train.cuda_graph import NotCapturedError
+from gbench.train.framed import FramedSteps
 from gbench.train.losses import loss_of
 from gbench.train.metrics import score, scores
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, has_penalty, penalty
 from gbench.train.rates import Rates, reads_tensors
 from gbench.train.schedule import Schedule
+from gbench.train.sources import Graphs
 from gbench.train.stopping import Stopping
 from gbench.train.stretch import Reads, Stretch, Validated
 from gbench.train.task import mean_of_processes
@@ -75,6 +77,7 @@ class Epochs(Callback):  # type: ignore[misc]
         self.cuda_graphs = capturing.wanted(trainer)
         self.record: Recorder | None = None  # of a run whose epochs are captured
         self.stretch: Stretch | None = None
+        self.framed: FramedSteps | None = None
         self.is_captured = False  # some of this process's epochs were
 
     def on_train_start(self, trainer: Trainer, task: Task) -> None:
@@ -110,6 +113,8 @@ class Epochs(Callback):  # type: ignore[misc]
             if reason and self.cuda_graphs == "on":
                 raise capturing.told(reason)
             self.record = None if reason else capturing.recorder(task.device)
+        if self.record is not None and self.rates.tensor is None:
+            self.rates.to(task.device)
 
     def _begin_epoch(self, trainer: Trainer, task: Task) -> None:
         task.position = 0
@@ -211,41 +216,69 @@ class Epochs(Callback):  # type: ignore[misc]
         return {"valid": value} | {f"valid_{name}": other for name, other in others.items()}
 
     def on_train_batch_start(self, trainer: Trainer, task: Task, batch: Any, index: int) -> None:
-        """Run the rest of this round's epochs on the device alone, if this run is captured.
+        """Run the rest of this round's epochs without Lightning, if this run is captured.
 
-        The first epoch of a process is an ordinary one: it compiles kernels, makes the optimizer's
-        moments, and checks what the model answers.
+        On one graph the first epoch of a process is an ordinary one: it compiles kernels, makes the
+        optimizer's moments, and checks what the model answers.
         """
-        if self.record is None or not task.has_begun:
+        if self.record is None or task.position:
             return
-        try:
-            self._captured_round(trainer, task, self.record)
-        except NotCapturedError as error:
-            if self.cuda_graphs == "on":
-                raise capturing.told(str(error)) from error
-            self.display.note(f"steps are launched one by one: {error}")
-            self.record = None
+        ends = time.perf_counter() + loader.ROUND_SECONDS
+        if isinstance(task.source, Graphs):
+            self._framed_round(trainer, task, self.record, ends)
+        elif task.has_begun:
+            try:
+                self._stretched_round(trainer, task, self.record, ends)
+            except NotCapturedError as error:
+                self._not_captured(error)
+                self.record = None
 
-    def _captured_round(self, trainer: Trainer, task: Task, record: Recorder) -> None:
+    def _not_captured(self, error: NotCapturedError) -> None:
+        if self.cuda_graphs == "on":
+            raise capturing.told(str(error)) from error
+        self.display.note(f"steps are launched one by one: {error}")
+
+    def _framed_round(self, trainer: Trainer, task: Task, record: Recorder, ends: float) -> None:
+        """Epochs of many graphs: captured steps, ordinary ends of epochs."""
+        assert task.batches is not None
+        if self.framed is None:
+            self.framed = FramedSteps(task, trainer, record, self._not_captured)
+        steps, number = task.windows.steps_per_epoch, task.batches.batches_per_epoch
+        while not trainer.should_stop:
+            for batch in task.batches.of_epoch(task.epoch):
+                if task.position and self.schedule.changes_within(task.epoch, steps):
+                    self._set_rate(task)
+                self.framed.run(batch.to(task.device))
+                task.position += 1
+                items = task.batches.items_per_epoch
+                if task.position < number:
+                    self.display.batch(task.epoch, task.position, number, items)
+            self.loss_sum = self.framed.taken()
+            self._end_epoch(trainer, task)
+            self._begin_epoch(trainer, task)
+            task.is_round_done, self.is_captured = True, self.framed.is_captured
+            if time.perf_counter() > ends:
+                break
+
+    def _stretched_round(self, trainer: Trainer, task: Task, record: Recorder, ends: float) -> None:
+        """Epochs of one graph, read together."""
         if self.stretch is None:
-            if self.rates.tensor is None:
-                self.rates.to(task.device)
             is_objective = self.monitor.of == "objective"
             reads = Reads(bool(self.also), self.reads_loss, is_objective, self.keeps_weights)
             self.stretch = Stretch(task, trainer, self.rates, reads, record)
-        ends = time.perf_counter() + loader.ROUND_SECONDS
         while not trainer.should_stop:
-            self._run_captured(trainer, task, self.stretch, ends - time.perf_counter())
+            self._stretch(trainer, task, self.stretch, ends - time.perf_counter())
             task.is_round_done = self.is_captured = True
             if time.perf_counter() > ends:
                 break
 
-    def _run_captured(self, trainer: Trainer, task: Task, stretch: Stretch, left: float) -> None:
+    def _stretch(self, trainer: Trainer, task: Task, stretch: Stretch, left: float) -> None:
         """As many epochs as surely come, as the buffers hold and as fit in the seconds left."""
         best_epoch = None if self.best is None else self.best_epoch
-        fitting = max(1, int(left / max(self.curve[-1]["seconds"], 1e-6)))
-        sure = self.stopping.sure(len(self.curve), best_epoch)
-        rates = self.schedule.ahead(self.curve, min(sure, stretch.size, fitting))
+        most = min(self.stopping.sure(len(self.curve), best_epoch), stretch.size)
+        if self.curve and self.curve[-1]["seconds"] * most > left:
+            most = max(1, int(left / self.curve[-1]["seconds"]))
+        rates = self.schedule.ahead(self.curve, most)
         validated = [self._is_validated(task, ahead) for ahead in range(len(rates))]
         started = time.perf_counter()
         epochs = stretch.run([self.rates.of(rate) for rate in rates], validated)

@@ -26,6 +26,7 @@ from gbench.train.cuda_graph import Work
 from gbench.train.losses import loss_of
 from gbench.train.metrics import tensor_form
 from gbench.train.optimizer import decayed_squares
+from gbench.train.whole_step import changed, step
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -96,10 +97,11 @@ class Stretch:
 
         Of each epoch its training loss and, if it is validated, what that told.
         """
+        works = {each: self._work(each) for each in {*validated}}  # before the first epoch
         self.table[: len(rates)].copy_(torch.tensor(rates, dtype=self.table.dtype))
         self.place.zero_()
         for is_validated in validated:
-            self._work(is_validated)()
+            works[is_validated]()
         losses, told = self.train_loss.tolist(), self.told.tolist()
         return [
             (loss, self._validated(row) if is_validated else None)
@@ -118,16 +120,13 @@ class Stretch:
 
     def _work(self, is_validated: bool) -> Work:
         if is_validated not in self.works:
-            model, states = self.task.model, self.optimizer.state.values()
-            moments = [each for s in states for each in s.values() if isinstance(each, Tensor)]
-            changed = [*model.parameters(), *model.buffers(), *moments, self.rates, self.place]
-            work = partial(self._epoch, is_validated)
-            self.works[is_validated] = self.record(work, [each.detach() for each in changed])
+            written = [*changed(self.task, self.trainer), self.rates, self.place]
+            self.works[is_validated] = self.record(partial(self._epoch, is_validated), written)
         return self.works[is_validated]
 
     def _epoch(self, is_validated: bool) -> None:
         torch.index_select(self.table, 0, self.place, out=self.rates.view(1, -1))
-        loss = self._step()
+        loss = step(self.task, self.trainer, self.train_batch)
         with torch.no_grad():
             self._keep(self.train_loss, loss)
             if is_validated:
@@ -142,20 +141,6 @@ class Stretch:
 
     def _keep(self, buffer: Tensor, value: Tensor) -> None:
         buffer.index_copy_(0, self.place, value.detach().unsqueeze(0).to(buffer.dtype))
-
-    def _step(self) -> Tensor:
-        """One step down the loss, as Lightning takes it. Shapes: → ()."""
-        task, trainer = self.task, self.trainer
-        self.optimizer.zero_grad()
-        with trainer.precision_plugin.train_step_context():
-            loss = task.training_step(self.train_batch, 0)
-        task.backward(loss)
-        if trainer.gradient_clip_val:
-            task.configure_gradient_clipping(
-                self.optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
-            )
-        self.optimizer.step()
-        return loss
 
     def _valid_logits(self) -> Tensor:
         """Shapes: → (T, C)."""

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from gbench.choices import choices, stated
+from gbench.data.padding import Size
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.models.gcn import GCN
 from gbench.records.record import RunRecord
-from gbench.train import capturing, loader
+from gbench.train import capturing, framed, loader
 from gbench.train.cuda_graph import NotCapturedError, Work
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import Interrupted
@@ -200,6 +201,75 @@ def test_what_cannot_be_captured_after_all_is_launched_step_by_step(
         run(*NODE, "model=gcn", "trainer.max_epochs=5", "trainer.cuda_graphs=on")
 
 
+GRAPHS = (
+    "data=csl", "model=gin", "experiment=null", "model.hidden_dim=8", "model.num_layers=2",
+    "optim.batch_size=16", "trainer.max_epochs=5", "optim.schedule=one-cycle",
+)  # fmt: skip
+
+
+def test_batches_of_graphs_in_frames_are_trained_on_as_without_to_rounding(
+    run: Any, on_device: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, inside = both(run, on_device, *GRAPHS)
+    assert inside["curve"][0] == usual["curve"][0]
+    for one, other in zip(usual["curve"][1:], inside["curve"][1:], strict=True):
+        numbers = [[float(each) for each in row] for row in (other, one)]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)
+    assert inside["best_epoch"] == usual["best_epoch"]
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_frame_that_cannot_be_captured_is_trained_on_step_by_step(
+    fails: int, run: Any, on_device: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be it the first or a later one: no step is lost, and none is taken twice."""
+    made: list[Work] = []
+
+    def one_fails(work: Work, changed: Sequence[Tensor]) -> Work:
+        made.append(work)
+        if len(made) == fails:
+            raise NotCapturedError("RuntimeError: called a synchronizing operation")
+        return work
+
+    sizes = [Size(800, 3200, 11, 4), Size(800, 3200, 17, 4)]  # of 10 graphs, and of 16
+    monkeypatch.setattr(framed, "frame_sizes", lambda *_: sizes)
+    on_device()
+    record, folder = run(*GRAPHS)
+    usual = computed(record, folder)
+    shutil.rmtree(folder)
+    monkeypatch.setattr(capturing, "recorder", lambda device: one_fails)
+    record, folder = run(*GRAPHS)
+    assert len(made) == 2
+    assert record.captured
+    assert computed(record, folder) == usual
+    with pytest.raises(UserError, match="called a synchronizing operation"):
+        made.clear()
+        shutil.rmtree(folder)
+        run(*GRAPHS, "trainer.cuda_graphs=on")
+
+
+def test_a_run_in_frames_that_is_cut_goes_on_as_if_it_had_not_been(
+    run: Any, on_device: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)
+    on_device()
+    record, folder = run(*GRAPHS)
+    whole = computed(record, folder)
+    shutil.rmtree(folder)
+    add = Epochs._add
+
+    def cut(self: Epochs, trainer: Any, task: Any, row: Any) -> None:
+        if task.epoch == 2:
+            raise Interrupted(2)
+        add(self, trainer, task, row)
+
+    monkeypatch.setattr(Epochs, "_add", cut)
+    with pytest.raises(Interrupted):
+        run(*GRAPHS)
+    monkeypatch.setattr(Epochs, "_add", add)
+    assert computed(*run(*GRAPHS)) == whole
+
+
 REFUSED = {
     "cpu": ((), "no CUDA graphs"),
     "orthogonal": (("model=od-nsd", "model.orthogonal=cayley"), "model.orthogonal=cayley"),
@@ -208,6 +278,8 @@ REFUSED = {
     "not fused": (("optim.options.fused=false",), "fused adam"),
     "anomaly": (("+trainer.detect_anomaly=true",), "detect_anomaly"),
     "parts": (("batching=neighbours",), "parts of a graph"),
+    "accumulated": ((*GRAPHS, "+trainer.accumulate_grad_batches=2"), "accumulate"),
+    "patches": ((*GRAPHS, "model=graph-mlp-mixer"), "does not say|patches"),
     "signs": (("encoding=lappe",), "signs"),
 }
 
@@ -220,7 +292,7 @@ def test_what_cannot_be_captured_is_refused_with_its_reason(
     if name != "cpu":
         on_device()
     with pytest.raises(UserError, match=words) as raised:
-        run("model=gcn", *NODE, *settings, "trainer.cuda_graphs=on")
+        run(*NODE, "model=gcn", *settings, "trainer.cuda_graphs=on")
     assert "trainer.cuda_graphs=auto" in str(raised.value)
 
 
