@@ -123,12 +123,18 @@ def norm_act(
     given = [v if v.dtype is wide else v.to(wide) for v in (weight, bias, mean, var)]
     options = (norm.eps, relu, dropout if training else 0.0)
     out: Tensor
+    has_op = library.has_kernel("norm_act", x)
     writes = WRITES and not torch.compiler.is_compiling() and mean.dtype is var.dtype is wide
-    if training and writes:
+    if training and writes and has_op:
         steps = norm.num_batches_tracked
         out, _, _ = _NORM_ACT_(*(x, *given, steps, residual, seed, rows), norm.momentum, *options)
         return out
-    out, batch_mean, batch_var = _NORM_ACT(x, *given, residual, seed, rows, training, *options)
+    if has_op:
+        outs = _NORM_ACT(x, *given, residual, seed, rows, training, *options)
+    else:
+        composed: Any = reference
+        outs = composed(x, *given, residual, seed, training, *options, rows)
+    out, batch_mean, batch_var = outs
     if training:
         move(mean, var, norm.num_batches_tracked, batch_mean, batch_var, norm.momentum, x, rows)
     return out

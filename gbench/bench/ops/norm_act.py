@@ -27,8 +27,9 @@ def case(
     has_residual: bool = False,
     training: bool = True,
     dtype: torch.dtype = torch.float32,
+    is_padded: bool = False,
 ) -> Case:
-    """As many rows as the workload has nodes."""
+    """As many rows as the workload has nodes, the last third of them padding where `is_padded`."""
     graph, device = workload.graph, workload.graph.device
     values = {
         "x": (torch.randn(graph.num_rows, width, device=device) * 2 + 3).to(dtype),
@@ -40,20 +41,27 @@ def case(
     wide = x.float()
     mean, var = (None, None) if training else _running(width, device)
     normal = F.batch_norm(wide, mean, var, weight, bias, training=training)
+    if is_padded:
+        first = wide[: graph.num_rows - graph.num_rows // 3]
+        scale = weight / (first.var(0, unbiased=False) + nn.BatchNorm1d(1).eps).sqrt()
+        normal = (wide - first.mean(0)) * scale + bias
     x.add_(torch.where(normal.abs() < 1e-3, 0.0625, 0.0).to(dtype))
     if has_residual:
         values["residual"] = torch.randn(graph.num_rows, width, device=device).to(dtype)
+
+    valid = graph.num_rows - graph.num_rows // 3
+    rows = torch.tensor(valid, device=device) if is_padded else None
 
     def exact(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None = None) -> Tensor:
         seed = NO_SEED.to(device)
         options = (residual, seed, training, nn.BatchNorm1d(1).eps, True, 0.0)
         mean, var = (given.to(x) for given in _running(width, device))
-        return reference(x, weight, bias, mean, var, *options)[0]
+        return reference(x, weight, bias, mean, var, *options, rows)[0]
 
     def ours() -> Arm:
         norm, own = _norm(values, training, dtype)
         (x,), (residual,) = own["x"], own.get("residual", (None,))
-        return Arm(lambda: norm_act(x, norm, dropout=dropout, residual=residual), own)
+        return Arm(lambda: norm_act(x, norm, dropout=dropout, residual=residual, rows=rows), own)
 
     def modules() -> Arm:
         norm, own = _norm(values, training, dtype)
@@ -71,7 +79,7 @@ def case(
     return Case(
         Arm.of(exact, values, torch.float64),
         ours(),
-        found if dtype == torch.float32 else {},
+        found if dtype == torch.float32 and not is_padded else {},
         ((3 if training else 2) * size + extra, 8 * size + extra),
         dtype,
         dropout=dropout,
@@ -107,9 +115,10 @@ def _plan(
     has_residual: bool = False,
     training: bool = True,
     dtype: torch.dtype = torch.float32,
+    is_padded: bool = False,
 ) -> Plan:
     words = [f"D={width}", f"dropout={dropout}" if dropout else "", "residual" * has_residual]
-    words += ["" if training else "evaluation", word(dtype).strip()]
+    words += ["" if training else "evaluation", "padded" * is_padded, word(dtype).strip()]
     build = partial(
         case,
         width=width,
@@ -117,6 +126,7 @@ def _plan(
         has_residual=has_residual,
         training=training,
         dtype=dtype,
+        is_padded=is_padded,
     )
     return Plan(workload, " ".join(filter(None, words)), build)
 
@@ -132,5 +142,7 @@ VARIANTS = (
     _plan("molhiv-512", 300, has_residual=True),
     _plan("molhiv-512", 300, training=False),
     _plan("molhiv-512", 300, has_residual=True, training=False, dtype=torch.bfloat16),
+    _plan("molhiv-512", 300, has_residual=True, is_padded=True),
+    _plan("molhiv-32", 300, is_padded=True, dtype=torch.bfloat16),
     *(_plan("molhiv-32", width) for width in (7, 40, 64, 256)),
 )
