@@ -35,9 +35,9 @@ KINDS = ("bce", "mse", "l1", "huber", "quantile")
 def reference(
     x: Tensor,
     y: Tensor,
+    count: Tensor | None,
     kind: str,
     option: float = 0.0,
-    count: Tensor | None = None,
     pairs: bool = False,
 ) -> Tensor:
     """The specification."""
@@ -51,19 +51,25 @@ def reference(
         terms = torch.maximum(-option * apart, (1 - option) * apart)
     else:
         terms = apart.square() if kind == "mse" else apart.abs()
+    parts = weights(x, y, count, pairs)
+    means = [(terms * part).sum() / part.sum().clamp(min=1) for part in parts]
+    return means[0] + means[1]
+
+
+def weights(x: Tensor, y: Tensor, count: Tensor | None, pairs: bool) -> list[Tensor]:
+    """How often each entry is in the first mean and, of pairs, in the second. Shapes: (N, K)."""
     weight = (~y.isnan()).to(x.dtype)
     weight = weight if count is None else weight * count[:, None]
-    parts = [weight * (y > 0), weight * (y <= 0)] if pairs else [weight]
-    means = [(terms * part).sum() / part.sum().clamp(min=1) for part in parts]
-    return means[0] + means[1] if pairs else means[0]
+    second = (y <= 0) & pairs
+    return [weight * ~second, weight * second]
 
 
 def entry_loss(
     x: Tensor,
     y: Tensor,
+    count: Tensor | None,
     kind: str,
     option: float = 0.0,
-    count: Tensor | None = None,
     pairs: bool = False,
 ) -> Tensor:
     """The mean loss; `option` is huber's δ or the quantile q, `count` says w.
@@ -71,7 +77,7 @@ def entry_loss(
     Shapes: x (N, K), y (N, K) float32 with NaN for a missing label, count (N,) int32 → ().
     """
     if not library.has_kernel("entry_loss", x):
-        return reference(x, y, kind, option, count, pairs)
+        return reference(x, y, count, kind, option, pairs)
     out: Tensor
     out, _ = _ENTRY_LOSS(x, y, count, kind, option, pairs)
     return out

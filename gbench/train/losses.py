@@ -60,7 +60,7 @@ def loss_at(card: DataCard, logits: Tensor, y: Tensor, targets: Tensor | None) -
             if is_plain:
                 return fused_cross_entropy(logits, y, targets, count)
             option = options_of(loss, card.loss_options).get(OPTION.get(loss.name, ""), 0.0)
-            return entry_loss(logits, y, loss.name, option, count, card.level == "link")
+            return entry_loss(logits, y, count, loss.name, option, card.level == "link")
     if targets is not None:
         # not logits[targets], whose gradient sorts the targets on a GPU
         logits, y = logits.index_select(0, targets), y.index_select(0, targets)

@@ -171,6 +171,7 @@ import_module("gbench.kernels.cross_entropy")  # which defines what is called he
 
 @library.operation("first")
 def _called(first: Tensor, at: SimpleNamespace) -> Tensor:
+    import_module("gbench.kernels.cross_entropy")
     out: Tensor = torch.ops.gbench.cross_entropy(first, at.y, at.targets, at.count)[0]
     return out
 
@@ -179,6 +180,8 @@ def _cross_entropy(at: SimpleNamespace, x: Tensor) -> Tensor:
     return _called(x, at)
 
 
+LABELS = some(NODES, WIDTH)
+LABELS[2, 3] = torch.nan
 HALF = some(EDGES, 3).abs() + 0.125
 OPERATIONS = [
     *(
@@ -253,6 +256,14 @@ OPERATIONS = [
         (X,),
         _cross_entropy,
         lambda at, x: import_module("gbench.kernels.cross_entropy").reference(x, at.y, at.targets),
+    ),
+    *(
+        _drawn(
+            f"entry_loss-{kind}",
+            (X,),
+            lambda at, x, kind=kind: (x, LABELS, at.count, kind, 0.5, kind == "bce"),
+        )
+        for kind in ("bce", "mse", "l1", "huber", "quantile")
     ),
     _drawn("act_dropout", (X,), lambda at, x: (x, None, None, "relu", 0.0)),
     _drawn(

@@ -316,7 +316,6 @@ def entry_loss(x: torch.Tensor) -> None:
 
 OPERATIONS = [
     cross_entropy,
-    entry_loss,
     act_dropout,
     sparse_linear,
     gat_attention,
@@ -431,7 +430,7 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 
 
 # Steps of sheaf diffusion: their widths are a stalk's or a hidden layer's, 20 on Texas.
-SMALL = [householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
+SMALL = [entry_loss, householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
 SMALL += [scaled_sheaf_laplacian, normal_maps, inverse_sqrt]
 
 

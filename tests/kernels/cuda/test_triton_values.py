@@ -349,11 +349,11 @@ def test_entry_loss(kind, dtype, tiles, device, monkeypatch) -> None:
 
 def assert_entry_loss(x, y, kind, count, pairs, device) -> None:
     exact = x.double().requires_grad_()
-    expected = entry_loss_reference(exact, y, kind, 0.7, count, pairs)
+    expected = entry_loss_reference(exact, y, count, kind, 0.7, pairs)
     (wanted,) = torch.autograd.grad(3 * expected, exact)
     there = x.to(device).requires_grad_()
     times = None if count is None else count.to(device)
-    found = entry_loss(there, y.to(device), kind, 0.7, times, pairs)
+    found = entry_loss(there, y.to(device), times, kind, 0.7, pairs)
     (grad,) = torch.autograd.grad(3 * found, there)
     assert found.dtype == torch.float32 and grad.dtype == x.dtype
     torch.testing.assert_close(found.detach().cpu().double(), expected.detach(), rtol=1e-5, atol=0)
