@@ -82,6 +82,7 @@ class GAT(nn.Module):
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    fills_frames: ClassVar = True
 
     def __init__(
         self,
