@@ -86,6 +86,12 @@ _BACKWARD = library.define(
 )
 
 
+def before_act(grad: Tensor, out: Tensor, seed: Tensor | None, act: str, rate: float) -> Tensor:
+    """The gradient of what act_dropout was given, by that of its output `out`."""
+    grad_x: Tensor = _BACKWARD(grad, out, seed, act, rate)
+    return grad_x
+
+
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     _, _, seed, ctx.act, ctx.rate = inputs
     ctx.save_for_backward(output, seed)
@@ -93,7 +99,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     needs_x, needs_bias = ctx.needs_input_grad[:2]
-    grad_x = _BACKWARD(grad, *ctx.saved_tensors, ctx.act, ctx.rate)
+    out, seed = ctx.saved_tensors
+    grad_x = before_act(grad, out, seed, ctx.act, ctx.rate)
     return grad_x if needs_x else None, grad_x.sum(0) if needs_bias else None, None, None, None
 
 

@@ -1,14 +1,15 @@
 """Propagate features with the symmetrically normalised adjacency of a graph convolution, K times.
 
-    y = relu(S^K x + b),   S = D^-1/2 (A + I) D^-1/2,   D_ii = 1 + number of in-neighbours of i
+    y = dropout(relu(S^K x + b)),   S = D^-1/2 (A + I) D^-1/2,   D_ii = 1 + in-neighbours of i
 
 (Kipf & Welling, ICLR 2017; with K > 1 the whole of SGC, Wu et al., ICML 2019.) No edge weight
 exists: rows are scaled by D^-1/2 before and after a plain sum, and between two hops the two
-scalings are one multiplication by D^-1. Two buffers take turns, whatever K is; bias and ReLU are
-applied where the last hop writes.
+scalings are one multiplication by D^-1. Two buffers take turns, whatever K is; bias, ReLU and
+dropout (the draws of gbench/kernels/dropout.py) are applied where the last hop writes.
 
-Gradient: with z̄ = ȳ where y > 0, the sum of z̄ over the nodes for b, and for x the same K hops of
-z̄ over the transpose, with the same D. Nothing but y is kept, and that only for the ReLU.
+Gradient: with z̄ what act_dropout (ReLU alone: ȳ where y > 0) makes of ȳ, the sum of z̄ over the
+nodes for b, and for x the same K hops of z̄ over the transpose, with the same D. Nothing but y is
+kept, and that only for ReLU and dropout.
 
 Bytes moved per hop, float32: E·F·4 gathered + about 3·N·F·4 + E·4 of indices. Extra memory beside
 the result: on the CPU two panels N × P per thread, P = 8, 16 or 32 (from F = 64 on, at most F / 2);
@@ -25,7 +26,10 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import check, library
+from gbench.kernels.act_dropout import act_dropout, before_act
 from gbench.kernels.csr import CSR, Graph
+from gbench.kernels.dropout import dropout
+from gbench.kernels.seeds import seed_on
 
 
 def reference(
@@ -53,8 +57,11 @@ def gcn_propagate(
     *,
     bias: Tensor | None = None,
     relu: bool = False,
+    rate: float = 0.0,
 ) -> Tensor:
     """Average each node with its in-neighbours, `hops` times, weighted by their degrees.
+
+    What comes out is dropped with probability `rate`.
 
     One self-loop is added to each node, besides those that the graph has.
 
@@ -68,23 +75,31 @@ def gcn_propagate(
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
     if hops == 0:
-        x = x if bias is None else x + bias
-        return x.relu() if relu else x
+        return act_dropout(x, bias, act="relu" if relu else "none", rate=rate)
     if not library.has_kernel("gcn_propagate", x):
-        return reference(graph, x, hops, bias=bias, relu=relu)
-    out: Tensor = _PROPAGATE(graph.arrays, graph.bound, x, bias, hops, relu)
-    return out
+        out = reference(graph, x, hops, bias=bias, relu=relu)
+        return dropout(out, rate) if rate else out
+    seed = seed_on(x.device) if rate else None
+    result: Tensor = _PROPAGATE(graph.arrays, graph.bound, x, bias, seed, hops, relu, rate)
+    return result
 
 
 def _fake(
-    graph: Graph, longest: int, x: Tensor, bias: Tensor | None, hops: int, relu: bool
+    graph: Graph,
+    longest: int,
+    x: Tensor,
+    bias: Tensor | None,
+    seed: Tensor | None,
+    hops: int,
+    relu: bool,
+    rate: float,
 ) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 _PROPAGATE = library.define(
-    "gcn_propagate(Tensor[] graph, int longest, Tensor x, Tensor? bias, int hops, bool relu) "
-    "-> Tensor",
+    "gcn_propagate(Tensor[] graph, int longest, Tensor x, Tensor? bias, Tensor? seed, int hops, "
+    "bool relu, float rate) -> Tensor",
     _fake,
 )
 
@@ -100,18 +115,20 @@ _BACKWARD = library.define(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.graph, ctx.longest, _, _, ctx.hops, relu = inputs
-    ctx.save_for_backward(output if relu else None)
+    ctx.graph, ctx.longest, _, _, seed, ctx.hops, ctx.relu, ctx.rate = inputs
+    ctx.save_for_backward(output if ctx.relu or seed is not None else None, seed)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    (out,) = ctx.saved_tensors
-    if out is not None:
+    out, seed = ctx.saved_tensors
+    if seed is not None:
+        grad = before_act(grad, out, seed, "relu" if ctx.relu else "none", ctx.rate)
+    elif out is not None:
         grad = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
     needs_x, needs_bias = ctx.needs_input_grad[2:4]
     grad_x = _BACKWARD(grad, ctx.graph, ctx.longest, ctx.hops) if needs_x else None
     grad_bias = grad.sum(0) if needs_bias else None
-    return None, None, grad_x, grad_bias, None, None
+    return None, None, grad_x, grad_bias, None, None, None, None
 
 
 library.differentiate("gcn_propagate", _save, _backward)

@@ -49,10 +49,13 @@ def sparse_linear(
     bias: Tensor | None = None,
     seed: Tensor | None = None,
     rate: float = 0.0,
+    *,
+    longest_row: int | None = None,
 ) -> Tensor:
     """The product of sparse features and `weight`, plus the bias.
 
-    With a `seed` the values are dropped by it, with probability `rate`.
+    With a `seed` the values are dropped by it, with probability `rate`. No row of the pattern has
+    more than `longest_row` entries (None: as many as any row or column may have).
 
     Shapes: values (E,), weight (I, O), bias (O,), seed () int64 → (N, O).
     Raises ValueError or TypeError on a wrong shape, device or dtype.
@@ -66,13 +69,16 @@ def sparse_linear(
     check.beside("values", values, (pattern.num_entries,), weight)
     if bias is not None:
         check.beside("bias", bias, (weight.size(1),), weight)
-    result: Tensor = _SPARSE_LINEAR(pattern.arrays, pattern.bound, values, weight, bias, seed, rate)
+    longest = pattern.bound if longest_row is None else longest_row
+    given = (pattern.arrays, longest, pattern.bound, values, weight, bias, seed, rate)
+    result: Tensor = _SPARSE_LINEAR(*given)
     return result
 
 
 def _fake(
     graph: Graph,
     longest: int,
+    longest_t: int,
     values: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -83,35 +89,36 @@ def _fake(
 
 
 _SPARSE_LINEAR = library.define(
-    "sparse_linear(Tensor[] graph, int longest, Tensor values, Tensor weight, Tensor? bias, "
-    "Tensor? seed, float rate) -> Tensor",
+    "sparse_linear(Tensor[] graph, int longest, int longest_t, Tensor values, Tensor weight, "
+    "Tensor? bias, Tensor? seed, float rate) -> Tensor",
     _fake,
 )
 
 
 def _fake_backward(
-    grad: Tensor, graph: Graph, longest: int, values: Tensor, seed: Tensor | None, rate: float
+    grad: Tensor, graph: Graph, longest_t: int, values: Tensor, seed: Tensor | None, rate: float
 ) -> Tensor:
     return grad.new_empty(graph[2].size(0) - 1, grad.size(1))
 
 
 _BACKWARD = library.define(
-    "sparse_linear_backward(Tensor grad, Tensor[] graph, int longest, Tensor values, "
+    "sparse_linear_backward(Tensor grad, Tensor[] graph, int longest_t, Tensor values, "
     "Tensor? seed, float rate) -> Tensor",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.graph, ctx.longest, values, _, _, seed, ctx.rate = inputs
+    ctx.graph, _, ctx.longest_t, values, _, _, seed, ctx.rate = inputs
     ctx.save_for_backward(values, seed)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    needs_weight, needs_bias = ctx.needs_input_grad[3:5]
-    given = (grad, ctx.graph, ctx.longest, *ctx.saved_tensors, ctx.rate)
+    needs_weight, needs_bias = ctx.needs_input_grad[4:6]
+    given = (grad, ctx.graph, ctx.longest_t, *ctx.saved_tensors, ctx.rate)
     grad_weight = _BACKWARD(*given) if needs_weight else None
-    return None, None, None, grad_weight, grad.sum(0) if needs_bias else None, None, None
+    grad_bias = grad.sum(0) if needs_bias else None
+    return None, None, None, None, grad_weight, grad_bias, None, None
 
 
 library.differentiate("sparse_linear", _save, _backward)

@@ -25,12 +25,14 @@ class SparseFeatures:
 
     With a `seed` they are yet to be dropped by it, with probability `rate`: whoever multiplies by
     the matrix does so (see gbench/kernels/sparse_linear.py).
+    No row has more than `longest_row` entries, where that is known; a column, a common word, may.
     """
 
     pattern: CSR
     values: Tensor
     seed: Tensor | None = None
     rate: float = 0.0
+    longest_row: int | None = None
 
     @staticmethod
     def of(x: Tensor) -> SparseFeatures | None:
@@ -39,4 +41,5 @@ class SparseFeatures:
             return None
         row, col = x.nonzero(as_tuple=True)  # sorted as CSR sorts
         pattern, _ = CSR.from_edge_index(torch.stack([col, row]), *x.shape)
-        return SparseFeatures(pattern, x[row, col])
+        longest_row = int(pattern.in_degree.max()) if len(row) else 0
+        return SparseFeatures(pattern, x[row, col], longest_row=longest_row)

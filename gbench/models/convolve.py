@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.kernels import gcn_propagate, spmm
+from gbench.kernels.act_dropout import act_dropout
 
 
 def neighbour_sum(batch: Batch, x: Tensor) -> Tensor:
@@ -26,12 +27,25 @@ def neighbour_sum(batch: Batch, x: Tensor) -> Tensor:
     return total * (batch.degree[: batch.num_nodes] / present).to(x.dtype)[:, None]
 
 
-def gcn_average(batch: Batch, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 x + b, D_i = in-degree of i + 1. Shapes: x (M, F), b (F,) → (N, F)."""
+def gcn_average(
+    batch: Batch,
+    x: Tensor,
+    bias: Tensor | None = None,
+    *,
+    relu: bool = False,
+    rate: float = 0.0,
+) -> Tensor:
+    """dropout(relu(D^-1/2 (A + I) D^-1/2 x + b)), D_i = in-degree of i + 1; ReLU and rate if asked.
+
+    Shapes: x (M, F), b (F,) → (N, F).
+    """
+    act = "relu" if relu else "none"
     if batch.degree is None:
-        return gcn_propagate(batch.graph, x, bias=bias)
+        if x.is_cuda:
+            return gcn_propagate(batch.graph, x, bias=bias, relu=relu, rate=rate)
+        return act_dropout(gcn_propagate(batch.graph, x, bias=bias), act=act, rate=rate)
     root = (batch.degree + 1).to(torch.promote_types(x.dtype, torch.float32)).rsqrt()
     root, rows = root.to(x.dtype)[:, None], slice(batch.num_nodes)
     scaled = root * x
     out = root[rows] * (neighbour_sum(batch, scaled) + scaled[rows])
-    return out if bias is None else out + bias
+    return act_dropout(out if bias is None else out + bias, act=act, rate=rate)

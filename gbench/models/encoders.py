@@ -130,4 +130,6 @@ def _beside(batch: Batch, x: SparseFeatures, pe: Tensor) -> SparseFeatures:
             both = torch.cat([x.pattern.edge_index, added], dim=1)
             pattern, order = CSR.from_edge_index(both, rows, columns + pe.size(1))
             kept = batch.memo["beside"] = x, pattern, order
-    return SparseFeatures(kept[1], torch.cat([x.values, pe.reshape(-1)])[kept[2]])
+    values = torch.cat([x.values, pe.reshape(-1)])[kept[2]]
+    longest_row = None if x.longest_row is None else x.longest_row + pe.size(1)
+    return SparseFeatures(kept[1], values, longest_row=longest_row)

@@ -33,6 +33,8 @@ from gbench.models.virtual_node import VirtualNode
 class GCNLayer(nn.Module):
     """S x W + b with S = D^-1/2 (A + I) D^-1/2 and D_i = in-degree of i + 1.
 
+    ReLU and dropout, where they are asked for, are applied to that.
+
     Shapes: x (N, in_dim) → (N, out_dim).
     """
 
@@ -42,8 +44,10 @@ class GCNLayer(nn.Module):
         nn.init.xavier_uniform_(self.linear.weight)
         self.bias = nn.Parameter(torch.zeros(out_dim)) if bias else None
 
-    def forward(self, batch: Batch, x: Tensor | SparseFeatures) -> Tensor:
-        return gcn_average(batch, self.linear(x), self.bias)
+    def forward(
+        self, batch: Batch, x: Tensor | SparseFeatures, *, relu: bool = False, rate: float = 0.0
+    ) -> Tensor:
+        return gcn_average(batch, self.linear(x), self.bias, relu=relu, rate=rate)
 
 
 class BondGCNLayer(nn.Module):
@@ -148,8 +152,10 @@ class GCN(nn.Module):
                 x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
-            x = layer(batch, x) if table is None else layer(batch, x, table)
-            x = _normalised(norm_act, batch, x)
+            if table is None:
+                x = _step(layer, norm_act, batch, x)
+            else:
+                x = _normalised(norm_act, batch, layer(batch, x, table))
         out: Tensor = self.head(self.readout(batch, x))
         return out
 
@@ -165,6 +171,10 @@ class GCN(nn.Module):
 
 
 def _step(layer: nn.Module, norm_act: nn.Module, batch: Batch, x: Tensor) -> Tensor:
+    """A layer and what follows it, in one operation where that is no norm."""
+    if isinstance(layer, GCNLayer) and isinstance(norm_act, NormAct) and norm_act.norm is None:
+        rate = norm_act.dropout if norm_act.training else 0.0
+        return layer(batch, x, relu=norm_act.relu, rate=rate)  # type: ignore[no-any-return]
     return _normalised(norm_act, batch, layer(batch, x))
 
 

@@ -25,4 +25,6 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
         if isinstance(x, Tensor):
             return super().forward(x)
-        return sparse_linear(x.pattern, x.values, self.weight.t(), self.bias, x.seed, x.rate)
+        draws = (x.seed, x.rate)
+        weight, bias = self.weight.t(), self.bias
+        return sparse_linear(x.pattern, x.values, weight, bias, *draws, longest_row=x.longest_row)

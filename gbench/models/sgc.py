@@ -101,7 +101,7 @@ def _placed(x: SparseFeatures, nodes: Tensor, num_nodes: int) -> SparseFeatures:
     pattern, _ = CSR.from_edge_index(
         torch.stack([column, nodes[row]]), num_nodes, x.pattern.num_cols
     )
-    return SparseFeatures(pattern, x.values)
+    return SparseFeatures(pattern, x.values, longest_row=x.longest_row)
 
 
 @contextmanager

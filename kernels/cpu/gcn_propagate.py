@@ -8,6 +8,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from gbench.kernels.cpu.dropout import dropout
 from gbench.kernels.cpu.panels import hop, inverse_root, pack
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
 from gbench.kernels.csr import Graph
@@ -19,13 +20,16 @@ def gcn_propagate(
     longest: int,
     x: Tensor,
     bias: Tensor | None,
+    seed: Tensor | None,
     hops: int,
     relu: bool,
+    rate: float,
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
     rowptr, col, *_ = graph
     biases = bias if bias is None else array(bias).reshape(1, -1)
-    return _propagate(array(rowptr), array(rowptr), array(col), x, biases, hops, relu)
+    out = _propagate(array(rowptr), array(rowptr), array(col), x, biases, hops, relu)
+    return out if seed is None else dropout(out, seed, rate)
 
 
 def gcn_propagate_backward(

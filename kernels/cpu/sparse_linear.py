@@ -12,6 +12,7 @@ from gbench.kernels.csr import Graph
 def sparse_linear(
     graph: Graph,
     longest: int,
+    longest_t: int,
     values: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -25,8 +26,8 @@ def sparse_linear(
 
 
 def sparse_linear_backward(
-    grad: Tensor, graph: Graph, longest: int, values: Tensor, seed: Tensor | None, rate: float
+    grad: Tensor, graph: Graph, longest_t: int, values: Tensor, seed: Tensor | None, rate: float
 ) -> Tensor:
     """The gradient of gbench/kernels/sparse_linear.py."""
     values = values if seed is None else dropout(values, seed, rate)
-    return spmm_backward(grad, graph, longest, None, values, None, "sum", True, False)[0]
+    return spmm_backward(grad, graph, longest_t, None, values, None, "sum", True, False)[0]

@@ -7,6 +7,7 @@ import triton.language as tl
 from torch import Tensor
 
 from gbench.kernels.csr import Graph
+from gbench.kernels.cuda.draws import dropped_in_order
 from gbench.kernels.cuda.rows import (
     WHOLE,
     add_partials,
@@ -17,6 +18,7 @@ from gbench.kernels.cuda.rows import (
     size_of,
     tiling,
 )
+from gbench.kernels.dropout import KEY_SPAN
 
 
 def gcn_propagate(
@@ -24,12 +26,14 @@ def gcn_propagate(
     longest: int,
     x: Tensor,
     bias: Tensor | None,
+    seed: Tensor | None,
     hops: int,
     relu: bool,
+    rate: float,
 ) -> Tensor:
     """The forward of gbench/kernels/gcn_propagate.py."""
     rowptr, col, *_ = graph
-    return _propagate(rowptr, col, rowptr, longest, x, bias, hops, relu)
+    return _propagate(rowptr, col, rowptr, longest, x, bias, seed, hops, relu, rate)
 
 
 def gcn_propagate_backward(
@@ -40,7 +44,7 @@ def gcn_propagate_backward(
 ) -> Tensor:
     """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
     rowptr, _, rowptr_t, col_t, *_ = graph
-    return _propagate(rowptr_t, col_t, rowptr, longest, grad, None, hops, False)
+    return _propagate(rowptr_t, col_t, rowptr, longest, grad, None, None, hops, False, 0.0)
 
 
 def _propagate(
@@ -50,34 +54,25 @@ def _propagate(
     longest: int,
     x: Tensor,
     bias: Tensor | None,
+    seed: Tensor | None,
     hops: int,
     relu: bool,
+    rate: float,
 ) -> Tensor:
     x = x.contiguous()
     bias = None if bias is None else bias.contiguous()
     # The first hop reads x, and each later one what the hop before has written.
     buffers = [x.new_empty(x.shape) for _ in range(min(hops, 2))]
-    for hop in range(hops):
-        is_last = hop == hops - 1
-        out = buffers[hop % 2]
-        one_hop(walk, source, rowptr, longest, x, bias if is_last else None, relu and is_last, out)
-        x = out
-    return x
-
-
-def one_hop(
-    walk: Tensor,
-    source: Tensor,
-    rowptr: Tensor,
-    longest: int,
-    x: Tensor,
-    bias: Tensor | None,
-    relu: bool,
-    out: Tensor,
-) -> None:
-    """Write relu(D^-1/2 (A + I) D^-1/2 x + bias) to out, A the entries of walk and source."""
     tiles = tiling(x.size(0), x.size(0), source.numel(), longest, x)
-    tiles.launch(_hop, walk, source, rowptr, x, bias, out, RELU=relu)
+    draws = {"RATE": rate, "LIMIT": int(rate * 2**32), "SPAN": KEY_SPAN}
+    plain = {"RATE": 0.0, "LIMIT": 0, "SPAN": KEY_SPAN}
+    for hop in range(hops - 1):
+        out = buffers[hop % 2]
+        tiles.launch(_hop, walk, source, rowptr, x, None, None, out, RELU=False, **plain)
+        x = out
+    out = buffers[(hops - 1) % 2]
+    tiles.launch(_hop, walk, source, rowptr, x, bias, seed, out, RELU=relu, **draws)
+    return out
 
 
 @triton.jit
@@ -93,12 +88,16 @@ def _hop(
     rowptr: tl.tensor,
     x: tl.tensor,
     bias: tl.tensor,
+    seed: tl.tensor,
     out: tl.tensor,
     partial: tl.tensor,
     num_rows: tl.tensor,
     num_slots: tl.tensor,
     search_steps: tl.tensor,
     RELU: tl.constexpr,
+    RATE: tl.constexpr,
+    LIMIT: tl.constexpr,
+    SPAN: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -114,6 +113,9 @@ def _hop(
         final += tl.load(bias + column, mask=column < WIDTH, other=0.0).to(total.dtype)[None, :]
     if RELU:
         final = tl.maximum(final, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    if seed is not None:
+        place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+        final = dropped_in_order(final, tl.load(seed), place, RATE, LIMIT, SPAN)
     put(total, final, row, target, column, out, partial, WIDTH, MERGE)
 
 

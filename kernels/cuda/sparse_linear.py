@@ -14,6 +14,7 @@ from gbench.kernels.dropout import KEY_SPAN
 def sparse_linear(
     graph: Graph,
     longest: int,
+    longest_t: int,
     values: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -27,11 +28,11 @@ def sparse_linear(
 
 
 def sparse_linear_backward(
-    grad: Tensor, graph: Graph, longest: int, values: Tensor, seed: Tensor | None, rate: float
+    grad: Tensor, graph: Graph, longest_t: int, values: Tensor, seed: Tensor | None, rate: float
 ) -> Tensor:
     """The gradient of gbench/kernels/sparse_linear.py."""
     _, _, rowptr_t, col_t, perm_t = graph
-    return _sum(rowptr_t, col_t, perm_t, longest, values, grad, None, seed, rate)
+    return _sum(rowptr_t, col_t, perm_t, longest_t, values, grad, None, seed, rate)
 
 
 def _sum(

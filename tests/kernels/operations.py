@@ -151,7 +151,8 @@ def _drawn(name: str, inputs: tuple[Tensor, ...], arguments: Callable[..., Any])
     @library.operation("first")
     def called(first: Tensor, *others: Tensor, at: SimpleNamespace) -> Tensor:
         graph, *rest = arguments(at, first, *others)
-        given = (graph.arrays, graph.bound, *rest) if isinstance(graph, CSR) else (graph, *rest)
+        bounds = [graph.bound] * (1 + (name == "sparse_linear")) if isinstance(graph, CSR) else []
+        given = (graph.arrays, *bounds, *rest) if bounds else (graph, *rest)
         out = registered(*given)
         return out[0] if isinstance(out, tuple) else out
 

@@ -24,6 +24,14 @@ def words(rows=30, columns=20):
     return x
 
 
+def test_values_that_are_yet_to_be_dropped_are_dropped_by_the_layer_that_reads_them():
+    x, seed, layer = SparseFeatures.of(words()), torch.tensor(5), Linear(20, 4).double()
+    values = torch.ops.gbench.dropout(x.values, seed, 0.5)
+    assert (values == 0).any() and x.longest_row == 20
+    expected = layer(replace(x, values=values))
+    assert torch.equal(layer(replace(x, seed=seed, rate=0.5)), expected)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_equals_the_dense_product(bias, same_outputs_and_gradients):
     x = words()

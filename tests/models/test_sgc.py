@@ -11,10 +11,21 @@ from torch_geometric.nn import SGConv
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
+from gbench.kernels import spmm
 from gbench.models import sgc as module
 from gbench.models.sgc import SGC
 
 SPEC = DataSpec("node", 3, 4)
+
+
+def test_rows_in_their_places_are_rows_of_a_matrix_of_zeros():
+    """What a GPU multiplies by: no row is copied to its place afterwards."""
+    dense = (torch.rand(3, 40) + 1) * (torch.rand(3, 40) < 0.1)
+    nodes = torch.tensor([1, 4, 5])
+    placed = module._placed(SparseFeatures.of(dense), nodes, 7)
+    expected = torch.zeros(7, 40)
+    expected[nodes] = dense
+    assert torch.equal(spmm(placed.pattern, torch.eye(40), placed.values), expected)
 
 
 def s_power_x(example, hops):

@@ -194,6 +194,24 @@ def test_gcn_propagate_with_bias_and_relu(hub_graph, width, dtype, device, agree
     )
 
 
+@pytest.mark.parametrize(("width", "dtype"), NARROW, ids=str)
+def test_gcn_propagate_with_dropout(hub_graph, width, dtype, device, agrees) -> None:
+    """Hubs, whose second launch drops, included; of no ReLU the gradient passes below 0, too."""
+    there, seed = hub_graph.to(device), torch.tensor(1234567890123)
+    for relu in (True, False):
+        agrees(
+            lambda x, bias, relu=relu: torch.ops.gbench.gcn_propagate(
+                there.arrays, there.bound, x, bias, seed.to(device), 2, relu, 0.4
+            ),
+            lambda x, bias, relu=relu: dropout_reference(
+                gcn_propagate_reference(hub_graph, x, 2, bias=bias, relu=relu), seed, 0.4
+            ),
+            torch.randn(22, width).to(dtype),
+            torch.randn(width).to(dtype),
+            roundings=3,
+        )
+
+
 def test_gcn_propagate_without_edges(bare_graph, device, agrees) -> None:
     there = bare_graph.to(device)
     x = torch.randn(bare_graph.num_rows, 3)
@@ -397,7 +415,7 @@ def test_sparse_linear(hub_graph, width, dtype, rate, device, agrees) -> None:
     values, seed = torch.randn(pattern.num_entries).to(dtype), torch.tensor(12345678901)
     seed = seed if rate else None
     op = torch.ops.gbench.sparse_linear
-    given = (there.arrays, there.bound, values.to(device))
+    given = (there.arrays, there.bound, there.bound, values.to(device))
     drawn = None if seed is None else seed.to(device)
     agrees(
         lambda weight, bias: op(*given, weight, bias, drawn, rate),
