@@ -32,7 +32,7 @@ from gbench.kernels.torch_private import SHORTCUTS
 
 WORD = 0xFFFFFFFF
 ONE_ROW = "batch norm in training needs more than one row"
-WIDE = dict.fromkeys(("weight", "bias", "mean", "var"), library.wide)
+WIDE = dict.fromkeys(("weight", "bias", "mean", "var", "before"), library.wide)
 
 
 def reference(
@@ -48,8 +48,10 @@ def reference(
     relu: bool,
     dropout: float,
     rows: Tensor | None = None,
+    before: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The specification: the output and the statistics that it was normalised by."""
+    x = x if before is None else x + before
     if training:
         valid = x if rows is None else x[:rows]
         mean, var = valid.mean(0), valid.var(0, unbiased=False)
@@ -88,6 +90,7 @@ def norm_act(
     dropout: float = 0.0,
     residual: Tensor | None = None,
     rows: Tensor | None = None,
+    before: Tensor | None = None,
 ) -> Tensor:
     """Apply `norm`, ReLU and dropout to x and add the residual, as the separate modules would.
 
@@ -97,7 +100,10 @@ def norm_act(
     Of a padded batch only the first `rows` rows count, at least 2 in training: the statistics are
     theirs, and later rows' outputs and gradients are 0. On a GPU the host does not learn how many.
 
-    Shapes: x (N, F), residual (N, F), rows () int64 → (N, F).
+    `before` is added to each row first: the bias of a linear layer, which the batch's mean takes
+    away again, so that in training it moves the running mean alone and its gradient is exactly 0.
+
+    Shapes: x (N, F), residual (N, F), rows () int64, before (F,) → (N, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype, on a single row in training
     and on a norm without parameters or running statistics.
     """
@@ -121,22 +127,28 @@ def norm_act(
     # Statistics and parameters stay float32 where the features are bfloat16, as in torch.
     wide = library.wide(x.dtype)
     given = [v if v.dtype is wide else v.to(wide) for v in (weight, bias, mean, var)]
+    if before is not None:
+        check.beside("before", before, (features,), weight)
+        before = before if before.dtype is wide else before.to(wide)
     options = (norm.eps, relu, dropout if training else 0.0)
     out: Tensor
     has_op = library.has_kernel("norm_act", x)
     writes = WRITES and not torch.compiler.is_compiling() and mean.dtype is var.dtype is wide
     if training and writes and has_op:
         steps = norm.num_batches_tracked
-        out, _, _ = _NORM_ACT_(*(x, *given, steps, residual, seed, rows), norm.momentum, *options)
+        tensors = (x, *given, steps, residual, seed, rows, before)
+        out, _, _ = _NORM_ACT_(*tensors, norm.momentum, *options)
         return out
     if has_op:
-        outs = _NORM_ACT(x, *given, residual, seed, rows, training, *options)
+        outs = _NORM_ACT(*(x, *given, residual, seed, rows, before), training, *options)
     else:
         composed: Any = reference
-        outs = composed(x, *given, residual, seed, training, *options, rows)
+        outs = composed(x, *given, residual, seed, training, *options, rows, before)
     out, batch_mean, batch_var = outs
     if training:
-        move(mean, var, norm.num_batches_tracked, batch_mean, batch_var, norm.momentum, x, rows)
+        before = before if has_op else None  # else it is in the mean already
+        found = (batch_mean, batch_var, norm.momentum, x, rows, before)
+        move(mean, var, norm.num_batches_tracked, *found)
     return out
 
 
@@ -149,9 +161,11 @@ def move(
     momentum: float,
     x: Tensor,
     rows: Tensor | None,
+    before: Tensor | None,
 ) -> None:
     """Move the running statistics towards the batch's, of variances that of the population."""
     count = x.size(0) if rows is None else rows.double()
+    batch_mean = batch_mean if before is None else batch_mean + before
     mean.lerp_(batch_mean.to(mean.dtype), momentum)
     var.lerp_((batch_var * (count / (count - 1))).to(var.dtype), momentum)
     if steps is not None:
@@ -167,6 +181,7 @@ def _fake(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
@@ -178,8 +193,8 @@ def _fake(
 
 _NORM_ACT = library.define(
     "norm_act(Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor var, Tensor? residual, "
-    "Tensor? seed, Tensor? rows, bool training, float eps, bool relu, float dropout) "
-    "-> (Tensor, Tensor, Tensor)",
+    "Tensor? seed, Tensor? rows, Tensor? before, bool training, float eps, bool relu, "
+    "float dropout) -> (Tensor, Tensor, Tensor)",
     _fake,
     WIDE,
 )
@@ -195,6 +210,7 @@ def _fake_writing(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     momentum: float,
     eps: float,
     relu: bool,
@@ -207,8 +223,8 @@ def _fake_writing(
 # In training, with the running statistics moved in the same walk.
 _NORM_ACT_ = library.define(
     "norm_act_(Tensor x, Tensor weight, Tensor bias, Tensor(a!) mean, Tensor(b!) var, "
-    "Tensor(c!)? steps, Tensor? residual, Tensor? seed, Tensor? rows, float momentum, float eps, "
-    "bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
+    "Tensor(c!)? steps, Tensor? residual, Tensor? seed, Tensor? rows, Tensor? before, "
+    "float momentum, float eps, bool relu, float dropout) -> (Tensor, Tensor, Tensor)",
     _fake_writing,
     WIDE,
 )
@@ -223,66 +239,68 @@ def _fake_backward(
     var: Tensor,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
     needs_residual: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     like = torch.empty_like(x, memory_format=torch.contiguous_format)
     of_residual = x.new_empty(x.shape if needs_residual else 0)
-    return like, torch.empty_like(weight), torch.empty_like(bias), of_residual
+    of_before = weight.new_empty(0 if before is None else weight.size(0))
+    return like, torch.empty_like(weight), torch.empty_like(bias), of_residual, of_before
 
 
 _BACKWARD = library.define(
     "norm_act_backward(Tensor grad, Tensor x, Tensor weight, Tensor bias, Tensor mean, Tensor var, "
-    "Tensor? seed, Tensor? rows, bool training, float eps, bool relu, float dropout, "
-    "bool needs_residual) -> (Tensor, Tensor, Tensor, Tensor)",
+    "Tensor? seed, Tensor? rows, Tensor? before, bool training, float eps, bool relu, "
+    "float dropout, bool needs_residual) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     _fake_backward,
     WIDE,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, _, _, _, seed, rows, *ctx.options = inputs
-    _keep(ctx, (x, weight, bias), output, seed, rows)
+    x, weight, bias, _, _, _, seed, rows, before, *ctx.options = inputs
+    _keep(ctx, (x, weight, bias), output, (seed, rows, before))
 
 
 def _save_writing(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, _, _, _, _, seed, rows, _, *options = inputs
+    x, weight, bias, _, _, _, _, seed, rows, before, _, *options = inputs
     ctx.options = [True, *options]
-    _keep(ctx, (x, weight, bias), output, seed, rows)
+    _keep(ctx, (x, weight, bias), output, (seed, rows, before))
 
 
 def _keep(
     ctx: Any,
     inputs: tuple[Tensor, ...],
     output: tuple[Tensor, ...],
-    seed: Tensor | None,
-    rows: Tensor | None,
+    rest: tuple[Tensor | None, ...],
 ) -> None:
     _, mean, var = output
     ctx.mark_non_differentiable(mean, var)
-    ctx.save_for_backward(*inputs, mean, var, seed, rows)
+    ctx.save_for_backward(*inputs, mean, var, *rest)
 
 
 def _backward(ctx: Any, grad: Tensor, *unused: None) -> tuple[Any, ...]:
-    *grads, of_residual = _gradients(ctx, grad, ctx.needs_input_grad[5])
-    return *grads, None, None, of_residual, *(None,) * 6
+    *grads, of_residual, of_before = _gradients(ctx, grad, ctx.needs_input_grad[5])
+    return *grads, None, None, of_residual, None, None, of_before, *(None,) * 4
 
 
 def _backward_writing(ctx: Any, grad: Tensor, *unused: None) -> tuple[Any, ...]:
-    *grads, of_residual = _gradients(ctx, grad, ctx.needs_input_grad[6])
-    return *grads, None, None, None, of_residual, *(None,) * 6
+    *grads, of_residual, of_before = _gradients(ctx, grad, ctx.needs_input_grad[6])
+    return *grads, None, None, None, of_residual, None, None, of_before, *(None,) * 4
 
 
 def _gradients(ctx: Any, grad: Tensor, needs_residual: bool) -> tuple[Any, ...]:
-    """Those of x, weight, bias and the residual, whose is the output's where all rows count."""
-    is_padded = ctx.saved_tensors[-1] is not None
-    is_written = needs_residual and is_padded
-    *grads, written = _BACKWARD(grad, *ctx.saved_tensors, *ctx.options, is_written)
+    """Of x, weight, bias, the residual (the output's own where all rows count) and `before`."""
+    *_, rows, before = ctx.saved_tensors
+    is_written = needs_residual and rows is not None
+    given = (grad, *ctx.saved_tensors, *ctx.options, is_written)
+    *grads, written, of_before = _BACKWARD(*given)
     of_residual = written if is_written else grad if needs_residual else None
-    return *grads, of_residual
+    return *grads, of_residual, None if before is None else of_before
 
 
 library.differentiate("norm_act", _save, _backward)

@@ -19,7 +19,7 @@ from gbench.kernels import gine_aggregate, segment_add
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
-from gbench.models.norm_act import NormAct
+from gbench.models.norm_act import NormAct, linear_norm_act
 from gbench.models.readout import Readout
 from gbench.models.virtual_node import VirtualNode
 
@@ -56,16 +56,22 @@ class GINLayer(nn.Module):
         self.bonds = None if edge_categories is None else Embeddings(edge_categories, in_dim)
 
     def forward(self, batch: Batch, x: Tensor, table: Tensor | None = None) -> Tensor:
-        """`table`: what the bonds make of the batch's edge_combos, if that is known already."""
+        out: Tensor = self.mlp[2](self.hidden(batch, x, table))
+        return out
+
+    def hidden(self, batch: Batch, x: Tensor, table: Tensor | None = None) -> Tensor:
+        """What the MLP's last linear takes: (N, mlp_ratio · out_dim).
+
+        `table`: what the bonds make of the batch's edge_combos, if that is known already.
+        """
         if self.bonds is None:
             x = (1 + self.eps) * x[: batch.num_nodes] + neighbour_sum(batch, x)
         else:
             assert batch.edge_code is not None and batch.edge_combos is not None
             table = self.bonds(batch.edge_combos) if table is None else table
             x = gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
-        first, norm_act, second = self.mlp
-        out: Tensor = second(norm_act(first(x), rows=batch.valid_nodes))
-        return out
+        first, norm_act, _ = self.mlp
+        return linear_norm_act(first, norm_act, x, batch.valid_nodes)
 
 
 class GIN(nn.Module):
@@ -154,7 +160,9 @@ class GIN(nn.Module):
                 x = segment_add(batch.node_ptr, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
-            x = norm_act(layer(batch, x, table), rows=batch.valid_nodes)
+            assert isinstance(layer, GINLayer)
+            x = layer.hidden(batch, x, table)
+            x = linear_norm_act(layer.mlp[2], norm_act, x, batch.valid_nodes)
         out: Tensor = self.heads[0](self.readout(batch, x))
         return out
 
@@ -164,7 +172,9 @@ class GIN(nn.Module):
         tables = bond_tables(self.layers, batch)
         steps = zip(self.layers, self.norm_acts, tables, self.heads[1:], strict=True)
         for layer, norm_act, table, head in steps:
-            x = norm_act(layer(batch, x, table), rows=batch.valid_nodes)
+            assert isinstance(layer, GINLayer)
+            x = layer.hidden(batch, x, table)
+            x = linear_norm_act(layer.mlp[2], norm_act, x, batch.valid_nodes)
             logits.append(head(self.readout(batch, x)))
         return torch.stack([dropout(z, self.dropout, self.training) for z in logits]).sum(0)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.kernels import segment_reduce
-from gbench.models.norm_act import NormAct
+from gbench.models.norm_act import NormAct, linear_norm_act
 
 
 class VirtualNode(nn.Module):
@@ -34,8 +34,7 @@ class VirtualNode(nn.Module):
         )
 
     def forward(self, batch: Batch, x: Tensor, v: Tensor) -> Tensor:
-        first, norm_act, second, last = self.mlp
-        rows = batch.valid_graphs
-        hidden = norm_act(first(segment_reduce(batch.node_ptr, x, "sum") + v), rows=rows)
-        out: Tensor = last(second(hidden), rows=rows)
-        return out
+        x = segment_reduce(batch.node_ptr, x, "sum") + v
+        first, inner, second, outer = self.mlp
+        x = linear_norm_act(first, inner, x, batch.valid_graphs)
+        return linear_norm_act(second, outer, x, batch.valid_graphs)

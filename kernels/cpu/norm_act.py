@@ -29,6 +29,7 @@ def norm_act(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
@@ -41,6 +42,8 @@ def norm_act(
     features = array(x)[:count]
     chunks = count_chunks(features.size)
     means, variances = array(mean).copy(), array(var).copy()
+    if before is not None:
+        means -= array(before)  # in training they are overwritten
     if training:
         moments = numpy.empty((chunks, 2, x.size(1)))
         run(_moments, chunks, features, moments)
@@ -76,12 +79,13 @@ def norm_act_(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     momentum: float,
     *options: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The forward in training, which moves the running statistics too."""
-    found = norm_act(x, weight, bias, mean, var, residual, seed, rows, True, *options)
-    move(mean, var, steps, *found[1:], momentum, x, rows)
+    found = norm_act(x, weight, bias, mean, var, residual, seed, rows, before, True, *options)
+    move(mean, var, steps, *found[1:], momentum, x, rows, before)
     return found
 
 
@@ -94,12 +98,13 @@ def norm_act_backward(
     var: Tensor,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
     needs_residual: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/norm_act.py."""
     count = _count(x, rows)
     features = array(x)[:count]
@@ -120,7 +125,11 @@ def norm_act_backward(
     if needs_residual:
         grad_residual = grad.clone()
         grad_residual[count:] = 0
-    return grad_x, torch.from_numpy(grad_weight), torch.from_numpy(grad_bias), grad_residual
+    grad_before = weight.new_zeros(0 if before is None else weight.size(0))
+    of_weight, of_bias = torch.from_numpy(grad_weight), torch.from_numpy(grad_bias)
+    if before is not None and not training:
+        grad_before = of_bias * weight / (var + eps).sqrt()
+    return grad_x, of_weight, of_bias, grad_residual, grad_before
 
 
 def _count(x: Tensor, rows: Tensor | None) -> int:

@@ -43,6 +43,7 @@ def norm_act(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
@@ -50,7 +51,8 @@ def norm_act(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The forward of gbench/kernels/norm_act.py."""
     given = None if training else (mean, var)
-    return _forward(x, weight, bias, given, None, 0.0, residual, seed, rows, eps, relu, dropout)
+    options = (residual, seed, rows, before, eps, relu, dropout)
+    return _forward(x, weight, bias, given, None, 0.0, *options)
 
 
 def norm_act_(
@@ -63,6 +65,7 @@ def norm_act_(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     momentum: float,
     eps: float,
     relu: bool,
@@ -70,7 +73,7 @@ def norm_act_(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The forward in training, which moves the running statistics too."""
     running = (mean, var, steps)
-    options = (residual, seed, rows, eps, relu, dropout)
+    options = (residual, seed, rows, before, eps, relu, dropout)
     return _forward(x, weight, bias, None, running, momentum, *options)
 
 
@@ -84,6 +87,7 @@ def _forward(
     residual: Tensor | None,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     eps: float,
     relu: bool,
     dropout: float,
@@ -106,6 +110,7 @@ def _forward(
             residual,
             seed,
             rows,
+            before,
             out,
             mean,
             var,
@@ -126,6 +131,7 @@ def _forward(
         residual,
         seed,
         rows,
+        before,
         out,
         mean,
         var,
@@ -145,34 +151,41 @@ def norm_act_backward(
     var: Tensor,
     seed: Tensor | None,
     rows: Tensor | None,
+    before: Tensor | None,
     training: bool,
     eps: float,
     relu: bool,
     dropout: float,
     needs_residual: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/norm_act.py."""
     grad, x = grad.contiguous(), x.contiguous()
     weight, bias = weight.contiguous(), bias.contiguous()
     grad_x = x.new_empty(x.shape)
     grad_residual = x.new_empty(x.shape if needs_residual else 0)
     if not x.numel():
-        return grad_x, weight.new_zeros(weight.shape), bias.new_zeros(bias.shape), grad_residual
+        of_before = weight.new_zeros(0 if before is None else before.shape)
+        nothing = (weight.new_zeros(weight.shape), bias.new_zeros(bias.shape))
+        return grad_x, *nothing, grad_residual, of_before
+    grad_before = weight.new_empty(0 if before is None else weight.size(0))
     grad_weight, grad_bias = weight.new_empty(weight.shape), bias.new_empty(bias.shape)
     options = _options(x, eps, relu, dropout)
     given = (grad, x, weight, bias, mean, var, seed, rows)
-    results = (grad_x, grad_residual if needs_residual else None, grad_weight, grad_bias)
+    results = (
+        *(grad_x, grad_residual if needs_residual else None, grad_weight, grad_bias),
+        None if before is None else grad_before,
+    )
     if _is_few(x):
         sizes = {"TRAINING": training, **_few(x, options)}
         grid = (cdiv(x.size(1), sizes["COLUMNS"]),)
         launch(_few_gradients, grid, *given, *results, x.size(0), **sizes)
-        return grad_x, grad_weight, grad_bias, grad_residual
+        return grad_x, grad_weight, grad_bias, grad_residual, grad_before
     chunks, blocks = chunk_grid(x)
     sums = weight.new_empty(2, chunks, x.size(1))
     launch(_sums, (chunks, blocks), *given, sums, x.size(0), **options)
     sizes = {"TRAINING": training, **options}
     launch(_gradients, (chunks, blocks), *given, sums, *results, x.size(0), **sizes)
-    return grad_x, grad_weight, grad_bias, grad_residual
+    return grad_x, grad_weight, grad_bias, grad_residual, grad_before
 
 
 def _options(x: Tensor, eps: float, relu: bool, dropout: float) -> dict[str, Any]:
@@ -241,6 +254,7 @@ def _move(
     running_var: tl.tensor,
     mean: tl.tensor,
     var: tl.tensor,
+    before: tl.tensor,
     valid: tl.tensor,
     column: tl.tensor,
     inside: tl.tensor,
@@ -248,10 +262,12 @@ def _move(
 ) -> None:
     """Move the running statistics towards the batch's, of variances that of the population."""
     over = valid.to(var.dtype)
-    before = tl.load(running_mean + column, mask=inside, other=0.0)
-    tl.store(running_mean + column, before + MOMENTUM * (mean - before), mask=inside)
-    before = tl.load(running_var + column, mask=inside, other=0.0)
-    moved = before + MOMENTUM * (var * (over / tl.maximum(over - 1, 1)) - before)
+    if before is not None:
+        mean += tl.load(before + column, mask=inside, other=0.0)
+    old = tl.load(running_mean + column, mask=inside, other=0.0)
+    tl.store(running_mean + column, old + MOMENTUM * (mean - old), mask=inside)
+    old = tl.load(running_var + column, mask=inside, other=0.0)
+    moved = old + MOMENTUM * (var * (over / tl.maximum(over - 1, 1)) - old)
     tl.store(running_var + column, moved, mask=inside)
 
 
@@ -266,6 +282,7 @@ def _few_values(
     residual: tl.tensor,
     seed: tl.tensor,
     rows: tl.tensor,
+    before: tl.tensor,
     out: tl.tensor,
     mean_out: tl.tensor,
     var_out: tl.tensor,
@@ -294,7 +311,8 @@ def _few_values(
     tl.store(mean_out + column, mean + rest, mask=inside)
     tl.store(var_out + column, var, mask=inside)
     if running_mean is not None:
-        _move(running_mean, running_var, mean + rest, var, valid, column, inside, MOMENTUM)
+        mean += rest
+        _move(running_mean, running_var, mean, var, before, valid, column, inside, MOMENTUM)
         if steps is not None and tl.program_id(0) == 0:
             tl.store(steps, tl.load(steps) + 1)
     scale = factor / tl.sqrt(var + EPS)
@@ -320,6 +338,7 @@ def _values(
     residual: tl.tensor,
     seed: tl.tensor,
     rows: tl.tensor,
+    before: tl.tensor,
     out: tl.tensor,
     mean_out: tl.tensor,
     var_out: tl.tensor,
@@ -340,13 +359,15 @@ def _values(
     if moments is None:
         mean = tl.load(given_mean + column, mask=inside, other=0.0)
         var = tl.load(given_var + column, mask=inside, other=1.0)
+        if before is not None:
+            mean -= tl.load(before + column, mask=inside, other=0.0)
     else:
         mean, var = merged(moments, num_chunks, num_rows, valid, column, WIDTH, ROWS)
     if chunk == 0:
         tl.store(mean_out + column, mean, mask=inside)
         tl.store(var_out + column, var, mask=inside)
         if running_mean is not None:
-            _move(running_mean, running_var, mean, var, valid, column, inside, MOMENTUM)
+            _move(running_mean, running_var, mean, var, before, valid, column, inside, MOMENTUM)
             if steps is not None and tl.program_id(1) == 0:
                 tl.store(steps, tl.load(steps) + 1)
     scale = tl.load(weight + column, mask=inside, other=0.0) / tl.sqrt(var + EPS)
@@ -381,6 +402,20 @@ def _arriving(
         key = row_key(tl.load(seed), row)[:, None]
         arrives = dropped(arrives, key, column[None, :], DROPOUT, LIMIT)
     return arrives
+
+
+@triton.jit
+def _put_before(
+    grad_before: tl.tensor,
+    slope: tl.tensor,
+    column: tl.tensor,
+    inside: tl.tensor,
+    TRAINING: tl.constexpr,
+) -> None:
+    """The gradient of what is added before the norm: the batch's mean takes it away again."""
+    if TRAINING:
+        slope = tl.zeros_like(slope)
+    tl.store(grad_before + column, slope, mask=inside)
 
 
 @kernel
@@ -443,6 +478,7 @@ def _gradients(
     grad_residual: tl.tensor,
     grad_weight: tl.tensor,
     grad_bias: tl.tensor,
+    grad_before: tl.tensor,
     num_rows: tl.tensor,
     TRAINING: tl.constexpr,
     EPS: tl.constexpr,
@@ -468,6 +504,8 @@ def _gradients(
     if chunk == 0:
         tl.store(grad_weight + column, times_x * inverse, mask=inside)
         tl.store(grad_bias + column, plain, mask=inside)
+        if grad_before is not None:
+            _put_before(grad_before, scale * plain, column, inside, TRAINING)
     valid = valid_rows(rows, num_rows)
     over = valid.to(scale.dtype)
     slope = times_x / over * inverse * inverse
@@ -502,6 +540,7 @@ def _few_gradients(
     grad_residual: tl.tensor,
     grad_weight: tl.tensor,
     grad_bias: tl.tensor,
+    grad_before: tl.tensor,
     num_rows: tl.tensor,
     TRAINING: tl.constexpr,
     EPS: tl.constexpr,
@@ -531,6 +570,8 @@ def _few_gradients(
     times_x = tl.sum(tl.where(here[:, None], arrives * apart, 0.0), 0)
     tl.store(grad_weight + column, times_x * inverse, mask=inside)
     tl.store(grad_bias + column, plain, mask=inside)
+    if grad_before is not None:
+        _put_before(grad_before, scale * plain, column, inside, TRAINING)
     if TRAINING:
         over = valid.to(scale.dtype)
         slope = times_x / over * inverse * inverse

@@ -153,6 +153,23 @@ def test_only_the_leading_rows_of_a_padded_batch_count(count, dtype, training) -
     assert all(map(torch.equal, norm.state_dict().values(), other.state_dict().values()))
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_what_is_added_before(training) -> None:
+    """As if it were added; in training its gradient is 0, which a sum is up to its rounding."""
+    norm = trained_norm(7, torch.float64).train(training)
+    other = copy_of(norm)
+    x, before = torch.randn(40, 7).double(), torch.randn(7).double()
+    inputs = [value.requires_grad_() for value in (x, before)]
+    out = norm_act(x, norm, before=before)
+    expected = norm_act(x + before, other)
+    grad = torch.randn(40, 7).double()
+    found = torch.autograd.grad(out, [*inputs, norm.weight, norm.bias], grad)
+    wanted = torch.autograd.grad(expected, [*inputs, other.weight, other.bias], grad)
+    torch.testing.assert_close((out, *found), (expected, *wanted))
+    assert bool(found[1].any()) != training
+    torch.testing.assert_close(dict(norm.state_dict()), dict(other.state_dict()))
+
+
 def test_evaluation_drops_nothing_and_updates_nothing() -> None:
     x, norm = torch.randn(50, 20), trained_norm(20).eval()
     before, generator = copy_of(norm).state_dict(), torch.get_rng_state()
@@ -194,6 +211,8 @@ def test_wrong_arguments_are_named() -> None:
         norm_act(x, norm, residual=x[:4])
     with pytest.raises(ValueError, match="x is on meta"):
         norm_act(x.to("meta"), norm)
+    with pytest.raises(ValueError, match="before has shape"):
+        norm_act(x, norm, before=x[0, :2])
     with pytest.raises(TypeError, match=r"rows is torch\.float32"):
         norm_act(x, norm, rows=torch.tensor(3.0))
     with pytest.raises(ValueError, match="more than one row"):

@@ -254,11 +254,11 @@ def norm_act(x: torch.Tensor) -> None:
     number, options = torch.empty((), dtype=torch.int64), (1e-5, True, 0.5)
     for rows in (NODES, 3000, 9000):  # few, twice as many, and many
         x = x.new_empty(rows, x.size(1))
-        cuda("norm_act").norm_act_(x, *given, number, x, number, None, 0.1, *options)
+        cuda("norm_act").norm_act_(x, *given, number, x, number, None, given[0], 0.1, *options)
         for valid in (None, number):  # in evaluation, and of a padded batch
             is_padded = valid is not None
-            cuda("norm_act").norm_act(x, *given, x, number, valid, is_padded, *options)
-            ours = (x, x, *given, number, valid, True, *options, is_padded)
+            cuda("norm_act").norm_act(x, *given, x, number, valid, None, is_padded, *options)
+            ours = (x, x, *given, number, valid, given[0], True, *options, is_padded)
             cuda("norm_act").norm_act_backward(*ours)
 
 

@@ -904,7 +904,7 @@ def test_norm_act(width, dtype, training, dropout, few, device, agrees, monkeypa
             given = (mean.to(kind), var.to(kind), residual.to(x.dtype), seed)
             given = [value.to(place) for value in given]
             if operation is not norm_act_reference:
-                given.append(None)  # all rows count
+                given += [None, None]  # all rows count, and nothing is added before
             return operation(x, weight.to(kind), bias.to(kind), *given, *options)[0]
 
         return call
@@ -955,13 +955,40 @@ def test_norm_act_of_the_leading_rows(few, dtype, count, device, monkeypatch) ->
         torch.testing.assert_close(mine.double(), value.double(), rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("few", [16, 128], ids=["chunks", "whole"])
+@pytest.mark.parametrize("training", [True, False])
+def test_norm_act_of_what_is_added_before(training, few, device, agrees, monkeypatch) -> None:
+    """As if it were added: to the output, the gradients and the running statistics."""
+    monkeypatch.setattr("gbench.kernels.cuda.norm_act.FEW", few)
+    ours, theirs = (torch.nn.BatchNorm1d(3, dtype=kind) for kind in (torch.float32, torch.float64))
+    ours = ours.to(device).train(training)
+    theirs.train(training)
+    agrees(
+        lambda x, before: kernels.norm_act(x, ours, before=before),
+        lambda x, before: theirs(x + before).relu(),
+        torch.randn(70, 3),
+        torch.randn(3),
+        roundings=4,
+    )
+    torch.manual_seed(1)
+    x, before = torch.randn(70, 3), torch.randn(3)
+    for norm in (ours, theirs):
+        norm.running_mean.fill_(0.5)
+        norm.running_var.fill_(2.0)
+    kernels.norm_act(x.to(device), ours, before=before.to(device))
+    theirs((x + before).double())
+    for name in ("running_mean", "running_var"):
+        mine = ours.state_dict()[name].cpu().double()
+        torch.testing.assert_close(mine, theirs.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("few", [16, 512], ids=["chunks", "whole"])
 def test_norm_act_has_an_exact_variance_for_large_means(few, device, monkeypatch) -> None:
     monkeypatch.setattr("gbench.kernels.cuda.norm_act.FEW", few)
     x = torch.randn(400, 3) + 1000
     weight, bias, seed = torch.ones(3), torch.zeros(3), torch.tensor(0)
     given = [t.to(device) for t in (x, weight, bias, bias, weight)]
-    options = (None, seed.to(device), None, True, 1e-5, True, 0.0)
+    options = (None, seed.to(device), None, None, True, 1e-5, True, 0.0)
     _, mean, var = torch.ops.gbench.norm_act(*given, *options)
     exact = x.double().var(0, unbiased=False)
     torch.testing.assert_close(var.cpu().double(), exact, rtol=1e-5, atol=0)
