@@ -151,9 +151,9 @@ class GraphMLPMixer(nn.Module):
     def _read(self, batch: Batch, patches: Patches, copies: Tensor, tokens: Tensor) -> Tensor:
         """Shapes: copies (C, D), tokens (B, P, D) → (B, D), or (B, 2 D) from the first nodes."""
         if not self.reads_first_node:
-            mask = patches.mask.to(tokens.dtype)
-            total: Tensor = torch.einsum("bpd,bp->bd", tokens, mask)
-            return total / mask.sum(1, keepdim=True)
+            filled = patches.filled.to(tokens.dtype)
+            total: Tensor = torch.einsum("bpd,bp->bd", tokens, filled)
+            return total / filled.sum(1, keepdim=True)
         of_copies = spmm(patches.copies, copies, reduce="mean")
         of_patches = spmm(patches.members.t, tokens.flatten(0, 1), reduce="mean")
         return torch.cat([of_copies, of_patches], 1).index_select(0, batch.node_ptr[:-1])

@@ -82,7 +82,8 @@ def residual_mlp(
             *(x, scale, shift, weight, bias, weight_out, bias_out),
             *(*(seeds or NO_SEEDS), out, stats, stats.size(1), tiles.blocks),
             EPS=eps,
-            **tiles.flags,
+            # whole factors of 128 columns would take more shared memory than smaller GPUs have
+            **{**tiles.flags, "BLOCK": BLOCK if tiles.flags["MIXED"] <= 64 else BLOCK // 2},
         )
     return out, stats
 

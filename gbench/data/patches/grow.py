@@ -49,6 +49,7 @@ def grown(
         CSR(rowptr, col, rowptr_t, col_t, perm_t, longest=longest[1]),
         edge,
         torch.from_numpy(coarse),
+        (patch_ptr.diff() > 0).float().view(ids.size, num_patches),
     )
 
 

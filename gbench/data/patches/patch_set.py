@@ -40,6 +40,7 @@ class Patches:
     coarse (B, P, P) float32: M Mᵀ for the P × N matrix M of 0 and 1 that `members` is: how many
     nodes two patches share, on the diagonal how many each has. The last patch of a graph has nodes;
     others may be empty;
+    filled (B, P) float32: 1 for a patch that has nodes, 0 for an empty one;
     walks (B, P, S) float32: `random_walk` of as many steps as Patching asks for.
     """
 
@@ -47,12 +48,13 @@ class Patches:
     graph: CSR
     edge: Tensor
     coarse: Tensor
+    filled: Tensor
     walks: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
         """Which patches have nodes: bool (B, P)."""
-        return self.members.in_degree.view(self.coarse.shape[:2]) > 0
+        return self.filled > 0
 
     def random_walk(self, steps: int) -> Tensor:
         """diag((D^-1 A)^k), k = 1..S, of the coarse matrix A; an empty patch has degree 1.
