@@ -29,7 +29,8 @@ class CSR:
     Entries rowptr[i]:rowptr[i + 1] of `col` are the in-neighbours of i. Entries
     rowptr_t[j]:rowptr_t[j + 1] of `col_t` are the nodes that j sends to, and `perm_t` says where
     each of these entries stands in `col`: values w (E,) become w[perm_t] in the transpose.
-    No row and no column has more than `longest` entries; None: nobody counted.
+    No row and no column has more than `longest` entries; None: nobody counted. `undirected` says
+    whether every edge runs both ways, once, and none joins a node to itself; None: nobody looked.
     """
 
     rowptr: Tensor
@@ -38,6 +39,7 @@ class CSR:
     col_t: Tensor
     perm_t: Tensor
     longest: int | None = field(default=None, kw_only=True)
+    undirected: bool | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("rowptr", "col", "rowptr_t", "col_t", "perm_t"):
@@ -98,7 +100,8 @@ class CSR:
         inverse[self.perm_t.long()] = torch.arange(
             self.num_entries, dtype=torch.int32, device=self.device
         )
-        return CSR(self.rowptr_t, self.col_t, self.rowptr, self.col, inverse, longest=self.longest)
+        arrays = (self.rowptr_t, self.col_t, self.rowptr, self.col, inverse)
+        return CSR(*arrays, longest=self.longest, undirected=self.undirected)
 
     def to(self, device: torch.device | str) -> CSR:
         return CSR(
@@ -108,6 +111,7 @@ class CSR:
             self.col_t.to(device),
             self.perm_t.to(device),
             longest=self.longest,
+            undirected=self.undirected,
         )
 
     @staticmethod

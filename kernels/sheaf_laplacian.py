@@ -71,7 +71,7 @@ def sheaf_laplacian(
     if maps.dim() not in (2, 3):
         raise ValueError(f"maps has shape {tuple(maps.shape)}: pass (E, S) or (E, S, S)")
     check.beside("maps", maps, (graph.num_entries, *(x.size(1),) * (maps.dim() - 1)), x)
-    if not x.is_cuda and not torch.compiler.is_compiling():
+    if not (graph.undirected or x.is_cuda or torch.compiler.is_compiling()):
         _check_symmetric(graph)
     if degree is not None:
         check.beside("degree", degree, (graph.num_rows,), x)

@@ -24,6 +24,7 @@ from gbench.data.spec import Level
 from gbench.data.transfer import on_device
 from gbench.kernels.csr import CSR
 
+MOST_LOOKED_AT = 1 << 27  # edges, looked at in a second when a store is loaded
 GRAPHS_AT_ONCE = 512  # of `batches`: on molhiv no faster with more, and 1 MB of tensors at a time
 
 
@@ -40,6 +41,8 @@ class GraphStore:
     pairs (P, 2) int64 the pairs of nodes that y (P, 1) tells apart, at link level; pe (N, K)
     float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py).
     No node of any graph has more than `longest` in- or out-neighbours: counted if it is None.
+    `undirected` is of all graphs what it is in `CSR`: looked for if it is None and there are
+    several graphs, of which a batch should not ask again.
     """
 
     level: Level
@@ -56,6 +59,7 @@ class GraphStore:
     pairs: Tensor | None = None
     pe: Tensor | None = None
     longest: int | None = None
+    undirected: bool | None = None
     memo: dict[str, Batch] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -64,6 +68,20 @@ class GraphStore:
             degrees = (self.in_degree, self.out_degree)
             longest = max(int(d.max()) for d in degrees if d is not None) if self.num_nodes else 0
             object.__setattr__(self, "longest", longest)
+        if self.undirected is None and self.num_graphs > 1 and self.num_edges <= MOST_LOOKED_AT:
+            object.__setattr__(self, "undirected", self._is_undirected())
+
+    def _is_undirected(self) -> bool:
+        if self.out_degree is not None:
+            return False
+        # An edge again stands beside itself in its row; a loop alone is its own reverse.
+        begins = torch.zeros(self.num_edges + 1, dtype=torch.bool, device=self.device)
+        begins[_pointers(self.in_degree).long()] = True
+        again = (self.col[1:] == self.col[:-1]).logical_and_(~begins[1:-1])
+        _, first_edge, _, edges = self.ranges.to(self.device)
+        place = torch.arange(self.num_edges, dtype=torch.int32, device=self.device)
+        place -= first_edge.repeat_interleave(edges, output_size=self.num_edges)
+        return not bool(again.any() | (self.perm_t == place).any())
 
     @property
     def num_graphs(self) -> int:
@@ -168,6 +186,7 @@ class GraphStore:
                     col_t[e:e_end],
                     perm_t[e:e_end],
                     longest=self.longest,
+                    undirected=self.undirected,
                 ),
                 x=x[n:n_end],
                 y=y[n:n_end] if per_node else y[b:b_end],
@@ -189,8 +208,9 @@ class GraphStore:
             col = col_t = self.col
             if self.out_degree is not None and self.col_t is not None:
                 rowptr_t, col_t = _pointers(self.out_degree), self.col_t
+            known: dict[str, Any] = {"longest": self.longest, "undirected": self.undirected}
             self.memo["whole"] = Batch(
-                CSR(rowptr, col, rowptr_t, col_t, self.perm_t, longest=self.longest),
+                CSR(rowptr, col, rowptr_t, col_t, self.perm_t, **known),
                 self.x,
                 self.y,
                 torch.arange(2, dtype=torch.int32, device=self.device) * self.num_nodes,
@@ -210,7 +230,8 @@ class GraphStore:
         col = col_t = self.col + to_node
         if self.out_degree is not None and self.col_t is not None:
             rowptr_t, col_t = _pointers(self.out_degree), self.col_t + to_node
-        graph = CSR(rowptr, col, rowptr_t, col_t, self.perm_t + to_edge, longest=self.longest)
+        known: dict[str, Any] = {"longest": self.longest, "undirected": self.undirected}
+        graph = CSR(rowptr, col, rowptr_t, col_t, self.perm_t + to_edge, **known)
         return graph, _pointers(nodes)
 
 

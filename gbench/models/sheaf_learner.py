@@ -141,6 +141,8 @@ def undirected(batch: Batch) -> CSR:
     graph: CSR | None = batch.memo.get("undirected")
     if graph is None:
         graph, size = batch.graph, batch.num_nodes
+        if graph.undirected:  # the store looked once; on a GPU each look is a wait
+            return graph
         is_symmetric = torch.equal(graph.rowptr, graph.rowptr_t) and torch.equal(
             graph.col, graph.col_t
         )

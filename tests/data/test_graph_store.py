@@ -116,6 +116,22 @@ def test_the_longest_row_is_counted_once_and_bounds_every_batch(undirected: bool
     assert again.longest == store.to("cpu").longest == longest
 
 
+@pytest.mark.parametrize("more", ["nothing", "loop", "again", "one-way"])
+def test_whether_all_edges_run_both_ways_once_is_looked_at_once(more: str) -> None:
+    def graph(edges: list[tuple[int, int]]) -> Graph:
+        return Graph(torch.ones(4, 1), torch.tensor(edges).t().reshape(2, -1), torch.zeros(1))
+
+    both = [(0, 1), (1, 0), (1, 3), (3, 1)]
+    added = {"nothing": [], "loop": [(2, 2)], "again": [(0, 1), (1, 0)], "one-way": [(2, 3)]}[more]
+    # graphs that begin where another ends: no entry repeats the one before it
+    store = pack([graph(both), graph(both + added), graph([(0, 3), (3, 0)]), graph(both)])
+    assert store.undirected is (more == "nothing")
+    assert store.union()[0].undirected is store.undirected
+    assert store.batch(torch.tensor([0, 0])).graph.undirected is store.undirected
+    assert "undirected" not in store.tensors()
+    assert pack([graph(both)]).undirected is None  # its only batch is kept, and asked once
+
+
 def test_whole_of_several_graphs_is_an_error() -> None:
     with pytest.raises(ValueError, match="3 graphs"):
         pack(draw(3, undirected=True)).whole()

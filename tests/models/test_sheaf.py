@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -247,6 +249,22 @@ def test_directed_data_with_loops_and_repetitions_are_made_undirected(make_batch
     assert undirected(batch) is undirected(batch)  # made once
     simple = make_batch([example._replace(edge_index=clean)])
     assert undirected(simple) is simple.graph
+
+
+def test_what_a_store_knows_to_be_undirected_is_not_looked_at_again(
+    make_batch, random_graph, monkeypatch
+):
+    example = random_graph(6)
+    clean = torch.tensor(both_ways(example.edge_index)).T
+    batch = make_batch([example._replace(edge_index=clean)] * 2)
+    known = replace(batch, graph=replace(batch.graph, undirected=True), memo={})
+
+    def look(*_):
+        raise AssertionError("on a GPU the host would wait")
+
+    monkeypatch.setattr(torch, "equal", look)
+    assert undirected(known) is known.graph
+    nsd(**ORTHOGONAL)(known)
 
 
 def learner(**changes):
