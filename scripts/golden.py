@@ -83,7 +83,7 @@ DRAWN = {
     "reproduce.md": ["reproduce", "--report"],
 }
 UNEQUAL = {"seconds_per_epoch", "seconds_total", "items_per_second", "peak_memory_mib", "versions"}
-UNEQUAL |= {"git", "started", "finished"}
+UNEQUAL |= {"git", "started", "finished", "captured"}
 
 
 def main() -> int:
@@ -195,7 +195,8 @@ def files(folder: Path) -> dict[str, str]:
 
 def without_news(config: dict[str, Any]) -> dict[str, Any]:
     """A config without the settings that came later and say nothing in it."""
-    news = {**BEFORE, "trainer": {"also": [], **BEFORE.get("trainer", {})}}
+    usual = {"also": [], "cuda_graphs": "auto", **BEFORE.get("trainer", {})}
+    news = {**BEFORE, "trainer": usual}
     return {
         name: {k: v for k, v in section.items() if k not in news[name] or v != news[name][k]}
         if name in news
