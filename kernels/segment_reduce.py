@@ -62,7 +62,7 @@ def spread(ptr: Tensor, x: Tensor, num_rows: int) -> Tensor:
 
     Shapes: ptr (B + 1,) int32, x (B, F) → (num_rows, F).
     """
-    if x.dtype not in library.FLOATS:
+    if x.dtype not in library.FLOATS or not library.has_kernel("segment_reduce", x):
         row = torch.repeat_interleave(ptr.diff(), output_size=num_rows)
         return x.index_select(0, row)
     out: Tensor = _BACKWARD(x.contiguous(), ptr, UNKNOWN, None, None, num_rows, "sum")
