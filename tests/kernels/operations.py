@@ -172,7 +172,6 @@ import_module("gbench.kernels.cross_entropy")  # which defines what is called he
 
 @library.operation("first")
 def _called(first: Tensor, at: SimpleNamespace) -> Tensor:
-    import_module("gbench.kernels.cross_entropy")
     out: Tensor = torch.ops.gbench.cross_entropy(first, at.y, at.targets, at.count)[0]
     return out
 
