@@ -340,7 +340,11 @@ REGISTERS |= {"normal_maps._forward": 128}  # eigenvectors in float64
 REGISTERS |= {"residual_mlp._forward": 208, "residual_mlp._backward": 255}
 REGISTERS |= {"norm_act._few": 128, "norm_act.": 104}  # of 512 threads, the first
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
-SPILLED = {"3.8": {"residual_mlp._backward": 24}, "3.9": {"bonds._backward_x": 8}}  # bytes
+SPILLED = {  # bytes
+    "3.6": {"norm_act._few_gradients": 8},
+    "3.8": {"residual_mlp._backward": 24, "sheaf_laplacian._diagonal": 8},
+    "3.9": {"bonds._backward_x": 8, "normal_maps._forward": 8},
+}
 
 
 def check(compiled: list[Compiled], load_bits: int = 128) -> None:
