@@ -23,19 +23,20 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "count_launches.py"
 
 # The most launches of one step: encoder, loss, backward, optimizer and metric.
 BUDGETS = {
-    "gin-molhiv-32": 260,
-    "gcn-cora": 29,
-    "sgc-cora": 20,
-    "dagnn-cora": 78,
-    "gat-cora": 99,
-    "diag-nsd-texas": 191,
-    "od-nsd-texas": 243,
-    "gen-nsd-texas": 247,
-    "graph-mlp-mixer-zinc-32": 452,
+    "gin-molhiv-32": 110,
+    "gcn-cora": 18,
+    "sgc-cora": 9,
+    "dagnn-cora": 30,
+    "gat-cora": 40,
+    "diag-nsd-texas": 80,
+    "od-nsd-texas": 120,
+    "gen-nsd-texas": 100,
+    "graph-mlp-mixer-zinc-32": 188,  # a third of 564
 }
-# Whose steps wait, by model and level, until they are mended.
-WAITING = {("gat", "graph"), *((f"{maps}-nsd", "graph") for maps in ("diag", "od", "gen"))}
-WAITING |= {("sheaf-network", "graph")}
+# Whose steps wait, by model and level: whether a batch's edges have both directions is asked of it.
+WAITING = {(f"{maps}-nsd", "graph") for maps in ("diag", "od", "gen")} | {
+    ("sheaf-network", "graph")
+}
 VARIANTS, FIRST_BATCHES, BATCHES = 30, 10, 16
 
 
@@ -55,7 +56,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "epoch": start(folder, "epoch", "--epoch", str(BATCHES)),
     }
     for process in started.values():
-        told, _ = process.communicate(timeout=600)
+        told, _ = process.communicate(timeout=1200)
         assert process.returncode == 0, told[-3000:]
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in started}
 
