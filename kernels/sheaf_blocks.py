@@ -17,7 +17,6 @@ from torch import Tensor
 
 from gbench.kernels import library
 from gbench.kernels.csr import CSR
-from gbench.kernels.segment_reduce import segment_reduce
 
 
 def reference(graph: CSR, maps: Tensor) -> Tensor:
@@ -33,38 +32,39 @@ def sheaf_blocks(graph: CSR, maps: Tensor) -> Tensor:
 
     Shapes: maps (E, S, S) → (N, S, S).
     """
-    if not library.has_kernel("sheaf_blocks", maps):  # index_add has no order on a GPU
-        wide = maps.to(library.wide(maps.dtype))
-        return segment_reduce(graph.rowptr, (wide.mT @ wide).flatten(1)).view(-1, *maps.shape[1:])
-    out: Tensor = _BLOCKS(graph.rowptr, maps)
+    if not library.has_kernel("sheaf_blocks", maps):
+        return reference(graph, maps)
+    out: Tensor = _BLOCKS(graph.rowptr, graph.bound, maps)
     return out
 
 
-def _fake(rowptr: Tensor, maps: Tensor) -> Tensor:
+def _fake(rowptr: Tensor, longest: int, maps: Tensor) -> Tensor:
     wide = library.wide(maps.dtype)
     return maps.new_empty((rowptr.size(0) - 1, maps.size(1), maps.size(2)), dtype=wide)
 
 
-_BLOCKS = library.define("sheaf_blocks(Tensor rowptr, Tensor maps) -> Tensor", _fake)
+_BLOCKS = library.define("sheaf_blocks(Tensor rowptr, int longest, Tensor maps) -> Tensor", _fake)
 
 
-def _fake_backward(grad: Tensor, rowptr: Tensor, maps: Tensor) -> Tensor:
+def _fake_backward(grad: Tensor, rowptr: Tensor, longest: int, maps: Tensor) -> Tensor:
     return torch.empty_like(maps, memory_format=torch.contiguous_format)
 
 
 _BACKWARD = library.define(
-    "sheaf_blocks_backward(Tensor grad, Tensor rowptr, Tensor maps) -> Tensor",
+    "sheaf_blocks_backward(Tensor grad, Tensor rowptr, int longest, Tensor maps) -> Tensor",
     _fake_backward,
     {"grad": library.wide},
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+    rowptr, ctx.longest, maps = inputs
+    ctx.save_for_backward(rowptr, maps)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    return None, _BACKWARD(grad, *ctx.saved_tensors)
+    rowptr, maps = ctx.saved_tensors
+    return None, None, _BACKWARD(grad, rowptr, ctx.longest, maps)
 
 
 library.differentiate("sheaf_blocks", _save, _backward)

@@ -11,7 +11,7 @@ from gbench.kernels.cpu.bfloat16 import narrow, widen
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
 
 
-def sheaf_blocks(rowptr: Tensor, maps: Tensor) -> Tensor:
+def sheaf_blocks(rowptr: Tensor, longest: int, maps: Tensor) -> Tensor:
     """The forward of gbench/kernels/sheaf_blocks.py."""
     wide = torch.promote_types(maps.dtype, torch.float32)  # the blocks' roots are taken
     out = torch.zeros(rowptr.numel() - 1, maps.size(1), maps.size(2), dtype=wide)
@@ -20,7 +20,7 @@ def sheaf_blocks(rowptr: Tensor, maps: Tensor) -> Tensor:
     return out
 
 
-def sheaf_blocks_backward(grad: Tensor, rowptr: Tensor, maps: Tensor) -> Tensor:
+def sheaf_blocks_backward(grad: Tensor, rowptr: Tensor, longest: int, maps: Tensor) -> Tensor:
     """The gradient of gbench/kernels/sheaf_blocks.py."""
     out = torch.empty(maps.shape, dtype=maps.dtype)
     chunks = count_chunks(maps.numel() * maps.size(2))

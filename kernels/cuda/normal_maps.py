@@ -14,7 +14,16 @@ import triton.language as tl
 from torch import Tensor
 
 from gbench.kernels.cuda.inverse_sqrt import eigen, root_of, through_root, tile_rows
-from gbench.kernels.cuda.rows import NOTHING, WHOLE, kernel, portion, power_of_2, tiling, wide
+from gbench.kernels.cuda.rows import (
+    NOTHING,
+    WHOLE,
+    Tiling,
+    kernel,
+    portion,
+    power_of_2,
+    tiling,
+    wide,
+)
 
 
 def normal_maps(rowptr: Tensor, longest: int, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -24,7 +33,7 @@ def normal_maps(rowptr: Tensor, longest: int, maps: Tensor) -> tuple[Tensor, Ten
     out = maps.new_empty(maps.shape)
     values = maps.new_empty(num_nodes, stalk, dtype=torch.float64)
     vectors = maps.new_empty(num_nodes, stalk, stalk, dtype=torch.float64)
-    _walk(_forward, rowptr, longest, maps, values, vectors, out)
+    _walk(forward, rowptr, longest, maps, values, vectors, out)
     return out, values, vectors
 
 
@@ -39,19 +48,24 @@ def normal_maps_backward(
 
 def _walk(function: Any, rowptr: Tensor, longest: int, maps: Tensor, *args: Tensor) -> None:
     """Call function(rowptr, maps, *args, sums, partial sums, sizes) once, or for hubs thrice."""
+    tiles, sizes = tiles_of(rowptr, longest, maps)
+    sums = maps.new_empty(0, dtype=wide(maps.dtype))
+    if tiles.num_slots == 0:
+        tiles.launch(function, rowptr, maps, *args, sums, **sizes, ADDS=True, WRITES=True)
+    else:
+        sums = sums.new_empty(rowptr.numel() - 1, *maps.shape[1:])
+        tiles.launch(function, rowptr, maps, *args, sums, **sizes, ADDS=True, WRITES=False)
+        walks = {**sizes, "ADDS": False, "WRITES": True}
+        tiles._replace(merges=False).launch(function, rowptr, maps, *args, sums, **walks)
+
+
+def tiles_of(rowptr: Tensor, longest: int, maps: Tensor) -> tuple[Tiling, dict[str, int]]:
+    """The launches that walk the rows' maps, and the sizes of a map."""
     num_nodes, size = rowptr.numel() - 1, maps.size(1)
     flat = maps.view(maps.size(0), size * size)
     tiles = tiling(num_nodes, num_nodes, maps.size(0), longest, flat)
     tiles = tiles._replace(columns=power_of_2(size * size), rows=tile_rows(size))
-    sums = maps.new_empty(0, dtype=wide(maps.dtype))
-    sizes = {"SIZE": size, "PADDED": power_of_2(size)}
-    if tiles.num_slots == 0:
-        tiles.launch(function, rowptr, maps, *args, sums, **sizes, ADDS=True, WRITES=True)
-    else:
-        sums = sums.new_empty(num_nodes, size, size)
-        tiles.launch(function, rowptr, maps, *args, sums, **sizes, ADDS=True, WRITES=False)
-        walks = {**sizes, "ADDS": False, "WRITES": True}
-        tiles._replace(merges=False).launch(function, rowptr, maps, *args, sums, **walks)
+    return tiles, {"SIZE": size, "PADDED": power_of_2(size)}
 
 
 @triton.jit
@@ -95,7 +109,7 @@ def _merged(
 
 
 @triton.jit
-def _line(
+def line_of(
     maps: tl.tensor,
     entry: tl.tensor,
     here: tl.tensor,
@@ -109,7 +123,7 @@ def _line(
 
 
 @kernel
-def _forward(
+def forward(
     rowptr: tl.tensor,
     maps: tl.tensor,
     values: tl.tensor,
@@ -147,7 +161,7 @@ def _forward(
         for step in range(tl.max(length)):
             for k in tl.static_range(SIZE):
                 entry = (begin + step).to(tl.int64)
-                line = _line(maps, entry, step < length, k, side, SIZE).to(total.dtype)
+                line = line_of(maps, entry, step < length, k, side, SIZE).to(total.dtype)
                 total += line[:, :, None] * line[:, None, :]
     else:
         total = tl.load(sums + row[:, None, None] * (SIZE * SIZE) + at, mask=exists, other=0.0)
@@ -165,7 +179,7 @@ def _forward(
             here = step < length
             entry = (begin + step).to(tl.int64)
             for k in tl.static_range(SIZE):
-                line = _line(maps, entry, here, k, side, SIZE).to(total.dtype)
+                line = line_of(maps, entry, here, k, side, SIZE).to(total.dtype)
                 new = tl.sum(line[:, :, None] * root, 1)
                 place = (entry * SIZE + k)[:, None] * SIZE + side[None, :]
                 mask = here[:, None] & (side < SIZE)[None, :]
@@ -213,8 +227,8 @@ def _backward(
         for step in range(tl.max(length)):
             for k in tl.static_range(SIZE):
                 entry = (begin + step).to(tl.int64)
-                line = _line(maps, entry, step < length, k, side, SIZE).to(total.dtype)
-                slope = _line(grad, entry, step < length, k, side, SIZE).to(total.dtype)
+                line = line_of(maps, entry, step < length, k, side, SIZE).to(total.dtype)
+                slope = line_of(grad, entry, step < length, k, side, SIZE).to(total.dtype)
                 total += line[:, :, None] * slope[:, None, :]
     else:
         total = tl.load(sums + own, mask=exists, other=0.0)
@@ -231,8 +245,8 @@ def _backward(
             here = step < length
             entry = (begin + step).to(tl.int64)
             for k in tl.static_range(SIZE):
-                line = _line(maps, entry, here, k, side, SIZE).to(total.dtype)
-                slope = _line(grad, entry, here, k, side, SIZE).to(total.dtype)
+                line = line_of(maps, entry, here, k, side, SIZE).to(total.dtype)
+                slope = line_of(grad, entry, here, k, side, SIZE).to(total.dtype)
                 new = tl.sum(slope[:, :, None] * root + line[:, :, None] * both, 1)
                 place = (entry * SIZE + k)[:, None] * SIZE + side[None, :]
                 mask = here[:, None] & (side < SIZE)[None, :]

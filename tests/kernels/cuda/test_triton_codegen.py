@@ -243,6 +243,12 @@ def normal_maps(x: torch.Tensor) -> None:
     cuda("normal_maps").normal_maps_backward(maps, ptr, UNKNOWN, maps, *kept)
 
 
+def sheaf_blocks(x: torch.Tensor) -> None:
+    ptr, maps = graph()[0], x.new_empty(ENTRIES, 3, 3)
+    out = cuda("sheaf_blocks").sheaf_blocks(ptr, UNKNOWN, maps)
+    cuda("sheaf_blocks").sheaf_blocks_backward(out, ptr, UNKNOWN, maps)
+
+
 def inverse_sqrt(x: torch.Tensor) -> None:
     blocks = x.new_empty(50, 3, 3)
     _, *kept = cuda("inverse_sqrt").inverse_sqrt(blocks)
@@ -336,14 +342,14 @@ MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 # The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.
-REGISTERS |= {"normal_maps._forward": 128}  # eigenvectors in float64
+REGISTERS |= {"normal_maps.forward": 128}  # eigenvectors in float64
 REGISTERS |= {"residual_mlp._forward": 208, "residual_mlp._backward": 255}
 REGISTERS |= {"norm_act._few": 128, "norm_act.": 104}  # of 512 threads, the first
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
 SPILLED = {  # bytes
     "3.6": {"norm_act._few_gradients": 8},
     "3.8": {"residual_mlp._backward": 24, "sheaf_laplacian._diagonal": 8},
-    "3.9": {"bonds._backward_x": 8, "normal_maps._forward": 8},
+    "3.9": {"bonds._backward_x": 8, "normal_maps.forward": 8},
 }
 
 
@@ -453,7 +459,7 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 
 # Steps of sheaf diffusion: their widths are a stalk's or a hidden layer's, 20 on Texas.
 SMALL = [entry_loss, householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
-SMALL += [scaled_sheaf_laplacian, normal_maps, inverse_sqrt]
+SMALL += [scaled_sheaf_laplacian, normal_maps, sheaf_blocks, inverse_sqrt]
 
 
 @pytest.mark.parametrize("width", [20, 64])

@@ -32,6 +32,8 @@ from gbench.kernels.pair_weight import reference as pair_weight_reference
 from gbench.kernels.residual_mlp import reference as residual_mlp_reference
 from gbench.kernels.segment_add import reference as segment_add_reference
 from gbench.kernels.segment_reduce import reference as segment_reduce_reference
+from gbench.kernels.sheaf_blocks import reference as sheaf_blocks_reference
+from gbench.kernels.sheaf_blocks import sheaf_blocks
 from gbench.kernels.sheaf_laplacian import reference as sheaf_reference
 from gbench.kernels.sheaf_mix import reference as sheaf_mix_reference
 from gbench.kernels.sheaf_mix import sheaf_mix
@@ -868,6 +870,28 @@ def test_sheaf_step(shape, dtype, several, looks, device, agrees, monkeypatch) -
         3 * torch.randn(shape, dtype=dtype),
         torch.randn(shape[1], 1, dtype=dtype),
         roundings=4,
+    )
+
+
+@pytest.mark.parametrize("hubs", [True, False], ids=["hubs", "calm"])
+@pytest.mark.parametrize(("size", "dtype"), [*NARROW, (2, FLOATS[1]), (5, FLOATS[0])], ids=str)
+def test_sheaf_blocks(hub_graph, size, dtype, hubs, device, agrees) -> None:
+    graph = hub_graph if hubs else calm()
+    there = graph.to(device)
+    agrees(
+        lambda maps: sheaf_blocks(there, maps).to(dtype),
+        lambda maps: sheaf_blocks_reference(graph, maps),
+        torch.randn(graph.num_entries, size, size, dtype=dtype),
+        roundings=4,
+    )
+
+
+def test_sheaf_blocks_without_edges(bare_graph, device, agrees) -> None:
+    there = bare_graph.to(device)
+    agrees(
+        lambda maps: sheaf_blocks(there, maps),
+        lambda maps: sheaf_blocks_reference(bare_graph, maps),
+        torch.randn(0, 3, 3),
     )
 
 
