@@ -101,7 +101,9 @@ def test_rows_keep_coming_whatever_happens_to_an_item(tmp_path: Path) -> None:
     script.write_text(FAILING.format(root=str(ROOT), folder=str(tmp_path)))
     command = [sys.executable, str(script), "--device", "cpu"]
     out = io.StringIO()
-    rows, facts = conductor.conduct(command, out, silence=10.0)
+    rows: list[dict[str, Any]] = []
+    facts: dict[str, Any] = {}
+    conductor.conduct(command, out, 10.0, rows, facts)
     assert [json.loads(line) for line in out.getvalue().splitlines()] == rows
     found = [(row["op"], row.get("direction", ""), row["status"]) for row in rows]
     assert found == [
@@ -129,8 +131,76 @@ def test_rows_keep_coming_whatever_happens_to_an_item(tmp_path: Path) -> None:
 def test_a_worker_that_cannot_start_is_told_once(tmp_path: Path) -> None:
     script = tmp_path / "broken.py"
     script.write_text("raise SystemExit('no such package')")
-    rows, _ = conductor.conduct([sys.executable, str(script)], io.StringIO(), silence=60.0)
+    rows: list[dict[str, Any]] = []
+    conductor.conduct([sys.executable, str(script)], io.StringIO(), 60.0, rows, {})
     assert [(row["op"], row["status"]) for row in rows] == [("start", "failed")]
+
+
+WAITING = """
+import sys, time
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from gbench.bench.gpu import items
+from gbench.bench.gpu.conductor import main
+
+
+def waits():
+    yield {{"kind": "case", "op": "waits", "status": "ok"}}
+    time.sleep(600)
+
+
+items.items = lambda options, op: [items.Item("waits", waits)] if "waits".startswith(op) else []
+sys.exit(main("", Path(__file__)))
+"""
+
+
+def test_what_is_interrupted_ends_with_the_table(tmp_path: Path) -> None:
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING.format(root=str(ROOT)))
+    command = [sys.executable, str(script), "--device", "cpu"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["op"] == "waits"
+    process.terminate()
+    told, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "1 ok, 0 skipped, 0 wrong, 0 failed" in told
+    assert "Interrupted in waits" in said
+
+
+def test_a_name_that_nothing_has_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING.format(root=str(ROOT)))
+    command = [sys.executable, str(script), "--device", "cpu", "--op", "wiats"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Nothing begins with 'wiats'" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+    done = _bare(tmp_path, "--device", "cpu", "--json", str(tmp_path / "no" / "rows.jsonl"))
+    assert done.returncode == 2
+    assert "rows cannot be written to" in done.stderr
+
+
+def test_rows_that_a_full_disk_refuses_are_in_the_table(tmp_path: Path) -> None:
+    words = ("--device", "cpu", "--op", "device · pair_weight", "--json", "/dev/full")
+    done = _bare(tmp_path, *words)
+    assert "a row was not written" in done.stderr
+    assert "1 skipped" in done.stdout
+
+
+def test_half_a_line_of_a_killed_worker_is_no_row(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal\n"
+        'print(\'{"event": "facts"}\', \'{"event": "begin", "item": "half"}\', sep=\'\\n\')\n'
+        "print('{\"event\": \"ro', end='', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    found = list(conductor._events([sys.executable, str(script)], 60.0))
+    assert [event["event"] for event in found] == ["facts", "begin", "ended"]
+    assert found[-1]["note"] == "the process ended with code -9"
 
 
 def _bare(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -177,7 +247,8 @@ def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
         pytest.skip("needs a machine without a GPU")
     done = _bare(tmp_path)
     assert done.returncode == 1
-    assert "torch finds no CUDA device here" in done.stderr
+    assert "finds no GPU here" in done.stdout or "this torch has no CUDA" in done.stdout
+    assert "1 failed" in done.stdout
 
 
 def test_every_cuda_operation_has_cases_in_each_type_that_it_takes() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
@@ -72,10 +72,18 @@ def rows(
             else partial(arm.gradients, grad.double() if name == REFERENCE else grad)
             for name, arm in arms.items()
         }
-        figures = _measured(f"{key} · {direction}", calls, moved, settings, not case.dropout)
+        names = _names(key, op, direction, calls)
+        figures = _measured(names, calls, moved, settings, not case.dropout)
         peers = figures.pop("peers")
         peers |= {name: {"note": note} for name, note in notes.items()}
         yield {**head, "direction": direction, "status": "ok", **figures, "peers": peers}
+
+
+def _names(key: str, op: str, direction: str, calls: Iterable[str]) -> dict[str, str]:
+    """What a failed capture is remembered by: of ours this item, of a peer the whole operation."""
+    return {
+        name: f"{key if name == OURS else op} · {direction} · {name}" for name in (*calls, COPY)
+    }
 
 
 def same_bits(case: Case, grad: Tensor) -> bool:
@@ -113,7 +121,11 @@ def _arms(case: Case, grad: Tensor, settings: Settings) -> tuple[dict[str, Arm],
 
 
 def _measured(
-    key: str, calls: dict[str, measure.Call], moved: int, settings: Settings, is_fixed: bool
+    names: dict[str, str],
+    calls: dict[str, measure.Call],
+    moved: int,
+    settings: Settings,
+    is_fixed: bool,
 ) -> dict[str, Any]:
     """Times, bytes per second and launches of ours beside a copy's and the peers'."""
     device = settings.device
@@ -127,7 +139,7 @@ def _measured(
             if name == REFERENCE and _seconds(call, device) > SLOW:
                 notes[name] = "slow, not timed"
                 continue
-            timed[name] = prepared(f"{key} · {name}", call, device, settings.uncaptured)
+            timed[name] = prepared(names[name], call, device, settings.uncaptured)
         except torch.OutOfMemoryError:
             if name == OURS:
                 raise

@@ -6,8 +6,10 @@ This process touches no GPU, so that nothing which happens there can end it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -18,8 +20,10 @@ from typing import IO, Any
 from gbench.bench.gpu import table
 
 Row = dict[str, Any]
-LAST = ("finished", "uncaptured", "lost")  # events after which a worker ends
-SILENCE = 600.0  # seconds without a word after which a worker is ended
+LAST = ("finished", "refused", "uncaptured", "lost")  # events after which a worker ends
+START = 600.0  # seconds that a worker may take to import torch from a cold disk
+SECTIONS = "stream, device, large, model"
+LIMIT = {"cuda": 120.0, "cpu": 600.0}  # seconds without a word after which a worker is ended
 
 
 def main(doc: str, script: Path, argv: Sequence[str] | None = None) -> int:
@@ -31,6 +35,9 @@ def main(doc: str, script: Path, argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=21, help="times that calls take turns")
     parser.add_argument("--quick", action="store_true", help="nothing large, 5 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
+    parser.add_argument(
+        "--limit", type=float, metavar="SECONDS", help="end an item that says nothing for so long"
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--worker", metavar="JSON", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -40,20 +47,42 @@ def main(doc: str, script: Path, argv: Sequence[str] | None = None) -> int:
         return work(args, json.loads(args.worker))
     words = ["--op", args.op, "--rounds", str(args.rounds), "--device", args.device]
     command = [sys.executable, str(script), *words, *(["--quick"] if args.quick else [])]
-    out = args.json.open("w") if args.json else sys.stdout
     try:
-        rows, facts = conduct(command, out, SILENCE)
-    finally:
+        out = args.json.open("w") if args.json else sys.stdout
+    except OSError as error:
+        parser.error(f"rows cannot be written to {args.json}: {error.strerror}")
+    signal.signal(signal.SIGTERM, _interrupt)
+    rows: list[Row] = []
+    facts: Row = {}
+    ending = ""
+    try:
+        conduct(command, out, args.limit or LIMIT[args.device], rows, facts)
+    except KeyboardInterrupt as interrupt:
+        ending = f"Interrupted{interrupt}: what was not reached has no row."
+    with contextlib.suppress(OSError):
         if args.json:
             out.close()
     print(table.text(rows, facts), flush=True)
-    return 1 if any(row["status"] in ("wrong", "failed") for row in rows) else 0
+    if not rows and not ending:
+        ending = f"Nothing begins with {args.op!r}: no operation, and none of {SECTIONS}."
+    if ending:
+        print(ending, file=sys.stderr)
+    return 1 if ending or any(row["status"] in ("wrong", "failed") for row in rows) else 0
 
 
-def conduct(command: Sequence[str], out: IO[str], silence: float) -> tuple[list[Row], Row]:
-    """The rows of all workers, each written to `out` at once, and what the first said of itself."""
-    rows: list[Row] = []
-    facts: Row = {}
+def _interrupt(*_: object) -> None:
+    """What ends this process early, as `timeout` does, leaves it time for the table."""
+    raise KeyboardInterrupt
+
+
+def conduct(
+    command: Sequence[str], out: IO[str], limit: float, rows: list[Row], facts: Row
+) -> None:
+    """Fill `rows` with those of all workers, each written to `out` at once.
+
+    `facts` gets what the first worker says of itself. Both hold what is known when this is
+    interrupted.
+    """
     done: list[str] = []  # items that need not be run again
     uncaptured: list[str] = []  # calls that are not to be captured again
     known: set[tuple[str, str]] = set()  # of an item that is run again, the rows that it gave
@@ -62,33 +91,39 @@ def conduct(command: Sequence[str], out: IO[str], silence: float) -> tuple[list[
         if (item, row.get("direction", "")) not in known:
             known.add((item, row.get("direction", "")))
             rows.append(row)
-            print(json.dumps(row), file=out, flush=True)
+            try:
+                print(json.dumps(row), file=out, flush=True)
+            except OSError as error:  # the table is still to come
+                print(f"a row was not written: {error.strerror}", file=sys.stderr)
 
     while True:
         told = json.dumps({"done": done, "uncaptured": uncaptured})
         item = ""
-        for event in _events([*command, "--worker", told], silence):
-            kind = event.pop("event")
-            if kind == "facts":
-                facts = facts or event
-            elif kind == "begin":
-                item = event["item"]
-            elif kind == "row":
-                add(item, event)
-            elif kind == "end":
-                done.append(item)
-            elif kind == "uncaptured":  # the item is run again
-                uncaptured.append(event["name"])
-            elif kind == "ended":
-                row = {"kind": "item", "op": item or "start", "status": "failed", **event}
-                add(item, row)
-                done.append(item)
-            if kind == "finished" or (kind == "ended" and not item):
-                return rows, facts
+        try:
+            for event in _events([*command, "--worker", told], limit):
+                kind = event.pop("event")
+                if kind == "facts":
+                    facts |= {} if facts else event
+                elif kind == "begin":
+                    item = event["item"]
+                elif kind == "row":
+                    add(item, event)
+                elif kind == "end":
+                    done.append(item)
+                elif kind == "uncaptured":  # the item is run again
+                    uncaptured.append(event["name"])
+                elif kind in ("ended", "refused"):
+                    row = {"kind": "item", "op": item or "start", "status": "failed", **event}
+                    add(item, row)
+                    done.append(item)
+                if kind in ("finished", "refused") or (kind == "ended" and not item):
+                    return
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f" in {item}" if item else "") from None
 
 
-def _events(command: Sequence[str], silence: float) -> Iterator[Row]:
-    """What a worker tells; the last is `finished`, `uncaptured`, `lost`, or `ended` by itself."""
+def _events(command: Sequence[str], limit: float) -> Iterator[Row]:
+    """What a worker tells; the last is one of LAST, or `ended` where it ended by itself."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stdout is not None
@@ -96,12 +131,12 @@ def _events(command: Sequence[str], silence: float) -> Iterator[Row]:
     reader.start()
     kind, note = "", ""
     try:
-        while line := lines.get(timeout=silence if kind else SILENCE):
+        while line := lines.get(timeout=limit if kind else START):
             event = json.loads(line)
             kind = event["event"]
             yield event
     except queue.Empty:
-        note = f"no word for {silence:.0f} seconds"
+        note = f"no word for {limit if kind else START:.0f} seconds"
     finally:
         process.kill()
         code = process.wait()
@@ -112,7 +147,8 @@ def _events(command: Sequence[str], silence: float) -> Iterator[Row]:
 
 
 def _read(pipe: IO[str], lines: queue.SimpleQueue[str]) -> None:
-    """Every line, and "" at the end."""
+    """Every whole line, and "" at the end: who is killed may leave half of one."""
     for line in pipe:
-        lines.put(line)
+        if line.endswith("\n"):
+            lines.put(line)
     lines.put("")

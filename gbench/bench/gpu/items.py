@@ -78,7 +78,7 @@ def _bound(
             options.device,
             options.rounds if has_peers else min(options.rounds, 5),
             has_peers,
-            frozenset(name for name in options.uncaptured if name.startswith(key)),
+            options.uncaptured,
         )
         yield from cases.rows(key, op, plan, options.workload(plan.workload), settings)
 

@@ -23,16 +23,21 @@ def work(args: argparse.Namespace, told: dict[str, list[str]]) -> int:
     if args.device == "cpu":
         os.environ["TRITON_INTERPRET"] = "1"
     warnings.simplefilter("ignore")  # sparse tensors are "in beta", and others have their own
-    import torch
-    import triton
+    try:
+        import torch
+        import triton
 
-    from gbench import __version__, environment
-    from gbench.bench import measure
-    from gbench.bench.gpu import items
-    from gbench.bench.gpu.cases import NotCaptured, first_line
+        from gbench import __version__, environment
+        from gbench.bench import measure
+        from gbench.bench.gpu import items
+        from gbench.bench.gpu.cases import NotCaptured, first_line
+    except ModuleNotFoundError as error:
+        tell("refused", note=f"needs torch, triton and numpy: there is no {error.name}")
+        return 1
 
     if args.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("torch finds no CUDA device here")
+        tell("refused", note=_no_cuda(torch.version.cuda))
+        return 1
     device = torch.device(args.device)
     if args.device == "cpu":
         from gbench.bench.gpu.interpreted import interpret
@@ -48,7 +53,7 @@ def work(args: argparse.Namespace, told: dict[str, list[str]]) -> int:
     )
     options = items.Options(
         device,
-        5 if args.quick else args.rounds,
+        1 if args.device == "cpu" else 5 if args.quick else args.rounds,
         is_quick=args.quick,
         is_tiny=args.device == "cpu",
         uncaptured=frozenset(told["uncaptured"]),
@@ -83,6 +88,12 @@ def work(args: argparse.Namespace, told: dict[str, list[str]]) -> int:
             return 0
     tell("finished")
     return 0
+
+
+def _no_cuda(build: str | None) -> str:
+    if build is None:
+        return "this torch has no CUDA: install a build for CUDA, or look with --device cpu"
+    return f"torch, built for CUDA {build}, finds no GPU here (nvidia-smi shows what there is)"
 
 
 def about(key: str) -> dict[str, str]:
