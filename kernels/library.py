@@ -149,7 +149,7 @@ def _plain_place(args: tuple[Any, ...]) -> str | None:
     for arg in args:
         if isinstance(arg, torch.Tensor):
             tensors: tuple[torch.Tensor, ...] = (arg,)
-        elif type(arg) is tuple:  # a graph's arrays
+        elif type(arg) is tuple and arg and isinstance(arg[0], torch.Tensor):  # a graph's arrays
             tensors = arg
         else:
             continue

@@ -17,6 +17,7 @@ def cross_entropy(
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/cross_entropy.py."""
     logits = logits.contiguous()
+    targets = None if targets is None else targets.contiguous()
     num_terms = logits.size(0) if targets is None else targets.numel()
     sizes = _sizes(logits)
     programs = max(1, min(1024, cdiv(num_terms, TILES * sizes["ROWS"])))
@@ -40,6 +41,7 @@ def cross_entropy_backward(
     out, sizes = logits.new_empty(logits.shape), _sizes(logits)
     if logits.numel():
         grid = (cdiv(logits.size(0), sizes["ROWS"]),)
+        count = None if count is None else count.contiguous()
         given = (logits, grad, y.contiguous(), count, number, out, logits.size(0))
         launch(_backward, grid, *given, **sizes)
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -18,11 +20,12 @@ def entry_loss(
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/entry_loss.py."""
     x, y = x.contiguous(), y.contiguous()
+    count = None if count is None else count.contiguous()
     programs = max(1, min(1024, cdiv(x.numel(), TILE * TILES)))
     sums = x.new_empty(4, programs, dtype=wide(x.dtype))
     loss, number = sums.new_empty(()), sums.new_empty(2)  # one program divides too
-    given = (x, y, count, sums, loss, number, option, x.numel())
-    sizes = {"WIDTH": max(1, x.size(1)), "KIND": KINDS.index(kind), "PAIRS": pairs, "TILE": TILE}
+    given = (x, y, count, sums, loss, number, x.numel())
+    sizes = _sizes(x, kind, option, pairs)
     launch(_forward, (programs,), *given, **sizes, ALONE=programs == 1)
     if programs > 1:
         total, number = sums.sum(1).view(2, 2)
@@ -43,12 +46,23 @@ def entry_loss_backward(
 ) -> Tensor:
     """The gradient of gbench/kernels/entry_loss.py."""
     x, y = x.contiguous(), y.contiguous()
+    count = None if count is None else count.contiguous()
     out = x.new_empty(x.shape)
     if x.numel():
-        given = (x, y, count, grad, number, out, option, x.numel())
-        sizes = {"WIDTH": x.size(1), "KIND": KINDS.index(kind), "PAIRS": pairs, "TILE": TILE}
-        launch(_backward, (cdiv(x.numel(), TILE),), *given, **sizes)
+        given = (x, y, count, grad, number, out, x.numel())
+        launch(_backward, (cdiv(x.numel(), TILE),), *given, **_sizes(x, kind, option, pairs))
     return out
+
+
+def _sizes(x: Tensor, kind: str, option: float, pairs: bool) -> dict[str, Any]:
+    """What the kernels are compiled for; a number at run time would be a float32."""
+    return {
+        "OPTION": float(option),
+        "WIDTH": max(1, x.size(1)),
+        "KIND": KINDS.index(kind),
+        "PAIRS": pairs,
+        "TILE": TILE,
+    }
 
 
 @kernel
@@ -59,8 +73,8 @@ def _forward(
     sums: tl.tensor,
     loss: tl.tensor,
     number: tl.tensor,
-    option: tl.tensor,
     num_entries: tl.tensor,
+    OPTION: tl.constexpr,
     WIDTH: tl.constexpr,
     KIND: tl.constexpr,
     PAIRS: tl.constexpr,
@@ -73,7 +87,7 @@ def _forward(
     for first in range(tl.program_id(0).to(tl.int64) * TILE, num_entries, step):
         place = first + tl.arange(0, TILE)
         weight, value, label = entry(x, y, count, place, num_entries, WIDTH, zero)
-        term = tl.where(weight > 0, weight * loss_term(value, label, option, KIND), 0.0)
+        term = tl.where(weight > 0, weight * loss_term(value, label, OPTION, KIND), 0.0)
         if PAIRS:
             is_link = label > 0
             total += tl.where(is_link, term, 0.0)
@@ -107,8 +121,8 @@ def _backward(
     grad: tl.tensor,
     number: tl.tensor,
     out: tl.tensor,
-    option: tl.tensor,
     num_entries: tl.tensor,
+    OPTION: tl.constexpr,
     WIDTH: tl.constexpr,
     KIND: tl.constexpr,
     PAIRS: tl.constexpr,
@@ -120,7 +134,7 @@ def _backward(
     scale = tl.load(grad) / tl.load(number)
     if PAIRS:
         scale = tl.where(label > 0, scale, tl.load(grad) / tl.load(number + 1))
-    final = scale * weight * loss_slope(value, label, option, KIND)
+    final = scale * weight * loss_slope(value, label, OPTION, KIND)
     final = tl.where(weight > 0, final, 0.0)
     tl.store(out + place, final.to(out.dtype.element_ty), mask=place < num_entries)
 
@@ -148,7 +162,7 @@ def entry(
 
 @triton.jit
 def loss_term(
-    value: tl.tensor, label: tl.tensor, option: tl.tensor, KIND: tl.constexpr
+    value: tl.tensor, label: tl.tensor, OPTION: tl.constexpr, KIND: tl.constexpr
 ) -> tl.tensor:
     """ℓ(x, y)."""
     apart = value - label
@@ -164,19 +178,19 @@ def loss_term(
         term = tl.abs(apart)
     elif KIND == 3:
         size = tl.abs(apart)
-        term = tl.where(size <= option, 0.5 * apart * apart, option * (size - 0.5 * option))
+        term = tl.where(size <= OPTION, 0.5 * apart * apart, OPTION * (size - 0.5 * OPTION))
     else:
-        term = tl.maximum(-option * apart, (1.0 - option) * apart)
+        term = tl.maximum(-OPTION * apart, (1.0 - OPTION) * apart)
     return term
 
 
 @triton.jit
 def loss_slope(
-    value: tl.tensor, label: tl.tensor, option: tl.tensor, KIND: tl.constexpr
+    value: tl.tensor, label: tl.tensor, OPTION: tl.constexpr, KIND: tl.constexpr
 ) -> tl.tensor:
     """dℓ/dx; 0 where |x - y| has none, and the mean of both sides of a quantile's."""
     apart = value - label
-    sign = tl.where(apart > 0, 1.0, 0.0) - tl.where(apart < 0, 1.0, 0.0)
+    sign = (tl.where(apart > 0, 1.0, 0.0) - tl.where(apart < 0, 1.0, 0.0)).to(apart.dtype)
     if KIND == 0:
         small = tl.exp(-tl.abs(value))
         slope = tl.where(value >= 0, 1.0, small) / (1.0 + small) - label
@@ -185,7 +199,7 @@ def loss_slope(
     elif KIND == 2:
         slope = sign
     elif KIND == 3:
-        slope = tl.where(tl.abs(apart) <= option, apart, option * sign)
+        slope = tl.where(tl.abs(apart) <= OPTION, apart, OPTION * sign)
     else:
-        slope = 0.5 * sign + 0.5 - option
+        slope = 0.5 * sign + 0.5 - OPTION
     return slope

@@ -261,7 +261,7 @@ OPERATIONS = [
         _drawn(
             f"entry_loss-{kind}",
             (X,),
-            lambda at, x, kind=kind: (x, LABELS, at.count, kind, 0.5, kind == "bce"),
+            lambda at, x, kind=kind: (x, LABELS.to(x.device), at.count, kind, 0.5, kind == "bce"),
         )
         for kind in ("bce", "mse", "l1", "huber", "quantile")
     ),

@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.profiler import profile
 
 from gbench.kernels import CSR, spmm
+from gbench.kernels.library import _plain_place
 
 
 def test_a_profiler_sees_the_operation(random_graph: CSR) -> None:
@@ -17,6 +18,12 @@ def test_a_profiler_sees_the_operation(random_graph: CSR) -> None:
         spmm(random_graph, x).sum().backward()
     names = {event.key for event in seen.key_averages()}
     assert {"gbench::spmm", "gbench::spmm_backward"} <= names
+
+
+def test_numbers_in_a_tuple_are_no_reason_to_ask_the_dispatcher() -> None:
+    x = torch.randn(3)
+    assert _plain_place(((), x, (0.0, 0.5), (x, x))) == "cpu"
+    assert _plain_place((x, (x, x.to("meta")))) is None
 
 
 def test_fake_tensors_stay_fake(random_graph: CSR) -> None:

@@ -412,6 +412,20 @@ def test_programs_that_wait_for_each_other_release_and_acquire(kernel, monkeypat
     assert arrives < texts[kernel].index("ld.global.gpu.acquire", arrives)
 
 
+def test_numbers_of_one_draw_share_a_compiled_kernel(monkeypatch, compiled) -> None:
+    """Every second of them is aligned to 16 bytes, and which one a layer gets is chance."""
+    texts = []
+    monkeypatch.setitem(globals(), "inspect", lambda name, asm, file: texts.append(asm["ptx"]))
+    x, numbers = torch.empty(NODES, 4), torch.empty(2, dtype=torch.int64)
+    one = [x.new_empty(4) for _ in range(4)]
+    module = cuda("norm_act")
+    for number in numbers:
+        cuda("dropout").dropout(x, number, 0.5)
+        module.norm_act(x, *one, None, number, number, None, True, 1e-5, True, 0.5)
+    assert numbers[0].data_ptr() % 16 != numbers[1].data_ptr() % 16
+    assert len(texts) == 4 and texts[:2] == texts[2:]
+
+
 def test_rows_of_seven_classes(compiled) -> None:
     """DAGNN on Cora: with the score 8 numbers, whose rows are aligned though 7 would not be."""
     gcn_gated_sum(torch.empty(NODES, 7))

@@ -28,6 +28,7 @@ GROUPS += [
     "norm_act",
     "under_autocast",
     "in_any_order",
+    "inputs",
 ]
 GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp", "group_mean"]
 GROUPS += ["act_dropout", "cross_entropy", "entry_loss", "gat_attention", "sparse_linear"]

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gbench import kernels
 from gbench.kernels import CSR
@@ -331,7 +333,8 @@ def test_cross_entropy(classes, dtype, tiles, device, monkeypatch) -> None:
         (wanted,) = torch.autograd.grad(3 * expected, exact)
         there = logits.to(device).requires_grad_()
         given = () if targets is None else (targets, counted(targets, 9))
-        found = cross_entropy(there, y.to(device), *(each.to(device) for each in given))
+        strided = [each.to(device).repeat_interleave(2)[::2] for each in (y, *given)]
+        found = cross_entropy(there, *strided)
         (grad,) = torch.autograd.grad(3 * found, there)
         assert found.dtype == torch.float32 and grad.dtype == dtype
         loss = found.detach().cpu().double()
@@ -349,7 +352,7 @@ def test_cross_entropy_of_a_label_that_is_no_class_and_of_certain_scores(device)
         assert cross_entropy(logits, zero + wrong).isnan()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tiles", [16, 1], ids=["one-program", "several"])
 def test_entry_loss(kind, dtype, tiles, device, monkeypatch) -> None:
@@ -372,12 +375,13 @@ def assert_entry_loss(x, y, kind, count, pairs, device) -> None:
     expected = entry_loss_reference(exact, y, count, kind, 0.7, pairs)
     (wanted,) = torch.autograd.grad(3 * expected, exact)
     there = x.to(device).requires_grad_()
-    times = None if count is None else count.to(device)
+    times = None if count is None else count.to(device).repeat_interleave(2)[::2]
     found = entry_loss(there, y.to(device), times, kind, 0.7, pairs)
     (grad,) = torch.autograd.grad(3 * found, there)
-    assert found.dtype == torch.float32 and grad.dtype == x.dtype
-    torch.testing.assert_close(found.detach().cpu().double(), expected.detach(), rtol=1e-5, atol=0)
-    near = 1e-6 if x.dtype == torch.float32 else 1e-2
+    assert found.dtype == torch.promote_types(x.dtype, torch.float32) and grad.dtype == x.dtype
+    rtol = 1e-12 if x.dtype == torch.float64 else 1e-5
+    torch.testing.assert_close(found.detach().cpu().double(), expected.detach(), rtol=rtol, atol=0)
+    near = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-2}[x.dtype]
     torch.testing.assert_close(grad.cpu().double(), wanted, rtol=near, atol=near)
 
 
@@ -1111,6 +1115,25 @@ def test_under_autocast_an_overflow_is_seen(operation, device) -> None:
         out = operation.function(operation.on(device), *leaves)
     grads = torch.autograd.grad(out, leaves, torch.full_like(out, torch.inf))
     assert all(not grad.isfinite().all() for grad in grads)
+
+
+class Places(TorchDispatchMode):
+    """Where the operations' tensors lie."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "gbench":
+            for each in tree_leaves(args):
+                assert not isinstance(each, torch.Tensor) or each.is_meta, function
+        return function(*args, **(kwargs or {}))
+
+
+def test_inputs_of_an_operation_lie_where_its_first_does(operation, device) -> None:
+    """Else the tests here would fail on a GPU alone, whose kernels read no memory of the CPU."""
+    if operation.name.startswith("sheaf_laplacian"):
+        return  # looks at the graph's numbers, which meta tensors have not
+    leaves = [x.float().to("meta").requires_grad_() for x in operation.inputs]
+    with Places():
+        operation.function(operation.on("meta"), *leaves).sum().backward()
 
 
 def test_in_any_order_of_its_programs_an_operation_has_the_same_bits(
