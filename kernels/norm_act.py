@@ -295,9 +295,10 @@ def _backward_writing(ctx: Any, grad: Tensor, *unused: None) -> tuple[Any, ...]:
 
 def _gradients(ctx: Any, grad: Tensor, needs_residual: bool) -> tuple[Any, ...]:
     """Of x, weight, bias, the residual (the output's own where all rows count) and `before`."""
-    *_, rows, before = ctx.saved_tensors
+    saved = ctx.saved_tensors  # asked for once, as activation checkpointing wants it
+    *_, rows, before = saved
     is_written = needs_residual and rows is not None
-    given = (grad, *ctx.saved_tensors, *ctx.options, is_written)
+    given = (grad, *saved, *ctx.options, is_written)
     *grads, written, of_before = _BACKWARD(*given)
     of_residual = written if is_written else grad if needs_residual else None
     return *grads, of_residual, None if before is None else of_before

@@ -120,7 +120,8 @@ def _check_values(trainer: Mapping[str, Any]) -> None:
     deterministic = trainer.get("deterministic", False)  # Lightning takes any other for true
     if not isinstance(deterministic, bool) and deterministic not in (None, "warn"):
         raise UserError(f"trainer.deterministic={deterministic}: expected true, false or warn")
-    if (value := trainer.get("cuda_graphs", "auto")) not in ("auto", "on", "off", True, False):
+    value = trainer.get("cuda_graphs", "auto")
+    if not isinstance(value, bool) and value not in ("auto", "on", "off"):  # 1 equals True
         raise UserError(f"trainer.cuda_graphs={value}: expected auto, on or off")
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
         count = trainer.get(name, 1)

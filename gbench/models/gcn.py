@@ -20,14 +20,14 @@ from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gcn_bond_aggregate, segment_add
+from gbench.kernels import gcn_bond_aggregate
 from gbench.models.convolve import gcn_average
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
-from gbench.models.virtual_node import VirtualNode
+from gbench.models.virtual_node import VirtualNode, told
 
 
 class GCNLayer(nn.Module):
@@ -149,7 +149,7 @@ class GCN(nn.Module):
         steps = zip(self.layers, self.norm_acts, tables, strict=True)
         for index, (layer, norm_act, table) in enumerate(steps):
             if v is not None:
-                x = segment_add(batch.node_ptr, x, v)
+                x = told(batch, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
             if table is None:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gine_aggregate, segment_add
+from gbench.kernels import gine_aggregate
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.norm_act import NormAct, linear_norm_act
 from gbench.models.readout import Readout
-from gbench.models.virtual_node import VirtualNode
+from gbench.models.virtual_node import VirtualNode, told
 
 
 class GINLayer(nn.Module):
@@ -157,7 +157,7 @@ class GIN(nn.Module):
         steps = zip(self.layers, self.norm_acts, tables, strict=True)
         for index, (layer, norm_act, table) in enumerate(steps):
             if v is not None:
-                x = segment_add(batch.node_ptr, x, v)
+                x = told(batch, x, v)
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
             assert isinstance(layer, GINLayer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +28,8 @@ class NormAct(nn.Module):
     def forward(
         self, x: Tensor, residual: Tensor | None = None, rows: Tensor | None = None
     ) -> Tensor:
+        if residual is not None and not _adds(x, residual):
+            return residual + self(x, rows=rows)
         if self.norm is not None:
             return fused(
                 x,
@@ -39,6 +42,15 @@ class NormAct(nn.Module):
         rate = self.dropout if self.training else 0.0
         x = act_dropout(x, act="relu" if self.relu else "none", rate=rate)
         return x if residual is None else residual + x
+
+
+def _adds(x: Tensor, residual: Tensor) -> bool:
+    """Whether the norm may add the residual.
+
+    Not where autocast left one of them wider: the sum is as wide then. Nor of bfloat16 on a CPU,
+    where no launch is saved and each part is rounded, as torch's operations do.
+    """
+    return x.dtype is residual.dtype and (x.is_cuda or x.dtype is not torch.bfloat16)
 
 
 def linear_norm_act(

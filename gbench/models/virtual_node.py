@@ -9,10 +9,11 @@ Legend: N nodes, B graphs, D hidden_dim.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
-from gbench.kernels import segment_reduce
+from gbench.kernels import segment_add, segment_reduce
 from gbench.models.norm_act import NormAct, linear_norm_act
 
 
@@ -38,3 +39,13 @@ class VirtualNode(nn.Module):
         first, inner, second, outer = self.mlp
         x = linear_norm_act(first, inner, x, batch.valid_graphs)
         return linear_norm_act(second, outer, x, batch.valid_graphs)
+
+
+def told(batch: Batch, x: Tensor, v: Tensor) -> Tensor:
+    """What nodes are told: x_i + v of i's graph, under autocast in the wider of their dtypes.
+
+    So a parameter v is not rounded to bfloat16, nor is the sum that the virtual node takes next.
+
+    Shapes: x (N, D), v (B, D) → (N, D).
+    """
+    return segment_add(batch.node_ptr, x.to(torch.promote_types(x.dtype, v.dtype)), v)

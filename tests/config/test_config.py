@@ -203,6 +203,8 @@ def test_scientific_notation_is_a_number() -> None:
         ("trainer.precision=64-true", "one of 32-true, bf16-mixed, 16-mixed"),
         ("trainer.matmul=tf32", "one of highest, high, medium"),
         ("trainer.matmul=true", "expected a word, such as highest"),
+        ("trainer.cuda_graphs=1", "expected auto, on or off"),
+        ("trainer.cuda_graphs=0", "expected auto, on or off"),
         ("data.fold=1", "digits has folds 0 to 0"),
         ("data.metric=rocauc", "owns its metric"),
         ("data.num_folds=99", "owns its num_folds"),

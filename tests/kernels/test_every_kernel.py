@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import gbench.kernels as kernels
 from gbench.kernels import CSR
@@ -220,6 +221,17 @@ def test_a_second_derivative_is_refused(name: str) -> None:
     (grad,) = torch.autograd.grad((out * out).sum(), inputs[0], create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+@every_kernel
+def test_activation_checkpointing(name: str) -> None:
+    """What is saved is asked for once, and computed again is the same."""
+    case = make(name, 12, 20, 6, torch.float32)
+    inputs = tuple(x.requires_grad_() for x in case.inputs)
+    wanted = torch.autograd.grad(case.function(*inputs).square().sum(), inputs)
+    out = checkpoint(case.function, *inputs, use_reentrant=False)
+    found = torch.autograd.grad(out.square().sum(), inputs)
+    assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
 
 
 @every_kernel
