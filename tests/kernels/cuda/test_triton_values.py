@@ -263,6 +263,28 @@ def test_gcn_gated_sum_of_a_graph_without_hubs(
     )
 
 
+def test_gcn_gated_sum_in_one_launch_reads_nothing_too_early(device, monkeypatch) -> None:
+    """On a GPU several tiles to a program, whose neighbours are far, over ten hops, many times."""
+    nodes, hops, times = (60_000, 10, 20) if device == "cuda" else (18, 2, 1)
+    ring = torch.arange(nodes)
+    edges = torch.cat([torch.stack([ring, (ring + k) % nodes]) for k in (1, 7, nodes // 2)], 1)
+    graph = CSR.from_edge_index(edges, nodes)[0].to(device)
+    given = (torch.randn(nodes, 7), torch.randn(7), torch.tensor(0.3))
+    leaves = [x.to(device).requires_grad_() for x in given]
+
+    def values() -> list[torch.Tensor]:
+        out = kernels.gcn_gated_sum(graph, *leaves, hops)
+        return [out, *torch.autograd.grad(out.square().sum(), leaves)]
+
+    first = values()
+    for _ in range(times):
+        assert all(torch.equal(a, b) for a, b in zip(first, values(), strict=True))
+    monkeypatch.setattr("gbench.kernels.cuda.gcn_gated_sum.MAX_TILES", 0)  # a launch for each hop
+    for ours, theirs in zip(first, values(), strict=True):
+        atol = 2e-5 * max(1.0, float(theirs.detach().abs().max()))
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize("hops", [0, 2])
 def test_gcn_gated_sum_without_edges(bare_graph, hops, device, agrees) -> None:
     there = bare_graph.to(device)
