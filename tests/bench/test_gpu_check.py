@@ -17,6 +17,7 @@ import yaml
 from gbench.bench import kernels, measure, workloads
 from gbench.bench.case import TOLERANCE, Plan, errors
 from gbench.bench.gpu import cases, conductor, items, large, models, table
+from gbench.bench.row import OURS
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -421,6 +422,26 @@ def test_a_failed_capture_ends_the_process_that_checks(fake: FakeCuda) -> None:
     assert "not permitted" in str(caught.value.__cause__.__cause__.__context__)  # type: ignore[union-attr]
     again = cases.prepared("it", fake.refuse, torch.device("cuda"), frozenset({"it"}))
     assert (again.call, again.how) == (fake.refuse, "events")
+
+
+def test_what_no_graph_holds_ends_one_process_for_an_operation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[str] = []
+
+    def prepared(name: str, call: Any, *_: Any) -> cases.Timed:
+        tried.append(name)
+        return cases.Timed(call, "clock", "")
+
+    monkeypatch.setattr(cases, "prepared", prepared)
+    settings = cases.Settings(CPU, 1, True, frozenset())
+    for plan in kernels.plans("segment_reduce")[:2]:
+        workload = workloads.tiny(plan.workload, CPU)
+        assert list(cases.rows(f"key {plan.detail}", "segment_reduce", plan, workload, settings))
+    ours = [name for name in tried if name.endswith(OURS)]
+    peers = [name for name in tried if name.endswith("torch.segment_reduce")]
+    assert len(set(ours)) == len(ours) == 4
+    assert (len(set(peers)), len(peers)) == (2, 4)
 
 
 def test_a_failed_capture_leaves_stream_and_generator_usable(
