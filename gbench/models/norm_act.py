@@ -29,7 +29,8 @@ class NormAct(nn.Module):
         self, x: Tensor, residual: Tensor | None = None, rows: Tensor | None = None
     ) -> Tensor:
         if residual is not None and not _adds(x, residual):
-            return residual + self(x, rows=rows)
+            normalised: Tensor = self(x, rows=rows)
+            return residual + normalised
         if self.norm is not None:
             return fused(
                 x,
