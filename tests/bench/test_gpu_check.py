@@ -163,7 +163,7 @@ def test_what_is_interrupted_ends_with_the_table(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["op"] == "waits"
     process.terminate()
-    told, said = process.communicate(timeout=60)
+    told, said = process.communicate()
     assert process.returncode == 1
     assert "1 ok, 0 skipped, 0 wrong, 0 failed" in told
     assert "Interrupted in waits" in said

@@ -56,7 +56,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "epoch": start(folder, "epoch", "--epoch", str(BATCHES)),
     }
     for process in started.values():
-        told, _ = process.communicate(timeout=1200)
+        told, _ = process.communicate()
         assert process.returncode == 0, told[-3000:]
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in started}
 

@@ -30,7 +30,8 @@ GROUPS += [
     "in_any_order",
     "inputs",
 ]
-GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "residual_mlp", "group_mean"]
+GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "sheaf_step", "sheaf_blocks"]
+GROUPS += ["residual_mlp", "group_mean"]
 GROUPS += ["act_dropout", "cross_entropy", "entry_loss", "gat_attention", "sparse_linear"]
 
 
