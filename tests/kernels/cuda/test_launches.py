@@ -51,7 +51,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the script wrote of the steps, of every model and of an epoch."""
     folder = tmp_path_factory.mktemp("counted")
     started = {
-        "steps": start(folder, "steps", "--no-host"),
+        "steps": start(folder, "steps"),
         "models": start(folder, "models", "--models"),
         "epoch": start(folder, "epoch", "--epoch", str(BATCHES)),
     }
@@ -67,6 +67,7 @@ def test_steps_stay_within_their_budgets(counted) -> None:
     over = {step: number for step, number in launches.items() if number > BUDGETS[step]}
     assert not over, f"launches of a step, allowed are {BUDGETS}"
     assert all(number >= 5 for number in launches.values())  # forward, loss, backward, Adam
+    assert all(row["host_ms"] > 0 for row in counted["steps"])
 
 
 def test_steps_do_not_wait(counted) -> None:
