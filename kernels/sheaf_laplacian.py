@@ -77,6 +77,8 @@ def sheaf_laplacian(
         check.beside("degree", degree, (graph.num_rows,), x)
     if weight is not None:
         check.beside("weight", weight, (graph.num_entries,), x)
+        if degree is not None or maps.dim() == 2:
+            raise ValueError("weight goes with full maps alone, and has D follow: pass no degree")
     wide = library.wide(x.dtype)  # the roots are never rounded to bfloat16
     if maps.dim() == 3 and degree is None and weight is None:
         if library.has_kernel("normal_maps", x):

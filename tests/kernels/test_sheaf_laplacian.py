@@ -165,3 +165,13 @@ def test_wrong_arguments_are_named() -> None:
     directed, _ = CSR.from_edge_index(torch.tensor([[0, 1], [1, 2]]), 3)
     with pytest.raises(ValueError, match="both directions"):
         sheaf_laplacian(directed, torch.randn(2, 3), torch.randn(3, 3, 2))
+
+
+@pytest.mark.parametrize(("shape", "degrees"), [((2, 2, 2), 2), ((2, 2), None)])
+def test_a_weight_beside_a_degree_or_diagonal_maps_is_refused(shape, degrees) -> None:
+    graph, _ = CSR.from_edge_index(torch.tensor([[0, 1], [1, 0]]), 2)
+    degree = None if degrees is None else torch.ones(degrees)
+    with pytest.raises(ValueError, match="weight goes with full maps alone"):
+        sheaf_laplacian(
+            graph, torch.ones(shape), torch.ones(2, 2, 3), degree=degree, weight=torch.ones(2)
+        )
