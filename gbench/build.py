@@ -18,6 +18,7 @@ from gbench.data.encodings.encode import encoded
 from gbench.data.load import load
 from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
+from gbench.data.statistics import asked, with_statistics
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 from gbench.locate import locate
@@ -46,6 +47,7 @@ def build_task(config: Config) -> Task:
     check_functions(card, config["trainer"].get("also", ()))
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
+    dataset = described(dataset, config["model"])
     seed_everything(config["seed"], verbose=False)
     if card.level == "link":
         predictor = config["predictor"]
@@ -65,6 +67,18 @@ def build_task(config: Config) -> Task:
         limit=config["trainer"]["limit_batches"],
         accumulate=config["trainer"].get("accumulate_grad_batches", 1),
     )
+
+
+def described(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
+    """The dataset with all in its spec that a model of these settings is built from.
+
+    That is the loss, the metric, and the statistics of the training part that its class asks for.
+    Raises UserError as `with_statistics` does.
+    """
+    card = dataset.card
+    spec = replace(dataset.spec, loss=card.loss, metric=card.metric)
+    names = asked(locate(settings["_target_"]))
+    return with_statistics(replace(dataset, spec=spec), names)
 
 
 def check_functions(card: DataCard, also: Sequence[str]) -> None:

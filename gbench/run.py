@@ -125,6 +125,7 @@ def train(
             curve=[row["valid"] for row in epochs.curve] if select == "best-mean-epoch" else [],
             trials=config.get("trials", 1),  # older configs do not say
             captured=epochs.is_captured,
+            statistics=dict(task.dataset.spec.statistics),
         )
         save_weights(task.model.state_dict(), folder / BEST)
         mirror.update(

@@ -194,3 +194,8 @@ class DataSpec:
     edge_categories: tuple[int, ...] | None = None  # sizes of categorical edge features, or None
     reads_first_node: bool = False  # a graph's answer is read from its first node alone
     pe_dim: int = 0  # width of the positional encoding; 0: encoding=none
+    loss: str = ""  # the dataset's, by name
+    metric: str = ""  # what its runs are judged by
+    # of the training part those that the model asks for: see gbench/data/statistics.py
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    teacher_dim: int = 0  # columns of batch.teacher; 0: no teacher

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gbench import folders
-from gbench.build import build_model, build_source
+from gbench.build import build_model, build_source, described
 from gbench.config.compose import compose  #: example
 from gbench.data.batch import Batch
 from gbench.data.encodings.encode import encoded  #: encoding
@@ -72,6 +72,7 @@ card = DataCard.from_config(DATA)
 cache_dir = folders.cache_dir(CACHE_DIR)
 dataset = load(card, folders.data_dir(DATA_DIR), cache_dir, DATA_SOURCE)
 dataset = encoded(dataset, ENCODING, cache_dir)  #: encoding
+dataset = described(dataset, MODEL)
 card = dataset.card  # with what its labels say of the loss
 random.seed(SEED)
 numpy.random.seed(SEED)

@@ -64,6 +64,8 @@ class RunRecord:
     also: dict[str, dict[str, float]] = field(default_factory=dict)
     trials: int = 1  # of the search that found this setting; 1 without one
     captured: bool = False  # whether epochs were launched as CUDA graphs: trainer.cuda_graphs
+    # of the training part, those that the model asks for by name
+    statistics: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -120,7 +122,13 @@ _ALLOWED = {
     "item": ("graphs", "nodes", "links"),
 }
 # what older records do not say
-_ADDED: dict[str, Any] = {"curve": [], "also": {}, "trials": 1, "captured": False}
+_ADDED: dict[str, Any] = {
+    "curve": [],
+    "also": {},
+    "trials": 1,
+    "captured": False,
+    "statistics": {},
+}
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),
     "float": (frozenset({float, int, type(None)}), "a number or null"),

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
-from gbench.build import build_model, build_source
+from gbench.build import build_model, build_source, described
 from gbench.config.compose import Config
 from gbench.contracts.contract import BrokenError
 from gbench.contracts.part import graph_of
@@ -53,10 +53,11 @@ class Subject:
     def build(self, seed: int = 0) -> Task:
         """The model with its initial weights, in the task that trains it."""
         seed_everything(seed, verbose=False)
-        model = build_model(self.config["model"], self.dataset.spec)
+        dataset = described(self.dataset, self.config["model"])
+        model = build_model(self.config["model"], dataset.spec)
         whole = {**self.config, "batching": {"name": "full"}}
-        source = build_source(whole, self.dataset, model, Path())
-        return Task(model, self.dataset, self.config["optim"], source, seed=seed, limit=0)
+        source = build_source(whole, dataset, model, Path())
+        return Task(model, dataset, self.config["optim"], source, seed=seed, limit=0)
 
     def trained(self) -> Task:
         """The model after two steps of Adam, always the same."""
