@@ -11,7 +11,17 @@ from typing import Any
 
 from gbench.errors import UserError
 
-GROUPS = ("model", "data", "encoding", "batching", "trainer", "logger", "experiment")
+GROUPS = (
+    "model",
+    "data",
+    "transform",
+    "encoding",
+    "batching",
+    "trainer",
+    "logger",
+    "experiment",
+)
+SEVERAL = ("transform", "encoding")  # groups of which a list may be chosen: encoding=[lappe,rwse]
 PACKAGED = Path(__file__).parent / "conf"
 
 
@@ -35,6 +45,13 @@ def choices(group: str, config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
 def is_packaged(path: Path) -> bool:
     """Whether a choice is gbench's."""
     return PACKAGED in path.parents
+
+
+def members(choice: str) -> list[str]:
+    """The choices that a word names: `[lappe, rwse]` two, `rwse` one."""
+    if not (choice.startswith("[") and choice.endswith("]")):
+        return [choice]
+    return [name.strip().strip("'\"") for name in choice[1:-1].split(",")]
 
 
 def takes_place(group: str, path: Path) -> bool:

@@ -8,10 +8,11 @@ import json
 from gbench.cli.arguments import add_config_dir
 from gbench.errors import unknown
 
-SUMMARY = "list models, data, metrics, losses, encodings, batchings, loggers and so on"
+SUMMARY = "list models, data, metrics, losses, transforms, encodings, batchings, loggers and so on"
 TITLES = {
     "models": "model",
     "data": "data",
+    "transforms": "transform",
     "encodings": "encoding",
     "batchings": "batching",
     "trainers": "trainer",

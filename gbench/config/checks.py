@@ -76,6 +76,7 @@ def check_keys(values: Sequence[str], base: Config) -> None:
         if key not in known:
             check_unlisted(word)
             siblings = [k for k in known if k.rpartition(".")[0] == section]
+            siblings = siblings or [k for k in known if section and k.startswith(f"{section}.")]
             if not siblings and section in sections:
                 name = base[section].get("name")  # a logger has none
                 chosen = f"{section}={name}" if name else f"this {section}"

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gbench import folders
-from gbench.choices import PACKAGED, read_yaml
+from gbench.choices import PACKAGED, members, read_yaml
 from gbench.config.checks import CARD, check_keys, check_values
 from gbench.config.composition import Composition
 from gbench.config.flat import flatten
+from gbench.config.identity import NOTHING
 from gbench.config.own_files import OwnFile, check_chosen, own_files, placed
 from gbench.config.protocol import check_typed
 from gbench.config.request import Request, requested
@@ -67,8 +68,8 @@ def _composed(request: Request, files: Sequence[OwnFile]) -> tuple[Config, Confi
     """The config without and with the typed values, checked."""
     composition = Composition(request.picks, request.first, request.config_dirs)
     base = with_own(composition.plain(), request.own_facts)
-    for group in ("model", "data", "encoding", "batching", "logger"):
-        check_chosen(base[group], group, files)
+    for group in ("model", "data", "transform", "encoding", "batching", "logger"):
+        check_chosen(base[group], group, members(composition.chosen[group]), files)
     check_keys(request.values, base)
     composition.type(request.values)
     config = with_own(composition.plain(), request.own_facts)
@@ -104,4 +105,5 @@ def load(path: Path) -> Config:
         config["optim"]["decay_prefix"] = config["optim"].pop("decay_only")
     usual = read_yaml(PACKAGED / "train.yaml")
     sections = {name: {**usual[name], **config[name]} for name in ("optim", "trainer")}
-    return {"encoding": {"name": "none"}, "batching": {"name": "full"}, **config, **sections}
+    nothing = {group: {"name": name} for group, name in NOTHING.items()}
+    return {**nothing, **config, **sections}

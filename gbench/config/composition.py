@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gbench.choices import PACKAGED, choices, read_yaml, title
+from gbench.choices import PACKAGED, choices, members, read_yaml, title
 from gbench.config.identity import NOTHING
 from gbench.data.spec import with_name, with_split
 from gbench.errors import UserError
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 
-_SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer", "logger")
+_SECTIONS = (
+    "model",
+    "data",
+    "transform",
+    "encoding",
+    "batching",
+    "optim",
+    "predictor",
+    "trainer",
+    "logger",
+)
 
 
 _MISPLACED = "a list stands where a group (key: value) has to be, or a group where a list has to be"
@@ -66,10 +76,10 @@ class Composition:
             for key in settings if isinstance(settings, dict) else ():
                 if key not in config[name]:
                     raise UserError(f"gbench needs {name}.{key}; it can be changed but not removed")
-        for group in ("model", "data", "encoding", "batching"):
-            found, choice = choices(group, self.config_dirs), self.chosen[group]
-            name = title(group, found[choice]) if choice in found else choice
-            config[group] = {"name": name, **config[group]}
+        for group in ("model", "data", "transform", "encoding", "batching"):
+            found, names = choices(group, self.config_dirs), members(self.chosen[group])
+            titles = [title(group, found[name]) if name in found else name for name in names]
+            config[group] = {"name": "+".join(titles), **config[group]}
         for group, nothing in NOTHING.items():
             if config[group]["name"] == nothing and "_target_" in config[group]:
                 # named within another file: there is no choice whose name it could have
@@ -86,15 +96,29 @@ def _composed(
 ) -> tuple[DictConfig, dict[str, Any]]:
     """The one call of Hydra: the config of these choices, and the choices of all groups."""
     from hydra import compose as hydra_compose
-    from omegaconf import open_dict
+    from omegaconf import OmegaConf, open_dict
 
-    words = [f"{group}={choice}" for group, choice in picks.items() if choice != "null"]
+    lists = {group: members(choice) for group, choice in picks.items() if choice[:1] == "["}
+    one = {**picks, **dict.fromkeys(lists, "none")}
+    words = [f"{group}={choice}" for group, choice in one.items() if choice != "null"]
     with _told(), _searching(config_dirs) as search:
         composed = hydra_compose("train", [*words, *search], return_hydra_config=True)
         chosen = dict(composed.hydra.runtime.choices)
         with open_dict(composed):
             del composed["hydra"]
-    return composed, chosen
+            for group, names in lists.items():
+                found = choices(group, config_dirs)
+                # below what other files say of them
+                usual = {name: _settings(name, found) for name in names}
+                composed[group] = OmegaConf.merge(usual, composed[group])
+    return composed, {**chosen, **{group: picks[group] for group in lists}}
+
+
+def _settings(name: str, found: Mapping[str, Path]) -> dict[str, Any]:
+    """What a choice's file says, over what those say that it builds on."""
+    said = read_yaml(found[name])
+    below = [base for base in said.pop("defaults", ()) if base in found and base != name]
+    return {key: value for base in below for key, value in _settings(base, found).items()} | said
 
 
 @contextmanager

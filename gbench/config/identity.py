@@ -19,9 +19,9 @@ from typing import Any
 from gbench.config.names import FOLDER_BYTES, num_bytes, shortened
 from gbench.own_code.stated import with_digests
 
-_SECTIONS = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
+_SECTIONS = ("model", "data", "transform", "encoding", "batching", "optim", "predictor", "trainer")
 # what says nothing, so that runs keep their identity when gbench learns to do more
-NOTHING = {"encoding": "none", "batching": "full"}
+NOTHING = {"transform": "none", "encoding": "none", "batching": "full"}
 # what came after runs without it, as it was for them
 BEFORE: dict[str, dict[str, Any]] = {
     "optim": {

@@ -11,12 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gbench.choices import GROUPS, PACKAGED, choices, default_choice, read_yaml
+from gbench.choices import GROUPS, PACKAGED, choices, default_choice, members, read_yaml
 from gbench.config.protocol import unread
 from gbench.data.spec import check_stated
 from gbench.errors import UserError, unknown
 
 GLOBAL = "# @package _global_"
+# of which other groups a file of a group may choose
+CHOOSES = {
+    "experiment": GROUPS,
+    "model": ("transform", "encoding", "batching", "trainer"),
+}
 
 
 class OwnFile(NamedTuple):
@@ -34,7 +39,7 @@ class OwnFile(NamedTuple):
 def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[OwnFile]:
     """The chosen files that are not gbench's, with those that they build on, each checked.
 
-    `picks` are the choices that were named; others are the experiment's, or the usual ones.
+    `picks` are the choices that were named or that files make; others are the usual ones.
 
     Raises UserError for a file that is no YAML, that sets what nothing reads, or whose header does
     not fit what it says; the line is named.
@@ -42,10 +47,10 @@ def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[Own
     if not config_dirs:
         return []
     found: dict[OwnFile, None] = {}
-    experiment = choices("experiment", config_dirs).get(picks.get("experiment", ""))
-    chosen = dict(builds_on(OwnFile("experiment", experiment))) if experiment else {}
     usual = {group: default_choice(group) for group in GROUPS if group != "experiment"}
-    waiting = [*{**usual, **chosen, **picks}.items()]
+    waiting = [
+        (group, name) for group, choice in {**usual, **picks}.items() for name in members(choice)
+    ]
     while waiting:
         group, name = waiting.pop()
         path = choices(group, config_dirs).get(name) if group in GROUPS else None
@@ -54,7 +59,8 @@ def own_files(picks: Mapping[str, str], config_dirs: Sequence[Path]) -> list[Own
             continue
         found[file] = None
         _check(file)
-        for choice in builds_on(file):
+        below = ((g, each) for g, choice in builds_on(file) for each in members(choice))
+        for choice in below:
             if choice == (group, name):
                 raise UserError(
                     f"{path} builds on {name}, which is itself here: give it another name than "
@@ -89,11 +95,27 @@ def place_of(key: str, files: Sequence[OwnFile]) -> str:
     return ""
 
 
-def check_chosen(section: Mapping[str, Any], group: str, files: Sequence[OwnFile]) -> None:
-    """Raise UserError where the chosen file names no class or function, or lacks a fact of data."""
-    own = next((file.path for file in files if file.group == group), None)
-    if own is None:
-        return
+def check_chosen(
+    section: Mapping[str, Any], group: str, names: Sequence[str], files: Sequence[OwnFile]
+) -> None:
+    """Raise UserError where a chosen file names no class or function, or lacks a fact of data.
+
+    Of several choices each has a section below the group's.
+    """
+    for name in names:
+        own = next((f.path for f in files if (f.group, f.path.stem) == (group, name)), None)
+        if own is not None:
+            _check_target(section if len(names) == 1 else section[name], group, name, own, files)
+
+
+def _check_target(
+    section: Mapping[str, Any], group: str, name: str, own: Path, files: Sequence[OwnFile]
+) -> None:
+    if "_target_" not in section and group in section:
+        raise UserError(
+            f"{own} begins with '{GLOBAL}', and in a list of {group}s each has its settings by "
+            f"itself: leave out that line and the line '{group}:'"
+        )
     if "_target_" not in section:
         what = "Class" if group in ("model", "batching") else "Function"
         below = f"{group}:\n    " if _package(own) == "_global_" else ""
@@ -165,13 +187,15 @@ def builds_on(file: OwnFile) -> Iterator[tuple[str, str]]:
             group = str(word).replace("override", "").strip().strip("/")
             if group not in GROUPS:
                 raise unknown(f"group in the defaults of {file.path}:", group, GROUPS)
-            if file.group != "experiment" and group != file.group:
+            name = f"[{','.join(map(str, name))}]" if isinstance(name, list) else name
+            if group != file.group and group not in CHOOSES.get(file.group, ()):
                 raise UserError(
                     f"{file.path}: a {file.group}'s file cannot choose {_a(group)} ('{word}: "
                     f"{name}'): type {group}={name}, or make an experiment, "
                     f"experiment/MODEL-DATA.yaml with '- override /{group}: {name}'"
                 )
-            if file.group == "experiment" and not str(word).startswith("override /"):
+            is_other = group != file.group or file.group == "experiment"
+            if is_other and not str(word).startswith("override /"):
                 raise UserError(
                     f"{file.path}: the choice of {_a(group)} is written '- override /{group}: "
                     f"{name}'"

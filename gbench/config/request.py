@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from gbench.choices import GROUPS, choices, read_yaml
+from gbench.config.chosen import checked_choice, with_choices_of_files
 from gbench.config.experiment import experiment_of_pair
 from gbench.config.optim import opened
 from gbench.data.places import data_source, own_folder
-from gbench.errors import UserError, unknown
+from gbench.errors import UserError
 
 
 @dataclass(frozen=True)
 class Request:
     """The settings of one run as they were asked for."""
 
-    picks: dict[str, str]  # the choice of each group that was named, and the experiment of the pair
+    picks: dict[
+        str, str
+    ]  # of each group that was named, the experiment of the pair, what they choose
     named: frozenset[str]  # the groups that were
     split: list[str]  # data.split=, if it is there
     member: list[str]  # data.name=, which chooses from a collection
@@ -57,7 +60,9 @@ def requested(words: Sequence[str], config_dirs: Sequence[Path]) -> Request:
     picks = _picks(words, config_dirs)
     split = [word for word in words if word.startswith("data.split=")]
     return Request(
-        picks=picks | experiment_of_pair(picks, split, config_dirs),
+        picks=with_choices_of_files(
+            picks | experiment_of_pair(picks, split, config_dirs), config_dirs
+        ),
         named=frozenset(picks),
         split=split,
         member=member,
@@ -100,12 +105,9 @@ def _picks(words: Sequence[str], config_dirs: Sequence[Path]) -> dict[str, str]:
                 f"'{word}' is not a setting: type key=value, such as model=gin or seed=3"
             )
         if group in GROUPS:
-            available = choices(group, config_dirs)
-            if "," in choice:
+            if "," in choice and not choice.startswith("["):
                 raise UserError(
                     f"{word} names several runs, which gbench train starts: here give one {group}"
                 )
-            if choice not in available and (group, choice) != ("experiment", "null"):
-                raise unknown("dataset" if group == "data" else group, choice, available)
-            picks[group] = choice
+            picks[group] = checked_choice(group, choice, config_dirs)
     return picks

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from gbench.choices import choices, default_choice, read_yaml, takes_place
+from gbench.config.chosen import with_choices_of_files
 from gbench.config.composition import Composition
 from gbench.config.experiment import split_of
 from gbench.config.identity import HARDWARE, same_setting
-from gbench.config.own_files import OwnFile, builds_on
+from gbench.config.own_files import OwnFile
 from gbench.config.request import Request
 from gbench.data.places import with_own
 
 Config = dict[str, Any]
 
-_TOLD_BY_NAME = ("model", "data", "encoding", "batching")  # the choice counts in the identity
+_TOLD_BY_NAME = (
+    "model",
+    "data",
+    "transform",
+    "encoding",
+    "batching",
+)  # the choice counts in the identity
 
 
 def is_unchanged(request: Request, files: Sequence[OwnFile], config: Config, base: Config) -> bool:
@@ -35,7 +41,7 @@ def is_unchanged(request: Request, files: Sequence[OwnFile], config: Config, bas
     if not others and not ("experiment" in request.named and request.split):
         return same_setting(config, base)
     chosen = {group: default_choice(group) for group in (*_TOLD_BY_NAME, "trainer")}
-    chosen |= _choices_of(request.experiment, request.config_dirs)
+    chosen |= with_choices_of_files({"experiment": request.experiment}, request.config_dirs)
     other = {group for group, name in chosen.items() if request.picks.get(group, name) != name}
     if other & {*_TOLD_BY_NAME}:
         return False
@@ -45,19 +51,6 @@ def is_unchanged(request: Request, files: Sequence[OwnFile], config: Config, bas
         alone = Composition({"experiment": request.experiment}, request.member, request.config_dirs)
         base = with_own(alone.plain(), request.own_facts)
     return same_setting(config, base)
-
-
-def _choices_of(experiment: str, config_dirs: Sequence[Path]) -> dict[str, str]:
-    """The choices that an experiment makes; one that it builds on makes the others."""
-    below: dict[str, str] = {}
-    own: dict[str, str] = {}
-    path = choices("experiment", config_dirs)[experiment]
-    for group, name in builds_on(OwnFile("experiment", path)):
-        if group == "experiment":
-            below |= _choices_of(name, config_dirs)
-        else:
-            own[group] = name
-    return below | own
 
 
 def _is_other_split(request: Request, data: str) -> bool:

@@ -71,7 +71,7 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
     values["DEVICE"] = devices.get(trainer["accelerator"], CUDA)
     values["OWN_CODE"] = code.texts
     holds = {
-        "encoding": "_target_" in config["encoding"],
+        "encoding": config["encoding"]["name"] != "none",
         "own code": code.texts,
         "own folders": code.folders,
         "sys": code.texts or code.folders,

@@ -24,7 +24,7 @@ from gbench.metrics import is_dotted
 from gbench.own_code.closure import closure, find
 
 Code = dict[str, dict[str, str]]
-_COUNTED = ("model", "data", "encoding", "batching", "optim", "predictor", "trainer")
+_COUNTED = ("model", "data", "transform", "encoding", "batching", "optim", "predictor", "trainer")
 # settings that may name a class or function of the user's own, as my_module.Lion
 _NAMING = ("optim.optimizer", "optim.schedule", "trainer.stop", "data.metric", "data.loss")
 

@@ -23,7 +23,7 @@ from gbench.sweep.file import as_typed
 from gbench.sweep.words import count
 
 Value = bool | int | float | str | None
-SECTIONS = ("model", "optim", "trainer", "encoding", "batching", "predictor")
+SECTIONS = ("model", "optim", "trainer", "transform", "encoding", "batching", "predictor")
 USUAL_TRIALS = 50
 
 

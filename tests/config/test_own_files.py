@@ -49,10 +49,19 @@ OWN = "model:\n  _target_: own.Own\n"
         ("model/own", f"{HEAD}defaults: [ginn]\n{OWN}", "own.yaml: 'ginn': did you mean 'gin'"),
         (
             "model/own",
-            f"{HEAD}defaults:\n  - override /encoding: rwse\n{OWN}",
-            "a model's file cannot choose an encoding .*type encoding=rwse",
+            f"{HEAD}defaults:\n  - override /data: cora\n{OWN}",
+            "a model's file cannot choose a data .*type data=cora",
         ),
-        ("model/own", f"{HEAD}defaults:\n  - /encoding: rwse\n{OWN}", "cannot choose an encoding"),
+        (
+            "model/own",
+            f"{HEAD}defaults:\n  - /encoding: rwse\n{OWN}",
+            "'- override /encoding: rwse",
+        ),
+        (
+            "model/own",
+            f"{HEAD}defaults:\n  - override /encoding: rws\n{OWN}",
+            "did you mean 'rwse'",
+        ),
         ("data/own", f"data:\n  _target_: own.load\n  {FACTS}", "needs '# @package _global_'"),
         ("data/own", f"{HEAD}_target_: own.load\n{FACTS}", "put a line 'data:' above"),
         ("data/own", FACTS, "add\n  _target_: my_module.MyFunction"),
