@@ -113,9 +113,11 @@ def build_cutter(config: Config, dataset: Dataset, model: nn.Module, cache_dir: 
     Raises UserError for a model or a dataset that cannot be trained on parts of a graph.
     """
     settings = config["batching"]
-    if dataset.spec.edge_categories is not None:
+    spec = dataset.spec
+    if spec.edge_categories is not None or spec.edge_dim or spec.has_edge_weight:
+        what = "edge weights" if spec.has_edge_weight else "edge features"
         raise UserError(
-            f"batching={settings['name']}: {dataset.card.name} has edge features, and only "
+            f"batching={settings['name']}: {dataset.card.name} has {what}, and only "
             "batching=full knows what to do with them"
         )
     steps = layer_wise(model, config["model"]["name"]).steps()

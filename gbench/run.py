@@ -28,6 +28,7 @@ from gbench.train.metrics import score, scores
 from gbench.train.progress import Display
 from gbench.train.shortage import advised
 from gbench.train.trainer import make_trainer
+from gbench.train.unread import unread
 
 # how a record calls what trainer.select says
 SELECTIONS: dict[str, records.Selection] = {
@@ -53,7 +54,8 @@ def train(
         task = build_task(at_hand(config, folder))
     card, limit = task.dataset.card, settings["limit_batches"]
     asked = settings.get("also", ())
-    for note in (*task.dataset.notes, *task.undefined(settings["monitor"], asked)):
+    left = unread(task.model, config["model"]["name"], task.dataset, task.source)
+    for note in (*task.dataset.notes, *left, *task.undefined(settings["monitor"], asked)):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     last = folder / LAST
     title = f"{config['model']['name']} · {card.title}"

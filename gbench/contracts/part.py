@@ -60,7 +60,15 @@ def graph_of(store: GraphStore, index: int) -> Graph:
     if batch.edge_code is not None and batch.edge_combos is not None:
         edge_attr = batch.edge_combos[batch.edge_code.long()]
     x = batch.x if batch.x.is_floating_point() else batch.x.long()
-    return Graph(x, batch.edge_index, batch.y, edge_attr)
+    return Graph(
+        x,
+        batch.edge_index,
+        batch.y,
+        edge_attr,
+        edge_weight=batch.edge_weight,
+        x_numbers=batch.x_numbers,
+        edge_numbers=batch.edge_attr,
+    )
 
 
 def _among(graph: Graph, keep: Tensor, place: Tensor) -> Graph:
@@ -68,8 +76,19 @@ def _among(graph: Graph, keep: Tensor, place: Tensor) -> Graph:
     edges = place[graph.edge_index]
     is_inside = (edges >= 0).all(0)
     edges = edges[:, is_inside]
-    edge_attr = None if graph.edge_attr is None else graph.edge_attr[is_inside]
-    if edges.size(1) < keep.numel() and edge_attr is None:
+    attr, weight, numbers = (
+        None if values is None else values[is_inside]
+        for values in (graph.edge_attr, graph.edge_weight, graph.edge_numbers)
+    )
+    if edges.size(1) < keep.numel() and attr is weight is numbers is None:
         path = torch.stack([torch.arange(keep.numel() - 1), torch.arange(1, keep.numel())])
         edges = torch.cat([edges, path, path.flip(0)], 1).unique(dim=1)
-    return Graph(graph.x[keep], edges, graph.y[keep], edge_attr)
+    return Graph(
+        graph.x[keep],
+        edges,
+        graph.y[keep],
+        attr,
+        edge_weight=weight,
+        x_numbers=None if graph.x_numbers is None else graph.x_numbers[keep],
+        edge_numbers=numbers,
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,13 +35,19 @@ class Piece(NamedTuple):
 
 def permuted(piece: Piece, order: Tensor, shuffle: Tensor, level: Level) -> Piece:
     """The same graph with its nodes in this order (N,) and its edges in that (E,)."""
-    x, edge_index, y, edge_attr, pairs = piece.graph
-    graph = Graph(
-        x[order],
-        order.argsort()[edge_index][:, shuffle],
-        y[order] if level == "node" else y,
-        None if edge_attr is None else edge_attr[shuffle],
-        pairs,
+    given = piece.graph
+
+    def of_edges(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[shuffle]
+
+    graph = given._replace(
+        x=given.x[order],
+        edge_index=order.argsort()[given.edge_index][:, shuffle],
+        y=given.y[order] if level == "node" else given.y,
+        edge_attr=of_edges(given.edge_attr),
+        edge_weight=of_edges(given.edge_weight),
+        edge_numbers=of_edges(given.edge_numbers),
+        x_numbers=None if given.x_numbers is None else given.x_numbers[order],
     )
     return Piece(graph, None if piece.pe is None else piece.pe[order], piece.part[order])
 
@@ -66,12 +72,14 @@ def batch_of(
     """
     store = packed(pieces, level)
     batch = store.batch(torch.arange(len(pieces)))
-    x, pe = batch.x, batch.pe
+    x, others = batch.x, ("pe", "edge_weight", "edge_attr", "x_numbers")
+    floats = {name: getattr(batch, name) for name in others}
+    cast: dict[str, Any] = {k: None if v is None else v.to(dtype) for k, v in floats.items()}
     batch = replace(
         batch,
         x=x.to(dtype) if x.is_floating_point() else x,
-        pe=None if pe is None else pe.to(dtype),
         memo={},
+        **cast,
     )
     if patching is None:
         return batch

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.labels import classes_of, numbers_of, of_nodes_of_graphs
-from gbench.data.source import Graph, Source, Split
+from gbench.data.source import Graph, Source, Split, sorted_out
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 
@@ -56,8 +56,11 @@ def accepted(card: DataCard, source: Any) -> Source:
             x = x.to_dense()
         if isinstance(attr, Tensor) and not attr.numel() and source.edge_categories:
             attr = torch.zeros(0, len(source.edge_categories), dtype=torch.long)
-        pairs = _tensor(getattr(graph, "pairs", None))
-        graphs.append(Graph(x, _tensor(graph.edge_index), y, attr, pairs))
+        more = {
+            name: _tensor(getattr(graph, name, None))
+            for name in ("pairs", "edge_weight", "x_numbers", "edge_numbers")
+        }
+        graphs.append(_of_edges(Graph(x, _tensor(graph.edge_index), y, attr, **more)))
     size = len(given) if card.level == "graph" else _rows(ys[0]) if ys else 0
     splits = source.splits
     if isinstance(splits, Split | Mapping) or (
@@ -82,6 +85,14 @@ def accepted(card: DataCard, source: Any) -> Source:
         labelled=labelled,
         notes=notes,
     )
+
+
+def _of_edges(graph: Graph) -> Graph:
+    """The graph with its weights in one dimension and the numbers of edges in `edge_numbers`."""
+    weight = graph.edge_weight
+    if isinstance(weight, Tensor) and weight.dim() == 2 and weight.size(1) == 1:
+        graph = graph._replace(edge_weight=weight.squeeze(1))
+    return sorted_out(graph)
 
 
 def _labels(

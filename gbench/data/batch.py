@@ -38,6 +38,10 @@ class Batch:
     embeddings accept any type, indexing by hand wants `.long()`;
     targets (T,) int64: the nodes that this batch trains or is evaluated on (None: all of y); what
     a model says of other nodes is never read;
+    edge_weight (E,) and edge_attr (E, F_e) float32: the weight and the numbers of each entry of
+    `graph.col`; in the transpose, entry e of `graph.col_t` has those of graph.perm_t[e];
+    x_numbers (N, F_n) float32: numbers of nodes that have categories in x; each None if the data
+    have none;
     pe (N, K) float32: the positional encoding, None with encoding=none;
     patches: of a model that asks for them (see gbench/data/patches/patch_set.py);
     pairs (P, 2) int64: of link-level data, the pairs of nodes that y (P, 1) float is about;
@@ -63,6 +67,9 @@ class Batch:
     memo: dict[str, Any] = field(default_factory=dict)  # constants a model derives once per batch
     is_kept: bool = False
     valid: Valid | None = None
+    edge_weight: Tensor | None = None
+    edge_attr: Tensor | None = None
+    x_numbers: Tensor | None = None
 
     @property
     def valid_nodes(self) -> Tensor | None:

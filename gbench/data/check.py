@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gbench.data.source import Graph, Source, Split
+from gbench.data.source import Graph, Source, Split, sorted_out
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 
@@ -23,7 +23,7 @@ def check_source(card: DataCard, source: Source) -> None:
     if not source.graphs:
         raise _fault(card, "has no graphs")
     for i, graph in enumerate(source.graphs):
-        problem = _graph_problem(card, graph, source)
+        problem = _graph_problem(card, sorted_out(graph), source)
         if problem:
             raise _fault(card, f"graph {i}: {problem}")
     if card.labels == "tasks":
@@ -79,9 +79,9 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     if edges and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < nodes):
         return f"edge_index names nodes outside 0..{nodes - 1}"
     if (source.edge_categories is None) != (edge_attr is None):
-        is_float = edge_attr is not None and edge_attr.is_floating_point()
-        return "edge_attr and edge_categories must both be given or both be missing" + (
-            ": edge_attr holds floats, and edges have categories and no weights" * is_float
+        return (
+            "edge_attr and edge_categories must both be given or both be missing, unless edge_attr "
+            "holds floats"
         )
     if source.node_categories is None:
         if not x.is_floating_point():
@@ -94,9 +94,11 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
         if edge_attr.size(0) != edges:
             return f"edge_attr has {edge_attr.size(0)} rows for {edges} edges"
         if edge_attr.is_floating_point():
-            return "edge_attr holds floats: edges have categories, whole numbers, and no weights"
+            return "edge_attr holds floats twice: leave edge_numbers out, or make it categories"
         if not _fits(edge_attr, source.edge_categories):
             return f"edge_attr is outside the categories {source.edge_categories}"
+    if problem := _numbers_problem(graph, source):
+        return problem
     if card.level == "link":
         pairs = graph.pairs
         if pairs is None or pairs.dim() != 2 or pairs.size(1) != 2 or pairs.is_floating_point():
@@ -106,6 +108,37 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
         return _label_problem(card, y, pairs.size(0), source.num_outputs)
     rows = nodes if card.level == "node" else 1
     return _label_problem(card, y, rows, source.num_outputs)
+
+
+def _numbers_problem(graph: Graph, source: Source) -> str:
+    """Of weights and numbers of edges, and of numbers beside categories of nodes."""
+    first, edges = sorted_out(source.graphs[0]), graph.edge_index.size(1)
+    if graph.x_numbers is not None and source.node_categories is None:
+        return "x_numbers stand beside categories of nodes, and x holds numbers: join them in x"
+    for name, rows, of in (
+        ("edge_weight", edges, "edges"),
+        ("edge_numbers", edges, "edges"),
+        ("x_numbers", graph.x.size(0), "nodes"),
+    ):
+        value, like = getattr(graph, name), getattr(first, name)
+        called = "edge_attr" if name == "edge_numbers" and source.edge_categories is None else name
+        if (value is None) != (like is None):
+            return f"{called} is {'missing' if value is None else 'there'}, unlike in graph 0"
+        if value is None or like is None:
+            continue
+        if not isinstance(value, Tensor) or value.is_complex():
+            return f"{called} is a {type(value).__name__}, not a tensor of real numbers"
+        width = () if name == "edge_weight" else like.shape[1:]
+        if value.shape != (rows, *width) or value.dim() != 2 - (name == "edge_weight"):
+            expected = "" if name == "edge_weight" else ", columns), the same in all graphs"
+            shape = tuple(value.shape)
+            return (
+                f"{called} has shape {shape}, expected ({rows}{expected or ',)'}: one per {of[:-1]}"
+            )
+        if not bool(torch.isfinite(value.float()).all()):  # as it is packed
+            row = int((~torch.isfinite(value.float())).reshape(rows, -1).any(1).nonzero()[0])
+            return f"{called} of {of[:-1]} {row} is not finite (NaN or infinite)"
+    return ""
 
 
 def _label_problem(card: DataCard, y: Tensor, rows: int, num_outputs: int) -> str:

@@ -93,6 +93,9 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         source.node_categories,
         source.edge_categories,
         source.reads_first_node,
+        edge_dim=0 if store.edge_attr is None else store.edge_attr.size(1),
+        has_edge_weight=store.edge_weight is not None,
+        num_numbers=0 if store.x_numbers is None else store.x_numbers.size(1),
     )
     prepared = {
         "spec": asdict(spec),

@@ -7,7 +7,8 @@ front of the frame's and fills what is left:
   are left are loops, `fan` of a node at most. No valid node sees them.
 - Graphs that are left between are empty, and their labels, as the last one's, are none: NaN, or the
   class that torch's cross-entropy leaves out.
-- Features that are left are what was there before: finite, and of categories that exist.
+- Features that are left are what was there before: finite, and of categories that exist. Weights
+  of entries that are left are 1.
 
 So what a model says of a valid graph, and the loss, are those of the batch alone but for one thing:
 statistics over all nodes or graphs, as batch norm's, have to leave the others out. `Batch.valid`
@@ -107,6 +108,9 @@ class Frame:
             None if code is None else room(size.entries, code),
             like.edge_combos,
             pe=None if pe is None else room(size.nodes, pe),
+            edge_weight=None if like.edge_weight is None else room(size.entries, like.edge_weight),
+            edge_attr=None if like.edge_attr is None else room(size.entries, like.edge_attr),
+            x_numbers=None if like.x_numbers is None else room(size.nodes, like.x_numbers),
             valid=Valid(counts[0], counts[1]),
         )
         self.batch.node_ptr[-1] = size.nodes
@@ -125,9 +129,14 @@ class Frame:
             (own.node_ptr, batch.node_ptr),
             (own.edge_code, batch.edge_code),
             (own.pe, batch.pe),
+            (own.edge_weight, batch.edge_weight),
+            (own.edge_attr, batch.edge_attr),
+            (own.x_numbers, batch.x_numbers),
         ):
             if place is not None and tensor is not None:
                 place[: tensor.size(0)].copy_(tensor)
+        if own.edge_weight is not None:
+            own.edge_weight[e:].fill_(1)
         left = size.nodes - n
         torch.arange(e, e + size.fan * left + 1, size.fan, out=ours.rowptr[n:])
         ours.rowptr[n:].clamp_(max=size.entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -14,8 +14,10 @@ class Graph(NamedTuple):
 
     Shapes: x (N, F) float or (N, K) integer categories; edge_index (2, E) integer, sources above
     and targets below; y (N,) int64 for node tasks, (1,) int64 (cross-entropy) or (1, T) float with
-    NaN for missing labels for graph tasks; edge_attr (E, K) integer categories or None. Link
-    tasks: pairs (P, 2) int64, nodes to be told apart, and y (P, 1) float, 1 where they are linked.
+    NaN for missing labels for graph tasks; edge_attr (E, K) integer categories, or (E, F) float
+    features, or None; edge_numbers (E, F) float features beside categories of edges; edge_weight
+    (E,) float; x_numbers (N, F) float features beside categories of nodes. Link tasks: pairs (P, 2)
+    int64, nodes to be told apart, and y (P, 1) float, 1 where they are linked.
     """
 
     x: Tensor
@@ -23,6 +25,20 @@ class Graph(NamedTuple):
     y: Tensor
     edge_attr: Tensor | None = None
     pairs: Tensor | None = None
+    edge_weight: Tensor | None = None
+    x_numbers: Tensor | None = None
+    edge_numbers: Tensor | None = None
+
+
+def sorted_out(given: Any) -> Graph:
+    """A graph, or PyG's `Data`, with float features of edges in `edge_numbers`; of (E,) (E, 1)."""
+    graph = Graph(*(getattr(given, name, None) for name in Graph._fields))  # type: ignore[arg-type]
+    attr, numbers = graph.edge_attr, graph.edge_numbers
+    if isinstance(attr, Tensor) and numbers is None and attr.is_floating_point():
+        attr, numbers = None, attr
+    if isinstance(numbers, Tensor) and numbers.dim() == 1:
+        numbers = numbers.unsqueeze(1)
+    return graph._replace(edge_attr=attr, edge_numbers=numbers)
 
 
 class Split(NamedTuple):

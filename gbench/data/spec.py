@@ -199,3 +199,6 @@ class DataSpec:
     # of the training part those that the model asks for: see gbench/data/statistics.py
     statistics: Mapping[str, Any] = field(default_factory=dict)
     teacher_dim: int = 0  # columns of batch.teacher; 0: no teacher
+    edge_dim: int = 0  # width of batch.edge_attr, numbers of edges; 0: they have none
+    has_edge_weight: bool = False  # batch.edge_weight is there
+    num_numbers: int = 0  # width of batch.x_numbers, numbers beside categories of nodes

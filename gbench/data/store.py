@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.batch import Batch
-from gbench.data.source import Graph
+from gbench.data.source import Graph, sorted_out
 from gbench.data.spec import Level
 from gbench.data.transfer import on_device
 from gbench.kernels.csr import CSR
@@ -39,7 +39,9 @@ class GraphStore:
     col_t (E,) are None where every edge has its reverse, because the transpose of such a graph is
     the graph; edge_code (E,) the row of edge_combos (U, K) int64 that each entry of `col` carries;
     pairs (P, 2) int64 the pairs of nodes that y (P, 1) tells apart, at link level; pe (N, K)
-    float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py).
+    float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py);
+    edge_weight (E,) and edge_attr (E, F) float32, of each entry of `col`, and x_numbers (N, F)
+    float32 beside categories of nodes, where the data have them.
     No node of any graph has more than `longest` in- or out-neighbours: counted if it is None.
     `undirected` is of all graphs what it is in `CSR`: looked for if it is None and there are
     several graphs, of which a batch should not ask again.
@@ -58,6 +60,9 @@ class GraphStore:
     edge_combos: Tensor | None = None
     pairs: Tensor | None = None
     pe: Tensor | None = None
+    edge_weight: Tensor | None = None
+    edge_attr: Tensor | None = None
+    x_numbers: Tensor | None = None
     longest: int | None = None
     undirected: bool | None = None
     memo: dict[str, Batch] = field(default_factory=dict)
@@ -170,8 +175,14 @@ class GraphStore:
         x = self.x.index_select(0, node)
         per_node = self.level == "node"
         y = self.y.index_select(0, node if per_node else there)
-        code = None if self.edge_code is None else self.edge_code.index_select(0, edge)
-        pe = None if self.pe is None else self.pe.index_select(0, node)
+        code, weight, attr = (
+            None if values is None else values.index_select(0, edge)
+            for values in (self.edge_code, self.edge_weight, self.edge_attr)
+        )
+        pe, numbers = (
+            None if values is None else values.index_select(0, node)
+            for values in (self.pe, self.x_numbers)
+        )
 
         for (b, b_end), (n, n_end), (e, e_end) in zip(
             pairwise(bounds.tolist()), pairwise(node_marks), pairwise(edge_marks), strict=True
@@ -194,6 +205,9 @@ class GraphStore:
                 edge_code=None if code is None else code[e:e_end],
                 edge_combos=self.edge_combos,
                 pe=None if pe is None else pe[n:n_end],
+                edge_weight=None if weight is None else weight[e:e_end],
+                edge_attr=None if attr is None else attr[e:e_end],
+                x_numbers=None if numbers is None else numbers[n:n_end],
             )
 
     def whole(self) -> Batch:
@@ -217,6 +231,9 @@ class GraphStore:
                 self.edge_code,
                 self.edge_combos,
                 pe=self.pe,
+                edge_weight=self.edge_weight,
+                edge_attr=self.edge_attr,
+                x_numbers=self.x_numbers,
                 is_kept=True,
             )
         return self.memo["whole"]
@@ -237,6 +254,7 @@ class GraphStore:
 
 def pack(graphs: Sequence[Graph], level: Level = "graph") -> GraphStore:
     """Sort and pack graphs whose contents are sound (see gbench/data/check.py)."""
+    graphs = [sorted_out(graph) for graph in graphs]
     counts = torch.tensor([(graph.x.size(0), graph.edge_index.size(1)) for graph in graphs])
     first = counts.cumsum(0) - counts
     x = torch.cat([graph.x for graph in graphs])
@@ -254,6 +272,9 @@ def pack(graphs: Sequence[Graph], level: Level = "graph") -> GraphStore:
         attributes = torch.cat([graph.edge_attr for graph in graphs if graph.edge_attr is not None])
         edge_combos, edge_code = _combinations(attributes.long())
         edge_code = narrowed(edge_code)[order]
+    weight, attr = (
+        _joined([getattr(g, name) for g in graphs]) for name in ("edge_weight", "edge_numbers")
+    )
     return GraphStore(
         level,
         torch.cat([first, counts], dim=1).t().int().contiguous(),
@@ -266,8 +287,17 @@ def pack(graphs: Sequence[Graph], level: Level = "graph") -> GraphStore:
         None if symmetric else (csr.col_t - first_node).int(),
         edge_code,
         edge_combos,
-        getattr(graphs[0], "pairs", None),
+        graphs[0].pairs,
+        edge_weight=None if weight is None else weight[order],
+        edge_attr=None if attr is None else attr[order],
+        x_numbers=_joined([graph.x_numbers for graph in graphs]),
     )
+
+
+def _joined(values: Sequence[Tensor | None]) -> Tensor | None:
+    """What all graphs have, one after another, in float32; None if they have none."""
+    given = [value for value in values if value is not None]
+    return torch.cat(given).float().contiguous() if given else None
 
 
 def narrowed(codes: Tensor) -> Tensor:

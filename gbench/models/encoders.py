@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -62,10 +63,15 @@ def bond_tables(layers: Iterable[nn.Module], batch: Batch) -> list[Tensor | None
 class NodeEncoder(nn.Module):
     """x_i + relu(batch_norm(W pe_i)), where x_i embeds categories or projects dense features.
 
-    The second part, as of He et al. (ICML 2023), is there with a positional encoding only.
+    Of nodes that have both, x_i = Σ_k T_k[c_ik] + W_n n_i: c_i their categories, which may be
+    types, and n_i their numbers. The second part, as of He et al. (ICML 2023), is there with a
+    positional encoding only.
 
-    Shapes: batch.x (N, F) float, dense or sparse, or (N, F) categories; batch.pe (N, K) → (N, D).
+    Shapes: batch.x (N, F) float, dense or sparse, or (N, F) categories; batch.x_numbers (N, F_n);
+    batch.pe (N, K) → (N, D).
     """
+
+    uses: ClassVar = ("x_numbers",)
 
     def __init__(self, spec: DataSpec, dim: int) -> None:
         super().__init__()
@@ -74,6 +80,7 @@ class NodeEncoder(nn.Module):
             self.features = Linear(spec.num_features, dim)
         else:
             self.features = Embeddings(spec.node_categories, dim)
+        self.numbers = nn.Linear(spec.num_numbers, dim, bias=False) if spec.num_numbers else None
         self.pe = None
         if spec.pe_dim:
             norm_act = NormAct(dim, norm=True, relu=True, dropout=0.0)
@@ -81,6 +88,8 @@ class NodeEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         x: Tensor = self.features(batch.sparse_x or batch.x)
+        if self.numbers is not None:
+            x = x + self.numbers(batch.x_numbers)
         if self.pe is None:
             return x
         linear, norm_act = self.pe

@@ -138,7 +138,7 @@ def _checked(made: object, rows: int, model: nn.Module) -> Tensor:
 
 
 def _with_rows(store: GraphStore, x: Tensor) -> GraphStore:
-    return replace(store, x=x, pe=None, memo={})
+    return replace(store, x=x, pe=None, x_numbers=None, memo={})
 
 
 def _chunks(pattern: Pattern, rows: Tensor, most: int) -> list[Tensor]:

@@ -80,7 +80,10 @@ def batch_of(store: GraphStore, part: Part) -> Batch:
     none = torch.nan if store.y.is_floating_point() else -1
     y = store.y.new_full((rows.numel(), *store.y.shape[1:]), none)
     y[targets] = store.y[rows[targets]]
-    pe = None if store.pe is None else store.pe.index_select(0, nodes)
+    pe, numbers = (
+        None if values is None else values.index_select(0, nodes)
+        for values in (store.pe, store.x_numbers)
+    )
     return Batch(
         graphs[0],
         store.x.index_select(0, nodes),
@@ -90,6 +93,7 @@ def batch_of(store: GraphStore, part: Part) -> Batch:
         pe=pe,
         graphs=graphs,
         degree=store.in_degree.index_select(0, nodes),
+        x_numbers=numbers,
     )
 
 

@@ -1,0 +1,85 @@
+"""What the data have and a model does not read, told before it trains.
+
+A model says in the class attribute `uses` what it reads of a batch beyond features, categories,
+encoding and graph; its modules may say it for it, as `EdgeEncoder` does. A model of the user's own
+that says nothing is watched while it answers once, as a copy in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gbench.data.batch import Batch
+from gbench.data.dataset import Dataset
+from gbench.models.link_predictor import LinkPredictor
+from gbench.train.sources import Source
+
+NAMES = {  # each with the field of DataSpec that says whether the data have it
+    "edge_weight": ("edge weights", "has_edge_weight"),
+    "edge_attr": ("numbers of edges", "edge_dim"),
+    "x_numbers": ("numbers of nodes beside their categories", "num_numbers"),
+    "pairs": ("values of pairs of nodes", "pair_dim"),
+}
+
+
+def unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
+    """One sentence, or none where the model reads all that there is."""
+    has = [key for key, (_, field) in NAMES.items() if getattr(dataset.spec, field, 0)]
+    said = {key for part in model.modules() for key in getattr(type(part), "uses", ())}
+    left = [key for key in has if key not in said]
+    own = type(model.encoder if isinstance(model, LinkPredictor) else model)
+    if left and not hasattr(own, "uses") and not own.__module__.startswith("gbench."):
+        read = _read(model, dataset, source)
+        left = [key for key in left if key not in read]
+    if not left:
+        return []
+    listed = " and ".join(f"{NAMES[key][0]} (batch.{key})" for key in left)
+    return [
+        f"model {name} does not use the {listed} of {dataset.card.name}: it answers as if the data "
+        "had none"
+    ]
+
+
+def _read(model: nn.Module, dataset: Dataset, source: Source) -> set[str]:
+    """Which of `NAMES` a model asks a batch for; all where it cannot answer, as training will say.
+
+    No random number is drawn that training would draw, and the model stays as it is.
+    """
+    found: set[str] = set()
+
+    class Watched(Batch):
+        def __getattribute__(self, name: str) -> Any:
+            # dataclasses.replace asks for every field
+            if name in NAMES and sys._getframe(1).f_globals.get("__name__") != "dataclasses":
+                found.add(name)
+            return super().__getattribute__(name)
+
+    with _same_random_numbers(), torch.no_grad():
+        try:
+            copy = deepcopy(model).eval()
+            batch = next(source.evaluation(dataset, dataset.split.train[:2], 2))
+            watched = object.__new__(Watched)
+            vars(watched).update(vars(batch) | {"memo": {}})
+            copy(watched)
+        except Exception:
+            return {*NAMES}
+    return found
+
+
+@contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    """Draw within, and leave all generators as they were."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)  # noqa: NPY002
