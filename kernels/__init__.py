@@ -9,6 +9,8 @@ from gbench.kernels.gcn_propagate import gcn_propagate
 from gbench.kernels.gine_aggregate import gine_aggregate
 from gbench.kernels.group_mean import group_mean
 from gbench.kernels.norm_act import norm_act
+from gbench.kernels.pair_conv import pair_conv
+from gbench.kernels.pairs import Pairs
 from gbench.kernels.residual_mlp import residual_mlp
 from gbench.kernels.segment_add import segment_add
 from gbench.kernels.segment_reduce import segment_reduce
@@ -17,6 +19,7 @@ from gbench.kernels.spmm import spmm
 
 __all__ = [
     "CSR",
+    "Pairs",
     "edge_softmax",
     "embedding_sum",
     "gcn_bond_aggregate",
@@ -25,6 +28,7 @@ __all__ = [
     "gine_aggregate",
     "group_mean",
     "norm_act",
+    "pair_conv",
     "residual_mlp",
     "segment_add",
     "segment_reduce",

@@ -34,6 +34,8 @@ GRAPH = ("rowptr", "col", "rowptr_t", "col_t", "perm_t", "reverse")
 INTEGERS = {
     *GRAPH,
     "ptr",
+    "start",
+    "node_ptr",
     "edge_code",
     "codes",
     "offsets",

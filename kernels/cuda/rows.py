@@ -32,7 +32,7 @@ WHOLE: tl.constexpr = tl.constexpr(-1)
 
 # Arguments that a batch cuts from larger tensors, so that their alignment changes by batch.
 VIEWS = {"rowptr", "rowptr_t", "walk", "col", "col_t", "perm", "perm_t", "reverse", "degree"}
-VIEWS |= {"ptr", "edge_code", "codes", "y"}
+VIEWS |= {"ptr", "start", "node_ptr", "edge_code", "codes", "y"}
 # Numbers of one draw or count, of which every second one is aligned.
 VIEWS |= {"seed", "other_seed", "seed_in", "seed_inner", "seed_out", "rows"}
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gbench.kernels import CSR, library
+from gbench.kernels import CSR, Pairs, library
 
 NODES, WIDTH = 10, 6
 RANDOM = torch.Generator().manual_seed(0)
@@ -31,6 +31,7 @@ INTEGERS = {
     "offsets": torch.tensor([0, 3, 5]),
     "ptr": torch.tensor([0, 3, 3, NODES], dtype=torch.int32),
     "seed": torch.tensor(1234567890123),
+    "pairs": Pairs.of(torch.tensor([0, 3, 3, NODES], dtype=torch.int32), NODES),
     "y": torch.tensor([0, 5, -100, 3, 2, 1, 0, 4, 2, 5]),
     "targets": torch.tensor([9, 2, 0, 4, 4]),
     "count": torch.tensor([1, 0, 1, 0, 2, 0, 0, 0, 0, 1], dtype=torch.int32),
@@ -54,7 +55,13 @@ class Operation(NamedTuple):
 
     def on(self, device: str) -> SimpleNamespace:
         """The graph and the other integers there."""
-        return SimpleNamespace(**{key: part.to(device) for key, part in INTEGERS.items()})
+        there = {
+            key: Pairs(*(array.to(device) for array in part))
+            if isinstance(part, Pairs)
+            else part.to(device)
+            for key, part in INTEGERS.items()
+        }
+        return SimpleNamespace(**there)
 
 
 def operation(name: str, inputs: tuple[Tensor, ...], arguments: Callable[..., Any]) -> Operation:
@@ -229,6 +236,8 @@ OPERATIONS = [
         (some(NODES, 3, 2), some(EDGES, 3)),
         lambda at, x, s: (at.graph, s, x, HALF.to(s)),
     ),
+    operation("pair_conv", (some(58, WIDTH), X), lambda at, psi, x: (at.pairs, psi, x)),
+    operation("pair_conv-heads", (some(58, 2), X), lambda at, psi, x: (at.pairs, psi, x)),
     operation("sheaf_laplacian", (STALKS, MAPS), lambda at, x, maps: (at.graph, maps, x)),
     _sheaf("sheaf_laplacian-diagonal", (STALKS, some(EDGES, 3)), "diagonal"),
     _sheaf("sheaf_laplacian-weight", (STALKS, MAPS, some(EDGES)), "weight"),

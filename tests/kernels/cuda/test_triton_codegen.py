@@ -202,6 +202,16 @@ def pair_weight(x: torch.Tensor) -> None:
     cuda("pair_weight").pair_weight_backward(y, ptr, col, UNKNOWN, y, y)
 
 
+def pair_conv(x: torch.Tensor) -> None:
+    """A number for each feature, and one for each of four heads, dropped and not."""
+    ptr, nodes = graph()[0], torch.empty(NODES, dtype=torch.int32)
+    seed = torch.empty((), dtype=torch.int64)
+    for psi, rate in ((x, 0.5), (x, 0.0), (x[:, :4].contiguous(), 0.5)):
+        given = (ptr, nodes, ptr, psi, x, seed if rate else None, True, rate)
+        cuda("pair_conv").pair_conv(*given)
+        cuda("pair_conv").pair_conv_backward(x, *given)
+
+
 def sheaf_mix(x: torch.Tensor) -> None:
     stalks, left = x[:, None].expand(-1, 3, -1).contiguous(), x.new_empty(3, 3)
     given = (stalks, left, x.new_empty(x.size(1), x.size(1)))
@@ -474,6 +484,7 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 # Steps of sheaf diffusion: their widths are a stalk's or a hidden layer's, 20 on Texas.
 SMALL = [entry_loss, householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
 SMALL += [scaled_sheaf_laplacian, normal_maps, sheaf_blocks, inverse_sqrt]
+SMALL += [pair_conv]
 
 
 @pytest.mark.parametrize("width", [20, 64])

@@ -27,6 +27,7 @@ from gbench.kernels.householder import reference as householder_reference
 from gbench.kernels.inverse_sqrt import inverse_sqrt
 from gbench.kernels.inverse_sqrt import reference as inverse_sqrt_reference
 from gbench.kernels.norm_act import reference as norm_act_reference
+from gbench.kernels.pair_conv import reference as pair_conv_reference
 from gbench.kernels.pair_tanh import pair_tanh
 from gbench.kernels.pair_tanh import reference as pair_tanh_reference
 from gbench.kernels.pair_weight import pair_weight
@@ -819,6 +820,57 @@ def test_pairs_without_edges(bare_graph, device, agrees) -> None:
     there, z = bare_graph.to(device), torch.randn(bare_graph.num_rows, 2)
     agrees(lambda z: pair_tanh(there, z), lambda z: pair_tanh_reference(bare_graph, z), z)
     agrees(lambda z: pair_weight(there, z), lambda z: pair_weight_reference(bare_graph, z), z)
+
+
+def graphs_of(sizes: list[int], device: str) -> tuple[kernels.Pairs, kernels.Pairs]:
+    """The pairs of graphs with so many nodes, on the CPU and there."""
+    node_ptr = torch.tensor([0, *sizes]).cumsum(0).int()
+    pairs = kernels.Pairs.of(node_ptr, sum(sizes))
+    return pairs, kernels.Pairs(*(array.to(device) for array in pairs))
+
+
+@pytest.mark.parametrize("mean", [False, True], ids=["sum", "mean"])
+@pytest.mark.parametrize(("heads", "width"), [(5, 5), (2, 6), (1, 3)])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_pair_conv(heads, width, dtype, mean, device, agrees) -> None:
+    pairs, there = graphs_of([3, 0, 1, 6], device)
+    agrees(
+        lambda psi, x: kernels.pair_conv(there, psi, x, mean=mean),
+        lambda psi, x: pair_conv_reference(pairs, psi, x, mean),
+        torch.randn(46, heads).to(dtype),
+        torch.randn(10, width).to(dtype),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "heads", "width"), [([40], 1, 2), ([2], 300, 300), ([3], 2, 300)]
+)
+def test_pair_conv_of_many_nodes_and_features(sizes, heads, width, device, agrees) -> None:
+    pairs, there = graphs_of(sizes, device)
+    agrees(
+        lambda psi, x: kernels.pair_conv(there, psi, x),
+        lambda psi, x: pair_conv_reference(pairs, psi, x),
+        torch.randn(sizes[0] ** 2, heads),
+        torch.randn(sizes[0], width),
+    )
+
+
+@pytest.mark.parametrize(("heads", "width"), [(4, 4), (2, 6)])
+def test_pair_conv_drops(heads, width, device, agrees) -> None:
+    pairs, there = graphs_of([3, 5], device)
+
+    def seeded(psi: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(5)
+        return kernels.pair_conv(there, psi, x, mean=True, dropout=0.4)
+
+    torch.manual_seed(5)
+    seed = torch.randint(2**63 - 1, (), device=device).cpu()
+    agrees(
+        seeded,
+        lambda psi, x: pair_conv_reference(pairs, psi, x, True, 0.4, seed),
+        torch.randn(34, heads),
+        torch.randn(8, width),
+    )
 
 
 # Nodes, channels and features; and whether the weights' gradients are sums of sums.
