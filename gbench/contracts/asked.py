@@ -21,7 +21,7 @@ from gbench.contracts.models.every import CONTRACTS as OF_MODELS
 from gbench.contracts.models.subject import Subject
 from gbench.contracts.part import graph_of, part_of
 from gbench.data.dataset import Dataset
-from gbench.data.encodings.encode import encoded
+from gbench.data.encodings.encode import encoded, parts, with_values
 from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
@@ -53,12 +53,13 @@ def reports(words: Sequence[str], config_dirs: Sequence[Path]) -> Iterator[Repor
             yield Report(title, outcomes(OF_MODELS, subject, exempt))
     elif "encoding" in chosen:
         config = compose(["model=gcn", *_somewhere("node"), *words], config_dirs)
-        settings = config["encoding"]
-        if "_target_" not in settings:
+        found = parts(config["encoding"])
+        if not found:
             raise UserError(f"encoding={chosen['encoding']} names no function: nothing to check")
-        encoding = Encoding(settings, locate(settings["_target_"]))
-        title = _title("encoding", settings)
-        yield Report(title, outcomes(OF_ENCODINGS, encoding, exemptions(encoding.function)))
+        for part in found:
+            encoding = Encoding(part, locate(part["_target_"]))
+            title = _title("encoding", part)
+            yield Report(title, outcomes(OF_ENCODINGS, encoding, exemptions(encoding.function)))
     elif "data" in chosen:
         loader = Loader.of(_config_of_data(words, config_dirs))
         title = _title("data", loader.config["data"])
@@ -99,21 +100,24 @@ def _models(
         config = compose([*_somewhere(level), *words], config_dirs)
         dataset = TINY[level](DataCard.from_config(config["data"]))
         title = _title("model", config["model"])
-        yield f"{title} on tiny {level}-level data", Subject(config, _encoded(dataset, config))
+        yield f"{title} on tiny {level}-level data", Subject(config, with_encoding(dataset, config))
 
 
-def _encoded(dataset: Dataset, config: Config) -> Dataset:
-    settings = config["encoding"]
-    if "_target_" not in settings:
-        return dataset
-    encoding = Encoding(settings, locate(settings["_target_"]))
-    try:
-        answers.check(encoding)
-    except BrokenError as error:
-        raise UserError(f"encoding={settings['name']}: {error}") from error
-    pe = encoding.of([graph_of(dataset.store, i) for i in range(dataset.store.num_graphs)])
-    store, spec = replace(dataset.store, pe=pe), replace(dataset.spec, pe_dim=pe.size(1))
-    return replace(dataset, store=store, spec=spec)
+def with_encoding(dataset: Dataset, config: Config) -> Dataset:
+    """A tiny dataset with what the config's encoding says of it, computed anew.
+
+    Raises UserError for an encoding that does not answer as it should.
+    """
+    graphs = [graph_of(dataset.store, index) for index in range(dataset.store.num_graphs)]
+    found = []
+    for part in parts(config["encoding"]):
+        encoding = Encoding(part, locate(part["_target_"]))
+        try:
+            answers.check(encoding)
+        except BrokenError as error:
+            raise UserError(f"encoding={part['name']}: {error}") from error
+        found.append((part, encoding.of(graphs)))
+    return with_values(dataset, found)
 
 
 def _real(config: Config) -> Dataset:

@@ -31,8 +31,8 @@ def part_of(whole: Dataset) -> Dataset:
         made = [graph_of(whole.store, index) for ids in chosen for index in ids.tolist()]
         split = Split(*torch.arange(len(made)).split([len(ids) for ids in chosen]))
         part = dataset(whole.card, whole.spec, made, split)
-        pe = whole.store.batch(torch.cat(chosen)).pe
-        return replace(part, store=replace(part.store, pe=pe))
+        batch = whole.store.batch(torch.cat(chosen))
+        return replace(part, store=replace(part.store, pe=batch.pe, pair_values=batch.pairs))
     graph = graph_of(whole.store, 0)
     if whole.spec.level == "link":
         number = graph.x.size(0)
@@ -49,8 +49,12 @@ def part_of(whole: Dataset) -> Dataset:
     place[keep] = torch.arange(keep.numel())
     split = Split(*(place[ids[:count]] for ids, count in zip(whole.split, NODES, strict=True)))
     part = dataset(whole.card, whole.spec, [_among(graph, keep, place)], split)
-    pe = whole.store.pe
-    return part if pe is None else replace(part, store=replace(part.store, pe=pe[keep]))
+    pe, pairs = whole.store.pe, whole.store.pair_values
+    if pairs is not None:
+        number = graph.x.size(0)
+        pairs = pairs.view(number, number, -1)[keep][:, keep].flatten(0, 1)
+    pe = None if pe is None else pe[keep]
+    return replace(part, store=replace(part.store, pe=pe, pair_values=pairs))
 
 
 def graph_of(store: GraphStore, index: int) -> Graph:

@@ -22,11 +22,15 @@ from gbench.data.store import GraphStore, pack
 
 
 class Piece(NamedTuple):
-    """A graph; the encoding of its nodes (N, K), if there is one; the part of each node (N,)."""
+    """A graph; the encoding of its nodes (N, K), if there is one; the part of each node (N,).
+
+    pairs (N, N, K): the encoding of its pairs of nodes, if there is one.
+    """
 
     graph: Graph
     pe: Tensor | None
     part: Tensor
+    pairs: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -49,14 +53,24 @@ def permuted(piece: Piece, order: Tensor, shuffle: Tensor, level: Level) -> Piec
         edge_numbers=of_edges(given.edge_numbers),
         x_numbers=None if given.x_numbers is None else given.x_numbers[order],
     )
-    return Piece(graph, None if piece.pe is None else piece.pe[order], piece.part[order])
+    return Piece(
+        graph,
+        None if piece.pe is None else piece.pe[order],
+        piece.part[order],
+        None if piece.pairs is None else piece.pairs[order][:, order],
+    )
 
 
 def packed(pieces: Sequence[Piece], level: Level) -> GraphStore:
     """The pieces as a dataset keeps them."""
     store = pack([piece.graph for piece in pieces], level)
     encodings = [piece.pe for piece in pieces if piece.pe is not None]
-    return replace(store, pe=torch.cat(encodings) if encodings else None)
+    of_pairs = [piece.pairs.flatten(0, 1) for piece in pieces if piece.pairs is not None]
+    return replace(
+        store,
+        pe=torch.cat(encodings) if encodings else None,
+        pair_values=torch.cat(of_pairs) if of_pairs else None,
+    )
 
 
 def batch_of(
@@ -72,7 +86,7 @@ def batch_of(
     """
     store = packed(pieces, level)
     batch = store.batch(torch.arange(len(pieces)))
-    x, others = batch.x, ("pe", "edge_weight", "edge_attr", "x_numbers")
+    x, others = batch.x, ("pe", "pairs", "edge_weight", "edge_attr", "x_numbers")
     floats = {name: getattr(batch, name) for name in others}
     cast: dict[str, Any] = {k: None if v is None else v.to(dtype) for k, v in floats.items()}
     batch = replace(

@@ -45,6 +45,10 @@ class Batch:
     pe (N, K) float32: the positional encoding, None with encoding=none;
     patches: of a model that asks for them (see gbench/data/patches/patch_set.py);
     pairs (P, 2) int64: of link-level data, the pairs of nodes that y (P, 1) float is about;
+    pairs (Q, K) float32: at other levels, with an encoding of pairs, the values of all ordered
+    pairs of nodes of each graph, Q = Σ n² of them: graph b's are pair_ptr[b]:pair_ptr[b + 1] of
+    pair_ptr (B + 1,) int64, and of its n² rows i n + j is about the receiver i and the sender j,
+    both counted within the graph;
     graphs, degree: of a part of a big graph (see gbench/data/big/part.py) the graph that each layer
     sees, N × M: its columns are the first M of the part's nodes, of which the first N are its rows;
     and degree (M,) int32, how many in-neighbours these nodes have in the whole graph;
@@ -61,6 +65,7 @@ class Batch:
     targets: Tensor | None = None
     pairs: Tensor | None = None
     pe: Tensor | None = None
+    pair_ptr: Tensor | None = None
     graphs: tuple[CSR, ...] = ()
     degree: Tensor | None = None
     patches: Patches | None = None

@@ -47,7 +47,7 @@ class Dataset:
     statistics: dict[str, int]  # as loaded
     told: dict[str, str] = field(default_factory=dict)  # of its labels and files, by subject
     notes: tuple[str, ...] = ()  # what a user must know before training
-    random_signs: bool = False  # of store.pe in training: see gbench/data/encodings/encode.py
+    random_signs: tuple[bool, ...] = ()  # columns of store.pe whose sign is drawn in training
     patcher: Patcher | None = None  # of a model that reads batch.patches
 
     def to(self, device: torch.device) -> Dataset:

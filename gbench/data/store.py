@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -41,7 +42,8 @@ class GraphStore:
     pairs (P, 2) int64 the pairs of nodes that y (P, 1) tells apart, at link level; pe (N, K)
     float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py);
     edge_weight (E,) and edge_attr (E, F) float32, of each entry of `col`, and x_numbers (N, F)
-    float32 beside categories of nodes, where the data have them.
+    float32 beside categories of nodes, where the data have them;
+    pair_values (Q, K) float32 an encoding of pairs, Q = Σ n² of all graphs as in `Batch.pairs`.
     No node of any graph has more than `longest` in- or out-neighbours: counted if it is None.
     `undirected` is of all graphs what it is in `CSR`: looked for if it is None and there are
     several graphs, of which a batch should not ask again.
@@ -63,6 +65,7 @@ class GraphStore:
     edge_weight: Tensor | None = None
     edge_attr: Tensor | None = None
     x_numbers: Tensor | None = None
+    pair_values: Tensor | None = None
     longest: int | None = None
     undirected: bool | None = None
     memo: dict[str, Batch] = field(default_factory=dict)
@@ -99,6 +102,11 @@ class GraphStore:
     @property
     def num_edges(self) -> int:
         return self.col.numel()
+
+    @cached_property
+    def first_pair(self) -> Tensor:
+        """Where each graph's pairs begin, and how many there are. Shapes: → (G + 1,) int64."""
+        return torch.nn.functional.pad(self.ranges[2].long().square().cumsum(0), (1, 0))
 
     @property
     def device(self) -> torch.device:
@@ -189,6 +197,7 @@ class GraphStore:
         ):
             rows = rowptr[n : n_end + 1] - e
             rows_t = rows if rowptr_t is rowptr else rowptr_t[n : n_end + 1] - e
+            pairs, pair_ptr = self._pairs(ids[b:b_end])
             yield Batch(
                 CSR(
                     rows,
@@ -208,7 +217,22 @@ class GraphStore:
                 edge_weight=None if weight is None else weight[e:e_end],
                 edge_attr=None if attr is None else attr[e:e_end],
                 x_numbers=None if numbers is None else numbers[n:n_end],
+                pairs=pairs,
+                pair_ptr=pair_ptr,
             )
+
+    def _pairs(self, ids: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The `pairs` and `pair_ptr` of a batch of some graphs; None where there are none.
+
+        They are copied for each batch: common tensors of many batches would be large.
+        """
+        values = self.pair_values
+        if values is None:
+            return None, None
+        first, sizes = self.first_pair[ids], self.ranges[2, ids].long().square()
+        parts = [values.narrow(0, *part) for part in torch.stack([first, sizes], 1).tolist()]
+        pair_ptr = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
+        return torch.cat(parts) if parts else values[:0], on_device(pair_ptr, self.device)
 
     def whole(self) -> Batch:
         """The only graph of a one-graph dataset, made once and never copied.
@@ -234,8 +258,11 @@ class GraphStore:
                 edge_weight=self.edge_weight,
                 edge_attr=self.edge_attr,
                 x_numbers=self.x_numbers,
+                pairs=self.pair_values,
                 is_kept=True,
             )
+            if self.pair_values is not None:
+                self.memo["whole"].pair_ptr = self.first_pair.to(self.device)
         return self.memo["whole"]
 
     def union(self) -> tuple[CSR, Tensor]:

@@ -62,7 +62,7 @@ def refusal(task: Task, trainer: Trainer) -> str:
         waits(model): bool(waits(model)),
         **(_unframed(task) if isinstance(source, Graphs) else {}),
         f"{loss.name} is a function of your own, which may wait": loss.is_own,
-        "signs of the positional encoding are drawn on the CPU": task.dataset.random_signs,
+        "signs of the positional encoding are drawn on the CPU": bool(task.dataset.random_signs),
         f"trainer.precision={trainer.precision}: only {' and '.join(PRECISIONS)} are": (
             str(trainer.precision) not in PRECISIONS
         ),
@@ -82,6 +82,7 @@ def _unframed(task: Task) -> Mapping[str, bool]:
     return {
         "trainer.accumulate_grad_batches has steps of several kinds": task.accumulate > 1,
         "patches are cut on the CPU, each of its own size": task.dataset.patcher is not None,
+        "each batch of graphs has another number of pairs of nodes": task.dataset.spec.pair_dim > 0,
         f"{called(model)} does not say that it leaves out what fills a batch (fills_frames = True; "
         "batch.valid tells what counts)": not said,
         f"loss {loss.name} takes its mean over all graphs of a batch": (

@@ -55,7 +55,7 @@ class TrainingBatches:
         """The batches of one epoch, counted from 0."""
         batches = self.epoch(epoch)
         if self.random_signs:
-            return with_random_signs(batches, nth_seed(self.seed, epoch))
+            return with_random_signs(batches, nth_seed(self.seed, epoch), self.random_signs)
         return batches
 
     def __iter__(self) -> Iterator[Batch]:

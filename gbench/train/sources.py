@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -24,6 +24,10 @@ from gbench.train.parts import Cutter, training_parts
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
     from gbench.data.dataset import Dataset
+
+
+# Of 64 numbers for each of so many pairs of nodes a tensor takes 256 MiB.
+EVALUATION_PAIRS = 1 << 20
 
 
 class Share(NamedTuple):
@@ -202,9 +206,12 @@ class Graphs(Drawn):
     def evaluation(
         self, dataset: Dataset, ids: Tensor, batch_size: int, limit: int = 0
     ) -> Iterator[Batch]:
-        """The first `limit` batches, or all."""
-        chunks = ids.split(batch_size)
-        chunks = chunks[:limit] if limit else chunks
+        """The first `limit` batches, or all; with values of pairs in smaller ones."""
+        ids = ids[: limit * batch_size] if limit else ids
+        chunks = [*ids.split(batch_size)]
+        if dataset.spec.pair_dim:
+            sizes = dataset.store.ranges[2].long().square()
+            chunks = within(chunks, sizes, EVALUATION_PAIRS)
         batches = dataset.store.batches(chunks)
         if dataset.patcher is not None:
             batches = with_patches(batches, dataset.patcher.evaluation(chunks))
@@ -237,3 +244,20 @@ class Pairs(Drawn):
     ) -> Iterator[Batch]:
         """The pairs with their labels."""
         yield known_pairs(dataset.store, ids)
+
+
+def within(chunks: Iterable[Tensor], sizes: Tensor, most: int) -> list[Tensor]:
+    """The chunks of ids, each cut in consecutive ones of at most so much; one alone may have more.
+
+    Shapes: sizes (G,) int64, how much each id has, on the CPU.
+    """
+    cut: list[Tensor] = []
+    for chunk in chunks:
+        first, total = 0, 0
+        for place, size in enumerate(sizes[chunk.cpu()].tolist()):
+            if total + size > most and place > first:
+                cut.append(chunk[first:place])
+                first, total = place, 0
+            total += size
+        cut.append(chunk[first:])
+    return cut

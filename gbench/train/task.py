@@ -260,14 +260,15 @@ class Task(LightningModule):  # type: ignore[misc]
                 outputs.append(self._checked(answer, ids.numel()))
                 labels.append(store.y[ids.to(store.device)])
             else:
-                size = EVALUATION_BATCH
-                for batch in self.source.evaluation(self.dataset, ids, size):
+                done = 0
+                for batch in self.source.evaluation(self.dataset, ids, EVALUATION_BATCH):
                     batch = batch.to(self.device)
                     logits = self.answer(batch)
                     rows = slice(None) if batch.targets is None else batch.targets
                     outputs.append(logits[rows])
                     labels.append(batch.y[rows])
-                    tick(min(1.0, len(outputs) * size / max(1, ids.numel())))
+                    done += labels[-1].size(0)
+                    tick(min(1.0, done / max(1, ids.numel())))
         self.model.train(was_training)
         logits, y = _gather(torch.cat(outputs), torch.cat(labels), world_size)
         if bool(logits.isnan().any()):

@@ -13,6 +13,7 @@ import torch
 from gbench.choices import choices, stated
 from gbench.config.compose import compose
 from gbench.contracts import tiny
+from gbench.contracts.asked import with_encoding
 from gbench.contracts.models.subject import Subject
 from gbench.data.dataset import Dataset
 from gbench.data.spec import DataCard
@@ -43,6 +44,7 @@ def subject(model: str, data: str, pe_dim: int = 0, **changes: Any) -> Subject:
     width = {"hidden_dim": 8} if "hidden_dim" in config["model"] else {}
     config["model"] |= width | changes
     dataset = make(DataCard.from_config(config["data"]))
+    dataset = with_encoding(dataset, config)  # of a model that chooses one
     if pe_dim:
         torch.manual_seed(0)
         pe = torch.rand(dataset.store.num_nodes, pe_dim)

@@ -1,4 +1,4 @@
-"""Finite numbers, a row per node, as wide for a tiny graph as for any."""
+"""Finite numbers, a row per node or pair of nodes, as wide for a tiny graph as for any."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ def check(encoding: Encoding) -> None:
         if not isinstance(answer, Tensor) or not answer.is_floating_point():
             kind = answer.dtype if isinstance(answer, Tensor) else type(answer).__name__
             raise BrokenError(f"it answers with {kind}, where floats (N, K) are wanted")
-        if answer.shape != (nodes, whole.size(-1)):
+        wanted = (sum(map(encoding.rows, graphs)), whole.size(-1) if whole.dim() else 0)
+        if answer.shape != wanted:
+            of_pairs = ", a row per pair of nodes of a graph," if encoding.are_pairs else ""
             raise BrokenError(
-                f"it answers with shape {tuple(answer.shape)} to {what}, where "
-                f"{(nodes, whole.size(-1))} is wanted"
+                f"it answers with shape {tuple(answer.shape)} to {what}, where {wanted}{of_pairs} "
+                "is wanted"
             )
         if not bool(torch.isfinite(answer).all()):
             raise BrokenError(f"it answers {answer[~answer.isfinite()][0].item()} to {what}")
@@ -30,7 +32,7 @@ def check(encoding: Encoding) -> None:
 
 CONTRACT = Contract(
     "answers",
-    "finite floats, a row per node and always as wide, also for one node and for no edges",
+    "finite floats, a row per node (or pair) and always as wide, also for one node and no edges",
     "training ends in an error, or with nan, on data that has such a graph",
     "divisions by a degree, and graphs with fewer nodes than columns",
     check,

@@ -11,7 +11,7 @@ from gbench.contracts.encodings.subject import Encoding
 def check(encoding: Encoding) -> None:
     together = encoding.of(encoding.graphs)
     alone = torch.cat([encoding.of([graph]) for graph in encoding.graphs])
-    sizes = [graph.x.size(0) for graph in encoding.graphs]
+    sizes = [encoding.rows(graph) for graph in encoding.graphs]
     encoding.same(alone, together, sizes, "beside other graphs of the dataset it is another")
 
 

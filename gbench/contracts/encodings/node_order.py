@@ -22,10 +22,11 @@ def check(encoding: Encoding) -> None:
         shuffle = torch.randperm(edges, generator=generator)
         piece = Piece(graph, None, torch.zeros(size, dtype=torch.int64))
         others.append(permuted(piece, order, shuffle, "graph").graph)
-        places.append(order + start)
-        start += size
+        rows = torch.arange(size**2).view(size, size)[order][:, order].reshape(-1)
+        places.append(start + (rows if encoding.are_pairs else order))
+        start += encoding.rows(graph)
     before, after = encoding.of(encoding.graphs)[torch.cat(places)], encoding.of(others)
-    sizes = [graph.x.size(0) for graph in others]
+    sizes = [encoding.rows(graph) for graph in others]
     encoding.same(before, after, sizes, "with nodes and edges in another order it is another")
 
 

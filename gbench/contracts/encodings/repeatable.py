@@ -7,12 +7,12 @@ from lightning.pytorch import seed_everything
 
 from gbench.contracts.contract import BrokenError, Contract
 from gbench.contracts.encodings.subject import Encoding
-from gbench.data.encodings.encode import NOT_OPTIONS
+from gbench.data.encodings.encode import options_of
 from gbench.data.store import pack
 
 
 def check(encoding: Encoding) -> None:
-    options = {k: v for k, v in encoding.settings.items() if k not in NOT_OPTIONS}
+    options = options_of(encoding.settings)
     graph, node_ptr = pack(encoding.graphs).union()
     before = [value.clone() for value in (*graph.arrays, node_ptr)]
     answers = []

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gbench.contracts import tiny
 from gbench.contracts.contract import BrokenError
-from gbench.data.encodings.encode import NOT_OPTIONS
+from gbench.data.encodings.encode import are_pairs, options_of
 from gbench.data.source import Graph
 from gbench.data.store import pack
 
@@ -38,9 +38,18 @@ class Encoding:
 
     def of(self, graphs: Sequence[Graph]) -> Tensor:
         """What it says of the nodes of these graphs, as training calls it."""
-        options = {key: value for key, value in self.settings.items() if key not in NOT_OPTIONS}
         graph, node_ptr = pack(graphs).union()
-        return self.function(graph, node_ptr, **options)
+        return self.function(graph, node_ptr, **options_of(self.settings))
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether it says something of each ordered pair of nodes of a graph."""
+        return are_pairs(self.settings)
+
+    def rows(self, graph: Graph) -> int:
+        """How many it has for a graph."""
+        nodes = graph.x.size(0)
+        return nodes**2 if self.are_pairs else nodes
 
     def same(self, one: Tensor, other: Tensor, sizes: Sequence[int], what: str) -> None:
         """Raise BrokenError where encodings differ, up to the sign of each graph's columns."""

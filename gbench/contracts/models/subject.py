@@ -43,7 +43,11 @@ class Subject:
         for index, (start, _, size, _) in enumerate(store.ranges.t().tolist()):
             pe = None if store.pe is None else store.pe[start : start + size]
             part = torch.randint(1000, (size,), generator=generator)
-            made.append(Piece(graph_of(store, index), pe, part))
+            pairs = None
+            if store.pair_values is not None:
+                first, last = store.first_pair[index : index + 2].tolist()
+                pairs = store.pair_values[first:last].view(size, size, -1)
+            made.append(Piece(graph_of(store, index), pe, part, pairs))
         return made
 
     @property

@@ -1,13 +1,19 @@
 """Positional encodings: computed once per dataset, kept on disk, and laid beside the features.
 
 An encoding is a function of (graph, node_ptr, **options), the union of all graphs as one CSR and
-where each begins, that returns (N, K) float32; `conf/encoding/<name>.yaml` names it.
+where each begins, that returns (N, K) float32; `conf/encoding/<name>.yaml` names it. One that says
+`values: pairs` returns (Q, K), values of each ordered pair of nodes of a graph: see `Batch.pairs`.
+
+Several at once are one group of settings per name. Each is computed and kept as it is alone; those
+of nodes then stand side by side, and those of pairs too, in the order of the names.
+
+Legend: N nodes and Q = Σ n² pairs of nodes of all graphs.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,53 +23,149 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
+from gbench.data.encodings.pair_bounds import check_largest, check_total
 from gbench.data.files.derived import Key, derived
+from gbench.data.store import GraphStore
 from gbench.data.transfer import on_device
 from gbench.errors import UserError
+from gbench.kernels.csr import CSR
 
-NOT_OPTIONS = ("name", "_target_", "random_signs")
+NOT_OPTIONS = ("name", "_target_", "random_signs", "values")
+VALUES = ("nodes", "pairs")
 
 
 def encoded(dataset: Dataset, settings: Mapping[str, Any], cache_dir: Path) -> Dataset:
-    """The dataset with `store.pe` (N, K), read from the cache or computed and put there.
+    """The dataset with `store.pe` and `store.pair_values`, read from the cache or put there.
 
     With `random_signs` each training batch has the columns of `pe` multiplied by random signs.
     `encoding=none` names no function and leaves the dataset as it is. Raises UserError for options
-    that the function does not have, and for what it returns if that is not (N, K) floats.
+    that a function does not have, for what it returns if that is no floats of the right shape, and
+    for more pairs than are computed (pair_bounds.py).
     """
-    if "_target_" not in settings:
+    found = [(part, _computed(dataset, part, cache_dir)) for part in parts(settings)]
+    return with_values(dataset, found)
+
+
+def parts(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings of each encoding of a choice, with its name: of none, of one, or of several."""
+    if "_target_" in settings:
+        return [dict(settings)]
+    inner = [(name, part) for name, part in settings.items() if isinstance(part, Mapping)]
+    return [{"name": name, **part} for name, part in inner]
+
+
+def are_pairs(part: Mapping[str, Any]) -> bool:
+    """Whether an encoding is one of pairs. Raises UserError for a word that means neither."""
+    values = part.get("values", "nodes")
+    if values not in VALUES:
+        raise UserError(
+            f"encoding={part['name']}: values is '{values}', allowed are {' and '.join(VALUES)}"
+        )
+    return bool(values == "pairs")
+
+
+def options_of(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given to the function by name."""
+    return {key: value for key, value in part.items() if key not in NOT_OPTIONS}
+
+
+def with_values(dataset: Dataset, found: Sequence[tuple[Mapping[str, Any], Tensor]]) -> Dataset:
+    """The dataset with what each encoding of some settings says, side by side in their order."""
+    if not found:
         return dataset
-    name, target = settings["name"], settings["_target_"]
-    options = {key: value for key, value in settings.items() if key not in NOT_OPTIONS}
+    nodes = [(part, values) for part, values in found if not are_pairs(part)]
+    pairs = [values for part, values in found if are_pairs(part)]
+    pe = _beside([values for _, values in nodes])
+    pair_values = _beside(pairs)
+    signs = [bool(part.get("random_signs")) for part, v in nodes for _ in range(v.size(1))]
+    return replace(
+        dataset,
+        store=replace(dataset.store, pe=pe, pair_values=pair_values, memo={}),
+        spec=replace(
+            dataset.spec,
+            pe_dim=0 if pe is None else pe.size(1),
+            pair_dim=0 if pair_values is None else pair_values.size(1),
+            encodings=tuple((str(part["name"]), values.size(1)) for part, values in nodes),
+        ),
+        random_signs=tuple(signs) if any(signs) else (),
+    )
+
+
+def with_random_signs(
+    batches: Iterator[Batch], seed: int, columns: Sequence[bool]
+) -> Iterator[Batch]:
+    """Each batch with these columns of its `pe` kept or negated, as the seed alone says."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.tensor(columns)
+    for batch in batches:
+        assert batch.pe is not None
+        signs = torch.ones(chosen.numel(), dtype=torch.int64)
+        signs[chosen] = 2 * torch.randint(2, (sum(columns),), generator=generator) - 1
+        yield replace(batch, pe=batch.pe * on_device(signs, batch.pe.device))
+
+
+def _computed(dataset: Dataset, part: Mapping[str, Any], cache_dir: Path) -> Tensor:
+    """What one encoding says of all nodes (N, K), or of all pairs (Q, K), memory-mapped."""
+    name, target, options = part["name"], part["_target_"], options_of(part)
+    store, of_pairs = dataset.store, are_pairs(part)
+    if of_pairs:
+        _check_pairs(dataset, name)
 
     def compute(function: Callable[..., Tensor]) -> dict[str, Tensor]:
         try:
             inspect.signature(function).bind(None, None, **options)
         except TypeError as error:
             raise UserError(f"encoding={name}: {target}: {error}") from error
-        graph, node_ptr = dataset.store.union()
-        pe = function(graph, node_ptr, **options)
-        if pe.dim() != 2 or pe.size(0) != dataset.store.num_nodes or not pe.is_floating_point():
-            raise UserError(
-                f"encoding={name}: {target} returned {pe.dtype} of shape {tuple(pe.shape)}, "
-                f"expected floats of shape ({dataset.store.num_nodes}, K)"
-            )
-        return {"pe": pe.float().contiguous()}
+        if of_pairs:
+            check_total(name, dataset.card.name, store.ranges[2], _width(function, options))
+        graph, node_ptr = store.union()
+        values: object = function(graph, node_ptr, **options)
+        return {"pe": checked(values, store, of_pairs, f"encoding={name}: {target}")}
 
-    key = Key(dataset.card.name, dataset.fingerprint, name, target, options)
-    pe = derived(key, compute, cache_dir)["pe"]
-    return replace(
-        dataset,
-        store=replace(dataset.store, pe=pe, memo={}),
-        spec=replace(dataset.spec, pe_dim=pe.size(1)),
-        random_signs=settings.get("random_signs", False),
-    )
+    # what is kept of nodes has the key that it had before there were pairs
+    kind = {"values": "pairs"} if of_pairs else {}
+    key = Key(dataset.card.name, dataset.fingerprint, name, target, {**options, **kind})
+    return derived(key, compute, cache_dir)["pe"]
 
 
-def with_random_signs(batches: Iterator[Batch], seed: int) -> Iterator[Batch]:
-    """Each batch with every column of its `pe` kept or negated, as the seed alone says."""
-    generator = torch.Generator().manual_seed(seed)
-    for batch in batches:
-        assert batch.pe is not None
-        signs = 2 * torch.randint(2, (batch.pe.size(1),), generator=generator) - 1
-        yield replace(batch, pe=batch.pe * on_device(signs, batch.pe.device))
+def checked(values: object, store: GraphStore, of_pairs: bool, who: str) -> Tensor:
+    """What a function returned as float32, if it is a row per node, or per pair of nodes."""
+    if not isinstance(values, Tensor):
+        raise UserError(f"{who} returned {type(values).__name__}, expected a tensor of floats")
+    rows, others = store.num_nodes, int(store.first_pair[-1])
+    kind = "pairs"
+    if of_pairs:
+        rows, others, kind = others, rows, "nodes"
+    if values.dim() != 2 or values.size(0) != rows or not values.is_floating_point():
+        hint = f" (its YAML may say values: {kind})" if values.shape[:1] == (others,) else ""
+        meant = ", a row for each pair of nodes of each graph" if of_pairs else ""
+        raise UserError(
+            f"{who} returned {values.dtype} of shape {tuple(values.shape)}, "
+            f"expected floats of shape ({rows}, K){meant}{hint}"
+        )
+    return values.float().contiguous()
+
+
+def _check_pairs(dataset: Dataset, name: str) -> None:
+    """Raise UserError where there are no pairs to have values, or too many."""
+    if dataset.card.level == "link":
+        raise UserError(
+            f"encoding={name} has values for all pairs of nodes, and {dataset.card.name} is "
+            "link-level, where batch.pairs are the pairs to tell apart: take an encoding of nodes, "
+            "as encoding=rwse"
+        )
+    check_largest(name, dataset.store.ranges[2])
+
+
+def _width(function: Callable[..., Tensor], options: Mapping[str, Any]) -> int:
+    """How many values a pair has, as two nodes and an edge tell; 1 where they cannot."""
+    try:
+        ends = torch.tensor([[0, 1], [1, 0]])
+        ptr = torch.tensor([0, 2], dtype=torch.int32)
+        return int(function(CSR.from_edge_index(ends, 2)[0], ptr, **options).size(1))
+    except Exception:  # what is wrong shows when it is called in earnest
+        return 1
+
+
+def _beside(values: Sequence[Tensor]) -> Tensor | None:
+    return torch.cat([*values], 1) if len(values) > 1 else (values[0] if values else None)
