@@ -16,6 +16,7 @@ from gbench.kernels.segment_add import segment_add
 from gbench.kernels.segment_reduce import segment_reduce
 from gbench.kernels.sheaf_laplacian import sheaf_laplacian
 from gbench.kernels.spmm import spmm
+from gbench.kernels.teleport_propagate import teleport_propagate
 
 __all__ = [
     "CSR",
@@ -34,4 +35,5 @@ __all__ = [
     "segment_reduce",
     "sheaf_laplacian",
     "spmm",
+    "teleport_propagate",
 ]

@@ -14,6 +14,7 @@ from gbench.bench import measure, training, workloads
 from gbench.bench.case import Mismatch
 from gbench.bench.loader import pyg_graphs
 from gbench.bench.train import nodes
+from gbench.bench.train.baselines import PyGAPPNP
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.molecules import OGBGIN
 from gbench.bench.train.pair import Comparison, check_same
@@ -46,7 +47,10 @@ def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("model", "kind"), [("gcn", PyGGCN), ("sgc", PyGSGC), ("dagnn", PyGDAGNN)])
+PYG = [("gcn", PyGGCN), ("sgc", PyGSGC), ("dagnn", PyGDAGNN), ("appnp", PyGAPPNP)]
+
+
+@pytest.mark.parametrize(("model", "kind"), PYG)
 def test_pygs_layers_say_what_ours_say_and_both_are_trained(model, kind) -> None:
     words = (f"model={model}", "data=csbm", *FAST)
     pair = nodes.NodePair(words, "PyG", nodes._pyg(kind))  # raises Mismatch if they do not

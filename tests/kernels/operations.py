@@ -204,6 +204,12 @@ OPERATIONS = [
         lambda at, x, b: (at.graph, x, 2, {"bias": b, "relu": True}),
     ),
     operation("gcn_propagate-0", (X, some(WIDTH)), lambda at, x, b: (at.graph, x, 0, {"bias": b})),
+    operation("teleport_propagate", (X,), lambda at, x: (at.graph, x, 0.25, 3)),
+    operation(
+        "teleport_propagate-home",
+        (X, X.flip(0)),
+        lambda at, x, h: (at.graph, x, 0.25, 2, {"home": h}),
+    ),
     operation(
         "gcn_gated_sum", (X, some(WIDTH), some()), lambda at, x, w, b: (at.graph, x, w, b, 3)
     ),

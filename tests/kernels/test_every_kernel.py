@@ -44,6 +44,10 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
         "gcn_propagate-bias": Case(
             lambda x, b: kernels.gcn_propagate(graph, x, 2, bias=b, relu=True), (x, root)
         ),
+        "teleport_propagate": Case(lambda x: kernels.teleport_propagate(graph, x, 0.3, 3), (x,)),
+        "teleport_propagate-home": Case(
+            lambda x, h: kernels.teleport_propagate(graph, x, 0.3, home=h), (x, x.flip(0))
+        ),
         "gcn_gated_sum": Case(
             lambda x, w, b: kernels.gcn_gated_sum(graph, x, w, b, 3), (x, root, eps)
         ),
@@ -76,6 +80,7 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
 
 NAMES = ["spmm-sum", "spmm-mean", "spmm-max", "spmm-weighted"]
 NAMES += ["gcn_propagate", "gcn_propagate-bias", "gcn_gated_sum"]
+NAMES += ["teleport_propagate", "teleport_propagate-home"]
 NAMES += [f"segment_reduce-{reduce}" for reduce in ("sum", "mean", "max")]
 NAMES += [
     "segment_add",
@@ -269,7 +274,13 @@ def test_opcheck(name: str) -> None:
 
 
 NODE_KERNELS = ["spmm-sum", "spmm-mean", "spmm-max", "gcn_propagate", "gcn_gated_sum"]
-NODE_KERNELS += ["gine_aggregate", "gcn_bond_aggregate", "edge_softmax", "sheaf_laplacian"]
+NODE_KERNELS += [
+    "teleport_propagate",
+    "gine_aggregate",
+    "gcn_bond_aggregate",
+    "edge_softmax",
+    "sheaf_laplacian",
+]
 
 
 @pytest.mark.parametrize("name", NODE_KERNELS)
@@ -287,6 +298,8 @@ def test_relabelled_nodes_give_relabelled_rows(name: str) -> None:
         given, codes = values[order], code[order]
         if name == "gcn_propagate":
             return kernels.gcn_propagate(graph, x, 2, bias=values[0], relu=True)
+        if name == "teleport_propagate":
+            return kernels.teleport_propagate(graph, x, 0.3, 2, home=x.square())
         if name == "gcn_gated_sum":
             return kernels.gcn_gated_sum(graph, x, values[0], values[1, 1], 3)
         if name == "edge_softmax":

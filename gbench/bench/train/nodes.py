@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gbench.bench.train.baselines import PyGAPPNP
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.ours import trained
 from gbench.bench.train.pair import Comparison, Trained, check_same
@@ -126,6 +127,11 @@ PAIRS = {
         f"{model}-{data}": _citation(model, data, kind)
         for data in ("cora", "citeseer")
         for model, kind in (("gcn", PyGGCN), ("sgc", PyGSGC), ("dagnn", PyGDAGNN))
+    },
+    **{
+        f"{model}-{data}": _citation(model, data, kind)
+        for data in ("cora", "computers")
+        for model, kind in (("appnp", PyGAPPNP),)
     },
     **{
         f"{model}-{data}": _sheaf_on(model, data)

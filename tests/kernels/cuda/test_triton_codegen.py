@@ -133,6 +133,12 @@ def gcn_gated_sum(x: torch.Tensor) -> None:
             module.gcn_gated_sum_backward(x, graph(), ENTRIES, x, hidden, *given, 2)
 
 
+def teleport_propagate(x: torch.Tensor) -> None:
+    module = cuda("teleport_propagate")
+    module.teleport_propagate(graph(), UNKNOWN, x, None, 0.1, 2)
+    module.teleport_propagate_backward(x, graph(), UNKNOWN, 0.1, 1, False)
+
+
 def segment_reduce(x: torch.Tensor) -> None:
     ptr = graph()[0]
     cuda("segment_reduce").segment_reduce(ptr, UNKNOWN, x, "mean")
@@ -340,6 +346,7 @@ OPERATIONS = [
     spmm,
     gcn_propagate,
     gcn_gated_sum,
+    teleport_propagate,
     segment_reduce,
     segment_add,
 ]

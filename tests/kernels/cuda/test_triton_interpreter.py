@@ -13,6 +13,7 @@ GROUPS = [
     "spmm",
     "gcn_propagate",
     "gcn_gated_sum",
+    "teleport_propagate",
     "segment_reduce",
     "segment_add",
     "embedding_sum",

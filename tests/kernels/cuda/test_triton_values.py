@@ -46,6 +46,7 @@ from gbench.kernels.sheaf_step import reference as sheaf_step_reference
 from gbench.kernels.sheaf_step import sheaf_step
 from gbench.kernels.sparse_linear import reference as sparse_linear_reference
 from gbench.kernels.spmm import reference as spmm_reference
+from gbench.kernels.teleport_propagate import reference as teleport_reference
 
 pytestmark = pytest.mark.gpu
 
@@ -224,6 +225,31 @@ def test_gcn_propagate_without_edges(bare_graph, device, agrees) -> None:
         lambda x: kernels.gcn_propagate(there, x),
         lambda x: gcn_propagate_reference(bare_graph, x),
         x,
+    )
+
+
+@every_case
+@pytest.mark.parametrize("hops", [1, 3])
+def test_teleport_propagate(hub_graph, width, dtype, hops, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    agrees(
+        lambda x: kernels.teleport_propagate(there, x, 0.1, hops),
+        lambda x: teleport_reference(graph, x, 0.1, hops),
+        torch.randn(graph.num_rows, width).to(dtype),
+        roundings=hops,
+    )
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+def test_teleport_propagate_home(hub_graph, hops, device, agrees) -> None:
+    there = hub_graph.to(device)
+    agrees(
+        lambda x, home: kernels.teleport_propagate(there, x, 0.3, hops, home=home),
+        lambda x, home: teleport_reference(hub_graph, x, 0.3, hops, home=home),
+        torch.randn(hub_graph.num_rows, 3),
+        torch.randn(hub_graph.num_rows, 3),
+        roundings=2 * hops,
     )
 
 
