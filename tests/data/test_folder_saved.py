@@ -16,6 +16,7 @@ from gbench.data.dataset import Dataset
 from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
+from gbench.kernels.csr import CSR
 
 
 def read(path: Path, *words: str) -> Dataset:
@@ -135,8 +136,11 @@ def test_categories_of_nodes_and_edges(tmp_path: Path) -> None:
     assert spec.node_categories == (4,) and spec.edge_categories == (2, 2)
     made[3].edge_attr = made[3].edge_attr + 0.5
     torch.save(made, tmp_path / "graphs.pt")
-    with pytest.raises(UserError, match="edge_attr holds numbers that are no categories"):
-        read(tmp_path / "graphs.pt")
+    dataset = read(tmp_path / "graphs.pt")
+    assert dataset.spec.edge_categories is None and dataset.spec.edge_dim == 2
+    given = made[3].edge_attr[CSR.from_edge_index(made[3].edge_index, made[3].num_nodes)[1]]
+    found = dataset.store.batch(torch.tensor([3])).edge_attr
+    assert found is not None and torch.equal(found, given)
 
 
 def test_splits_and_facts_beside_the_file(tmp_path: Path) -> None:

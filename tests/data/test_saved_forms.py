@@ -16,6 +16,7 @@ import torch_geometric.transforms as T
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset, TemporalData
 
 from gbench.errors import UserError
+from gbench.kernels.csr import CSR
 from tests.data.own_data import labelled, read, ring, saved, told
 
 Y = torch.arange(30) % 2
@@ -99,8 +100,8 @@ def test_what_is_not_used_is_named_in_one_line(tmp_path: Path, zipped: bool) -> 
     ]
     assert {word for word in OBJECTS if any(n.strip().startswith(word) for n in named)} == {
         *OBJECTS
-    }
-    assert "nothing" not in line and "edge_weight (60)" in line and "pos (30, 2)" in line
+    } - {"edge_weight"}  # which is read
+    assert "nothing" not in line and "weight (60)" in line and "pos (30, 2)" in line
 
 
 @pytest.mark.parametrize("form", ["list", "dataset", "collated"])
@@ -114,7 +115,8 @@ def test_the_same_of_many_graphs(tmp_path: Path, form: str) -> None:
         content = (data.to_dict(), slices if isinstance(slices, dict) else _, Data)
     folder = saved(tmp_path / "mine", content)
     assert read(folder).store.num_graphs == 10
-    assert "data.pt: not used are edge_weight (*), smiles" in told(folder)
+    assert "data.pt: not used are smiles" in told(folder)
+    assert read(folder).spec.has_edge_weight
 
 
 @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, None])
@@ -127,8 +129,13 @@ def test_a_sparse_adjacency_is_read(tmp_path: Path, layout: Any) -> None:
     assert found.store.whole().edge_index.equal(expected)
     weighted = T.ToSparseTensor(attr="edge_weight", layout=layout)(data.clone())
     folder = saved(tmp_path / "weighted", weighted)
-    assert read(folder).store.whole().edge_index.equal(expected)
-    assert "not used are the values of adj_t" in told(folder)
+    whole = read(folder).store.whole()
+    assert whole.edge_index.equal(expected) and "not used" not in told(folder)
+    by_ends = {
+        tuple(e): w for e, w in zip(data.edge_index.T.tolist(), data.edge_weight, strict=True)
+    }
+    assert whole.edge_weight is not None
+    assert whole.edge_weight.tolist() == [by_ends[tuple(e)] for e in expected.T.tolist()]
 
 
 def test_nodes_without_edges_at_the_end_are_counted(tmp_path: Path) -> None:
@@ -175,7 +182,34 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: [*many(), Data(x=torch.ones(1, 1), edge_index=torch.tensor([[], []]), y=Y[:1])],
         "graph 10: edge_index holds float32, not integers",
     ),
-    "float attributes": (lambda: labelled(Y, edge_attr=torch.rand(60, 2)), "edge_attr holds"),
+    "NaN attributes": (
+        lambda: labelled(Y, edge_attr=torch.full((60, 2), torch.nan)),
+        "graph 0: edge_attr of edge 0 is not finite",
+    ),
+    "NaN weights": (
+        lambda: labelled(Y, edge_weight=torch.tensor([1.0, torch.inf] * 30)),
+        "graph 0: edge_weight of edge 1 is not finite",
+    ),
+    "few weights": (
+        lambda: labelled(Y, edge_weight=torch.ones(59)),
+        r"graph 0: edge_weight is \(59,\), expected \(60,\): one for each edge",
+    ),
+    "words for weights": (
+        lambda: labelled(Y, edge_weight="heavy"),
+        r"graph 0: edge_weight is str, expected \(60,\)",
+    ),
+    "numbers below 0": (
+        lambda: labelled(Y, edge_attr=torch.full((60,), -1)),
+        "edge_attr holds whole numbers below 0, which are no categories",
+    ),
+    "numbers twice": (
+        lambda: labelled(Y, edge_attr=torch.rand(60), edge_numbers=torch.rand(60)),
+        "edge_attr and edge_numbers both hold numbers",
+    ),
+    "numbers beside numbers": (
+        lambda: labelled(Y, x_numbers=torch.rand(30)),
+        "x_numbers stand beside categories in x",
+    ),
     "rows": (lambda: Data(x=torch.ones(9, 1), edge_index=ring(9), y=Y), "y has 30 rows for 9"),
     "codes": (
         lambda: Data(x=Y.view(-1, 1) + 20_000_000, edge_index=ring(30), y=Y),
@@ -197,3 +231,26 @@ def test_what_is_refused_in_a_sentence(tmp_path: Path, fault: str) -> None:
     make, message = FAULTS[fault]
     with pytest.raises(UserError, match=message):
         read(saved(tmp_path / "mine", make()))
+
+
+@pytest.mark.parametrize("name", ["edge_weight", "weight"])
+def test_weights_and_numbers_of_edges_and_nodes(tmp_path: Path, name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights, numbers = (
+        torch.rand(60, generator=generator) - 0.5,
+        torch.rand(60, generator=generator),
+    )
+    data = labelled(Y, edge_attr=torch.arange(60) % 3, edge_numbers=numbers, **{name: weights})
+    data.x, data.x_numbers = torch.arange(30) % 4, torch.arange(60.0).view(30, 2)
+    folder = saved(tmp_path / "mine", data)
+    dataset = read(folder)
+    spec, whole = dataset.spec, dataset.store.whole()
+    assert (spec.edge_dim, spec.has_edge_weight, spec.num_numbers) == (1, True, 2)
+    assert spec.edge_categories == (3,) and spec.node_categories == (4,)
+    order = CSR.from_edge_index(data.edge_index, 30)[1]
+    assert whole.edge_weight is not None and torch.equal(whole.edge_weight, weights[order])
+    assert whole.edge_attr is not None and torch.equal(whole.edge_attr, numbers[order, None])
+    assert whole.x_numbers is not None and torch.equal(whole.x_numbers, data.x_numbers)
+    text = told(folder)
+    assert "not used" not in text and f"{name} weights" in text
+    assert "edge_numbers 1 numbers" in text and "x_numbers 2 numbers" in text

@@ -5,7 +5,6 @@ Legend: N nodes or graphs that have labels, T columns of labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from torch import Tensor
 
 from gbench.data.labels import classes_of
 from gbench.data.loaders.masks import SPLIT_KEYS, num_splits, splits_of
-from gbench.data.loaders.saved_graphs import Found, read_graphs
+from gbench.data.loaders.saved_edges import MOST_CATEGORIES, edges_of
+from gbench.data.loaders.saved_graphs import Found, as_tensor, read_graphs
 from gbench.data.loaders.saved_labels import Labels, labels_of
 from gbench.data.own_kinds import ABOUT, Items, of_columns, task_of_numbers
 from gbench.data.source import Graph, Source, Split
@@ -24,8 +24,6 @@ from gbench.errors import UserError
 if TYPE_CHECKING:
     from gbench.data.own_kinds import Description
     from gbench.data.spec import Level
-
-MOST_CATEGORIES = 1_000_000  # of a column of whole numbers: more are codes or counts
 
 
 def kind_of(path: Path, about: Description) -> tuple[Level, str, int]:
@@ -53,23 +51,24 @@ def read_saved(path: Path, about: Description) -> tuple[Source, Items]:
     ids = pandas.Series([str(i) for i in range(len(labels.is_known))])
     items = _items(path, ids, labels, about)
     xs, node_categories, of_x = _node_features(found)
-    attrs, edge_categories = _edge_categories(found)
+    edges = edges_of(found)
+    numbers, of_numbers = _node_numbers(found, node_categories)
     ys = items.y.split(1) if about.level == "graph" else [items.y]
+    columns = (found.column("edge_index"), ys, edges.attrs, edges.weights, numbers, edges.numbers)
     graphs = [
-        Graph(*parts) for parts in zip(xs, found.column("edge_index"), ys, attrs, strict=True)
+        Graph(x, ends, y, attr, edge_weight=weight, x_numbers=beside, edge_numbers=more)
+        for x, ends, y, attr, weight, beside, more in zip(xs, *columns, strict=True)
     ]
-    splits, notes, used = list[Split](), list(found.notes), set[str]()
+    splits, notes, used = list[Split](), [*found.notes, *edges.notes], {*edges.used, "x_numbers"}
     if about.level == "node" and not (path.parent / "splits.csv").is_file():
         splits, more = splits_of(found, about, items)
-        notes, used = notes + more, {*SPLIT_KEYS} if splits else used
+        notes, used = notes + more, used | {*SPLIT_KEYS} if splits else used
     unused = [text for key, text in found.others.items() if key not in used]
     if unused:
         notes.append(f"{path.name}: not used are {', '.join(unused)}")
-    told = {path.name: f"{of_x}; {_edges_became(edge_categories)}; y {labels.became}"}
-    source = Source(
-        graphs, splits, items.num_outputs, node_categories, edge_categories, told=told, notes=notes
-    )
-    return source, items
+    told = {path.name: f"{of_x}{of_numbers}; {edges.became}; y {labels.became}"}
+    facts = (items.num_outputs, node_categories, edges.categories)
+    return Source(graphs, splits, *facts, told=told, notes=notes), items
 
 
 def _guessed_task(path: Path, labels: Labels) -> str:
@@ -142,28 +141,17 @@ def _node_features(found: Found) -> tuple[list[Tensor], tuple[int, ...] | None, 
     return xs, sizes, f"x categories, one column each of {shown} values"
 
 
-def _edge_categories(found: Found) -> tuple[list[Tensor | None], tuple[int, ...] | None]:
-    if not found.has("edge_attr"):
-        return [None] * len(found.sizes), None
-    attrs = [attr.unsqueeze(1) if attr.dim() == 1 else attr for attr in found.column("edge_attr")]
-    for i, attr in enumerate(attrs):
-        if attr.dim() != 2 or attr.is_complex():
-            found.fault(f"graph {i}: edge_attr has shape {tuple(attr.shape)}, not (edges, columns)")
-    width = max(attr.size(1) for attr in attrs)
-    attrs = [attr if attr.numel() else attr.new_zeros(0, width) for attr in attrs]
-    every = torch.cat(attrs)
-    whole = every.long()
-    if not torch.equal(whole.to(every.dtype), every) or (every.numel() and int(whole.min()) < 0):
-        found.fault(
-            "edge_attr holds numbers that are no categories (whole numbers from 0): "
-            "save the graphs without it"
-        )
-    sizes = (whole.amax(dim=0) + 1).tolist() if every.numel() else [1] * width
-    if sizes and max(sizes) > MOST_CATEGORIES:
-        found.fault(f"edge_attr holds whole numbers up to {max(sizes) - 1:,}: no categories")
-    return [attr.long() for attr in attrs], tuple(sizes) or None
-
-
-def _edges_became(categories: Mapping[int, int] | tuple[int, ...] | None) -> str:
-    sizes = ", ".join(f"{size:,}" for size in categories or ())
-    return f"edge_index as it stands{f', edge_attr categories of {sizes} values' if sizes else ''}"
+def _node_numbers(
+    found: Found, categories: tuple[int, ...] | None
+) -> tuple[list[Tensor | None], str]:
+    """`x_numbers` beside categories in x, and what to tell of them."""
+    if not found.has("x_numbers"):
+        return [None] * len(found.graphs), ""
+    if categories is None:
+        found.fault("x_numbers stand beside categories in x, and x holds numbers: join them in x")
+    given = [as_tensor(graph.get("x_numbers")) for graph in found.graphs]
+    for i, value in enumerate(given):
+        if not isinstance(value, Tensor) or value.dim() not in (1, 2):
+            found.fault(f"graph {i}: x_numbers is no tensor of shape (nodes, columns)")
+    columns: list[Tensor | None] = [v.unsqueeze(1) if v.dim() == 1 else v for v in given]
+    return columns, f", x_numbers {given[0].reshape(len(given[0]), -1).size(1):,} numbers"

@@ -174,7 +174,7 @@ def _read_adjacency(found: Found) -> None:
             whole = adjacency.to_sparse_coo().coalesce()
             (target, source), value = whole.indices(), whole.values()
             graph.setdefault("num_nodes", whole.size(0))
-            is_plain = bool((value == 1).all())
+            value = None if bool((value == 1).all()) else value
         elif isinstance(adjacency, Unread) and isinstance(adjacency.state.get("storage"), Unread):
             store = adjacency.state["storage"].state  # of torch_sparse, which need not be there
             target, source, value = store.get("_row"), store["_col"], store.get("_value")
@@ -183,12 +183,16 @@ def _read_adjacency(found: Found) -> None:
                     store["_rowptr"].diff()
                 )
             graph.setdefault("num_nodes", int(store["_sparse_sizes"][0]))
-            is_plain = value is None
         else:
             found.fault(f"graph {i}: adj_t is a {_kind(adjacency)}: save edge_index instead")
         graph["edge_index"] = torch.stack([source, target])
-        if not is_plain:
+        if isinstance(value, Tensor) and value.dim() == 1 and "edge_weight" not in graph:
+            graph["edge_weight"] = value
+        elif value is not None:
             found.others["adj_t"] = "the values of adj_t"
+    if found.has("edge_weight"):  # a graph whose values are all 1 has weights as others have
+        for graph in found.graphs:
+            graph.setdefault("edge_weight", torch.ones(graph["edge_index"].size(1)))
 
 
 def _num_nodes(found: Found, i: int) -> int:
