@@ -1,12 +1,14 @@
 """Fused aggregation for graph neural networks: see each operation's file."""
 
 from gbench.kernels.csr import CSR
+from gbench.kernels.directed_propagate import directed_propagate
 from gbench.kernels.edge_softmax import edge_softmax
 from gbench.kernels.embedding_sum import embedding_sum
 from gbench.kernels.gcn_bond_aggregate import gcn_bond_aggregate
 from gbench.kernels.gcn_gated_sum import gcn_gated_sum
 from gbench.kernels.gcn_propagate import gcn_propagate
 from gbench.kernels.gine_aggregate import gine_aggregate
+from gbench.kernels.gine_dense import gine_dense
 from gbench.kernels.group_mean import group_mean
 from gbench.kernels.norm_act import norm_act
 from gbench.kernels.pair_conv import pair_conv
@@ -21,12 +23,14 @@ from gbench.kernels.teleport_propagate import teleport_propagate
 __all__ = [
     "CSR",
     "Pairs",
+    "directed_propagate",
     "edge_softmax",
     "embedding_sum",
     "gcn_bond_aggregate",
     "gcn_gated_sum",
     "gcn_propagate",
     "gine_aggregate",
+    "gine_dense",
     "group_mean",
     "norm_act",
     "pair_conv",

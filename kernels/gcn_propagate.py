@@ -2,8 +2,9 @@
 
     y = dropout(relu(S^K x + b)),   S = D^-1/2 (A + I) D^-1/2,   D_ii = 1 + in-neighbours of i
 
-(Kipf & Welling, ICLR 2017; with K > 1 the whole of SGC, Wu et al., ICML 2019.) No edge weight
-exists: rows are scaled by D^-1/2 before and after a plain sum, and between two hops the two
+(Kipf & Welling, ICLR 2017; with K > 1 the whole of SGC, Wu et al., ICML 2019.) Edges with weights
+have the degrees and the walk of gcn_values.py. Without them
+rows are scaled by D^-1/2 before and after a plain sum, and between two hops the two
 scalings are one multiplication by D^-1. Two buffers take turns, whatever K is; bias, ReLU and
 dropout (the draws of gbench/kernels/dropout.py) are applied where the last hop writes.
 
@@ -29,6 +30,7 @@ from gbench.kernels import check, library
 from gbench.kernels.act_dropout import act_dropout, before_act
 from gbench.kernels.csr import CSR, Graph
 from gbench.kernels.dropout import dropout
+from gbench.kernels.gcn_values import gcn_values, hops_of
 from gbench.kernels.seeds import seed_on
 
 
@@ -39,12 +41,15 @@ def reference(
     *,
     bias: Tensor | None = None,
     relu: bool = False,
+    edge_weight: Tensor | None = None,
 ) -> Tensor:
     """The specification: add self-loops, scale both sides, `hops` times."""
-    scale = (graph.in_degree + 1).to(x.dtype).rsqrt()[:, None]
+    weight = x.new_ones(graph.num_entries) if edge_weight is None else edge_weight
+    degree = x.new_ones(graph.num_rows).index_add(0, graph.row, weight)
+    scale = degree.rsqrt()[:, None]
     for _ in range(hops):
         x = scale * x
-        x = scale * x.index_add(0, graph.row, x[graph.col])
+        x = scale * x.index_add(0, graph.row, weight[:, None] * x[graph.col])
     x = x if bias is None else x + bias
     return x.relu() if relu else x
 
@@ -58,14 +63,16 @@ def gcn_propagate(
     bias: Tensor | None = None,
     relu: bool = False,
     rate: float = 0.0,
+    edge_weight: Tensor | None = None,
 ) -> Tensor:
     """Average each node with its in-neighbours, `hops` times, weighted by their degrees.
 
     What comes out is dropped with probability `rate`.
 
-    One self-loop is added to each node, besides those that the graph has.
+    One self-loop is added to each node, besides those that the graph has. With `edge_weight` A
+    holds weights, the added loops have 1, and a degree is 1 + Σ_{j→i} w_ji; weights get a gradient.
 
-    Shapes: x (N, F), bias (F,) → (N, F).
+    Shapes: x (N, F), bias (F,), edge_weight (E,) in the order of graph.col → (N, F).
     Raises ValueError or TypeError on a wrong shape, device or dtype and on negative hops.
     """
     check.square(graph)
@@ -74,6 +81,9 @@ def gcn_propagate(
         check.beside("bias", bias, (x.size(1),), x)
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
+    if edge_weight is not None:
+        check.beside("edge_weight", edge_weight, (graph.num_entries,), x)
+        x, hops = hops_of(graph, x, gcn_values(graph, edge_weight), hops), 0
     if hops == 0:
         return act_dropout(x, bias, act="relu" if relu else "none", rate=rate)
     if not library.has_kernel("gcn_propagate", x):

@@ -203,6 +203,13 @@ OPERATIONS = [
         (X, some(WIDTH)),
         lambda at, x, b: (at.graph, x, 2, {"bias": b, "relu": True}),
     ),
+    operation(
+        "gcn_propagate-weighted",
+        (X, some(EDGES).abs()),
+        lambda at, x, w: (at.graph, x, 2, {"edge_weight": w}),
+    ),
+    operation("directed_propagate", (X,), lambda at, x: (at.graph, x)),
+    operation("directed_propagate-powers", (X,), lambda at, x: (at.graph, x, -1.0, -0.25)),
     operation("gcn_propagate-0", (X, some(WIDTH)), lambda at, x, b: (at.graph, x, 0, {"bias": b})),
     operation("teleport_propagate", (X,), lambda at, x: (at.graph, x, 0.25, 3)),
     operation(
@@ -228,6 +235,11 @@ OPERATIONS = [
         "gine_aggregate",
         (X, some(4, WIDTH), some()),
         lambda at, x, t, e: (at.graph, x, t, at.code, e),
+    ),
+    operation(
+        "gine_dense",
+        (X, some(EDGES, WIDTH), some()),
+        lambda at, x, edge, e: (at.graph, x, edge, e),
     ),
     operation(
         "gcn_bond_aggregate",

@@ -48,6 +48,16 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
         "teleport_propagate-home": Case(
             lambda x, h: kernels.teleport_propagate(graph, x, 0.3, home=h), (x, x.flip(0))
         ),
+        "gcn_propagate-weighted": Case(
+            lambda x, w: kernels.gcn_propagate(graph, x, 2, edge_weight=w), (x, weight.abs())
+        ),
+        "directed_propagate": Case(
+            lambda x: kernels.directed_propagate(graph, x, -0.5, -0.25), (x,)
+        ),
+        "gine_dense": Case(
+            lambda x, e, eps: kernels.gine_dense(graph, x, e, eps),
+            (x, torch.randn(edges, width, dtype=dtype), eps),
+        ),
         "gcn_gated_sum": Case(
             lambda x, w, b: kernels.gcn_gated_sum(graph, x, w, b, 3), (x, root, eps)
         ),
@@ -79,8 +89,9 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
 
 
 NAMES = ["spmm-sum", "spmm-mean", "spmm-max", "spmm-weighted"]
-NAMES += ["gcn_propagate", "gcn_propagate-bias", "gcn_gated_sum"]
 NAMES += ["teleport_propagate", "teleport_propagate-home"]
+NAMES += ["gcn_propagate", "gcn_propagate-bias", "gcn_propagate-weighted", "gcn_gated_sum"]
+NAMES += ["directed_propagate", "gine_dense"]
 NAMES += [f"segment_reduce-{reduce}" for reduce in ("sum", "mean", "max")]
 NAMES += [
     "segment_add",
@@ -281,6 +292,7 @@ NODE_KERNELS += [
     "edge_softmax",
     "sheaf_laplacian",
 ]
+NODE_KERNELS += ["directed_propagate", "gine_dense", "gcn_propagate-weighted"]
 
 
 @pytest.mark.parametrize("name", NODE_KERNELS)
@@ -300,6 +312,12 @@ def test_relabelled_nodes_give_relabelled_rows(name: str) -> None:
             return kernels.gcn_propagate(graph, x, 2, bias=values[0], relu=True)
         if name == "teleport_propagate":
             return kernels.teleport_propagate(graph, x, 0.3, 2, home=x.square())
+        if name == "gcn_propagate-weighted":
+            return kernels.gcn_propagate(graph, x, 2, edge_weight=given[:, 0].abs())
+        if name == "directed_propagate":
+            return kernels.directed_propagate(graph, x)
+        if name == "gine_dense":
+            return kernels.gine_dense(graph, x, given, values[0, 0])
         if name == "gcn_gated_sum":
             return kernels.gcn_gated_sum(graph, x, values[0], values[1, 1], 3)
         if name == "edge_softmax":

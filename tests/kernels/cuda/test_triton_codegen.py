@@ -163,6 +163,18 @@ def gine_aggregate(x: torch.Tensor) -> None:
     cuda("gine_aggregate").gine_aggregate_backward(x, *given)
 
 
+def gine_dense(x: torch.Tensor) -> None:
+    given = (graph(), UNKNOWN, x, x.new_empty(ENTRIES, x.size(1)), x.new_empty(()))
+    cuda("gine_dense").gine_dense(*given)
+    cuda("gine_dense").gine_dense_backward(x, *given)
+
+
+def directed_propagate(x: torch.Tensor) -> None:
+    for powers in ((-0.5, -0.5), (-1.0, 0.0), (-0.25, -0.25)):
+        cuda("directed_propagate").directed_propagate(graph(), UNKNOWN, x, *powers)
+        cuda("directed_propagate").directed_propagate_backward(x, graph(), UNKNOWN, *powers)
+
+
 def gcn_bond_aggregate(x: torch.Tensor) -> None:
     given = (graph(), UNKNOWN, x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x[0])
     cuda("gcn_bond_aggregate").gcn_bond_aggregate(*given)
@@ -350,7 +362,7 @@ OPERATIONS = [
     segment_reduce,
     segment_add,
 ]
-OPERATIONS += [group_mean, embedding_sum, gine_aggregate]
+OPERATIONS += [group_mean, embedding_sum, gine_aggregate, gine_dense, directed_propagate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.

@@ -20,6 +20,7 @@ GROUPS = [
     "gine",
     "gcn_bond",
     "bonds",
+    "directed_propagate",
 ]
 GROUPS += [
     "dropout",

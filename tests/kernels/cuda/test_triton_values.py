@@ -11,6 +11,7 @@ from gbench.kernels.act_dropout import reference as act_dropout_reference
 from gbench.kernels.cross_entropy import counted, cross_entropy
 from gbench.kernels.cross_entropy import reference as cross_entropy_reference
 from gbench.kernels.cuda import rows
+from gbench.kernels.directed_propagate import reference as directed_reference
 from gbench.kernels.dropout import reference as dropout_reference
 from gbench.kernels.edge_softmax import reference as edge_softmax_reference
 from gbench.kernels.embedding_sum import reference as embedding_sum_reference
@@ -21,6 +22,7 @@ from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
 from gbench.kernels.gine_aggregate import reference as gine_reference
+from gbench.kernels.gine_dense import reference as gine_dense_reference
 from gbench.kernels.group_mean import reference as group_mean_reference
 from gbench.kernels.householder import householder
 from gbench.kernels.householder import reference as householder_reference
@@ -613,6 +615,31 @@ def test_gine_aggregate(hub_graph, width, dtype, device, agrees) -> None:
         torch.randn(graph.num_rows, width).to(dtype),
         torch.randn(7, width).to(dtype),
         torch.tensor(0.3, dtype=dtype),
+    )
+
+
+@every_case
+def test_gine_dense(hub_graph, width, dtype, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    agrees(
+        lambda x, edge, eps: kernels.gine_dense(there, x, edge, eps),
+        lambda x, edge, eps: gine_dense_reference(graph, x, edge, eps),
+        torch.randn(graph.num_rows, width).to(dtype),
+        torch.randn(graph.num_entries, width).to(dtype),
+        torch.tensor(0.3, dtype=dtype),
+    )
+
+
+@every_case
+@pytest.mark.parametrize("powers", [(-0.5, -0.5), (-0.25, -1.0), (0.0, 1.0)], ids=str)
+def test_directed_propagate(hub_graph, width, dtype, powers, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    agrees(
+        lambda x: kernels.directed_propagate(there, x, *powers),
+        lambda x: directed_reference(graph, x, *powers),
+        torch.randn(graph.num_rows, width).to(dtype),
     )
 
 
