@@ -38,7 +38,7 @@ def reference(
 ) -> Tensor:
     """The specification: a message for each pair."""
     if seed is not None and rate:
-        psi = psi * keep_mask(seed, *psi.shape, rate) / (1 - rate)
+        psi = psi * keep_mask(seed, psi.size(0), psi.size(1), rate) / (1 - rate)
     receiver, sender = pairs.receivers(psi.size(0)), pairs.senders(psi.size(0))
     heads = psi.size(1)
     message = psi[:, :, None] * x.view(-1, heads, x.size(1) // heads)[sender]

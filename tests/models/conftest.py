@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -31,8 +32,8 @@ def packaged(spec: DataSpec, *words: str) -> nn.Module:
         config = compose([*words, f"data={data}", "experiment=null"])
         return build_model(config["model"], spec)
     except UserError as error:
-        assert "-level" in str(error), error
-        pytest.skip(f"{words[0]} does not do {spec.level}-level data")
+        assert "-level" in str(error) or "pairs of nodes" in str(error), error
+        pytest.skip(f"{words[0]} does not do {spec.level}-level data, or not without pairs")
 
 
 class Example(NamedTuple):
@@ -133,6 +134,33 @@ def random_graph() -> Callable[..., Example]:
         return Example(x, edge_index, torch.stack(columns, 1))
 
     return make
+
+
+def walks(batch: Batch, steps: int) -> Batch:
+    """The batch with I, M, ..., M^steps of each of its graphs, M = D^-1 A, by dense powers."""
+    dense = torch.zeros(batch.num_nodes, batch.num_nodes, dtype=torch.float64)
+    dense[batch.graph.row, batch.graph.col.long()] = 1
+    move = dense / dense.sum(1, keepdim=True).clamp(min=1)
+    powers = [torch.eye(batch.num_nodes, dtype=torch.float64)]
+    for _ in range(steps):
+        powers.append(powers[-1] @ move)
+    whole = torch.stack(powers, 2)
+    ends = batch.node_ptr.tolist()
+    blocks = [whole[a:b, a:b].flatten(0, 1) for a, b in itertools.pairwise(ends)]
+    sizes = batch.node_ptr.diff().long().square()
+    pair_ptr = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
+    return replace(batch, pairs=torch.cat(blocks), pair_ptr=pair_ptr, memo={})
+
+
+def moved(model: nn.Module, batch: Batch) -> nn.Module:
+    """The model in float64 after steps that leave no parameter or statistic where it began."""
+    model.double().train()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        for _ in range(3):
+            model(batch)
+    return model
 
 
 @pytest.fixture
