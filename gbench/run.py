@@ -62,6 +62,7 @@ def train(
     display = display or Display(console, title, card, settings["max_epochs"])
     epochs = Epochs(config, card, last_checkpoint=last, display=display)
     trainer = make_trainer(settings, [epochs], loggers)
+    task.is_resumed = last.exists()
 
     with (
         claimed(folder),

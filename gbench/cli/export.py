@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     from gbench.config import compose as config
     from gbench.export.script import script
     from gbench.folders import written_whole
-    from gbench.own_code.kept import keep
+    from gbench.own_code.kept import at_hand
     from gbench.records import folder as runfolder
     from gbench.records import record
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if not (folder / runfolder.RECORD).exists():
         raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
     settings = config.load(folder / runfolder.CONFIG)
-    keep(settings, folder)
+    at_hand(settings, folder)  # its code is kept, and found
     text = script(record.read(folder / runfolder.RECORD), settings, folder)
     if args.output is None:
         sys.stdout.write(text)

@@ -7,6 +7,7 @@ many threads as the run had it reaches the recorded metric bit for bit.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gbench.export.fill import filled
 from gbench.export.literal import literal
 from gbench.export.own import kept_code, with_kept_files
 from gbench.figures import metric_text
+from gbench.locate import locate
 from gbench.records.record import RunRecord
 
 TEMPLATE = Path(__file__).with_name("template.py")
@@ -67,6 +69,11 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
         "OWN_FOLDERS": code.folders,
     }
     values = {name: literal(value) for name, value in settings.items()}
+    kind = locate(config["model"]["_target_"])
+
+    def has(method: str) -> bool:
+        return inspect.isfunction(inspect.getattr_static(kind, method, None))
+
     devices = {"cpu": '"cpu"', "gpu": '"cuda"', "cuda": '"cuda"'}
     values["DEVICE"] = devices.get(trainer["accelerator"], CUDA)
     values["OWN_CODE"] = code.texts
@@ -78,6 +85,8 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
         "also": trainer.get("also"),
         "own rule": "." in trainer["stop"] or "." in config["optim"]["schedule"],
         "best": trainer["select"] == "best",
+        "own loss": has("loss"),
+        "fit": has("fit"),
         "clip": trainer["gradient_clip_val"],
         "deterministic": trainer["deterministic"],
         "matmul": trainer.get("matmul", "highest") != "highest",

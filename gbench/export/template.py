@@ -24,14 +24,16 @@ from gbench.data.encodings.encode import encoded  #: encoding
 from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.train.accumulation import Windows
+from gbench.train.fitting import fit  #: fit
 from gbench.train.loader import TrainingBatches
-from gbench.train.losses import loss_of
+from gbench.train.losses import loss_at, loss_of
 from gbench.train.metrics import (
     score,
     scores,  #: also
 )
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, make_optimizer
+from gbench.train.own_loss import OwnLoss  #: own loss
 from gbench.train.schedule import Schedule
 from gbench.train.stopping import Stopping
 from gbench.train.task import EVALUATION_BATCH
@@ -95,6 +97,8 @@ windows = Windows(TRAINER.get("accumulate_grad_batches", 1), batches.batches_per
 optimizer = make_optimizer(model, OPTIM, fused=True)
 schedule = Schedule.from_config(OPTIM, TRAINER["max_epochs"], card.direction)
 stopping = Stopping.from_config(TRAINER)
+own_loss = OwnLoss.of(model)  #: own loss
+fit(model, dataset, source)  #: fit
 monitor = Monitor(TRAINER["monitor"], card.direction, TRAINER["ties"])
 reads_loss = monitor.of != "metric" or stopping.reads_loss or schedule.reads_loss
 
@@ -107,7 +111,10 @@ def answers(batch: Batch) -> tuple[Tensor, Tensor]:
 
 def gradients(batch: Batch, losses: dict[int, Tensor], position: int) -> Any:
     """The loss of a batch; its gradients are added to those of its step's other batches."""
-    loss = loss_of(card, *answers(batch))
+    logits = model(batch)
+    loss = loss_at(card, logits, batch.y, batch.targets)
+    if own_loss is not None:  #: own loss
+        loss, _ = own_loss(logits, batch, loss)  #: own loss
     if windows.begins(position):
         optimizer.zero_grad()
     (loss / windows.length(position)).backward()

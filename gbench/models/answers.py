@@ -64,12 +64,19 @@ def check_gradient(answer: Tensor, model: nn.Module) -> None:
         )
 
 
-def first_loss(value: float, logits: Tensor, x: Tensor, model: nn.Module, loss: str) -> UserError:
-    """The error for a loss that is no number before anything was learnt; `loss` is its name."""
+def first_loss(
+    value: float, logits: Tensor, x: Tensor, model: nn.Module, loss: str, own: str = ""
+) -> UserError:
+    """The error for a loss that is no number before anything was learnt; `loss` is its name.
+
+    `own` is the place of the model's own loss, where that of the dataset is finite.
+    """
     if x.is_floating_point() and not bool(x.isfinite().all()):
         reason = "the features hold values that are not finite"
     elif not bool(logits.isfinite().all()):
         reason = f"{called(model)} answers {value} to finite features, with its initial weights"
+    elif own:
+        reason = f"the answers and the dataset's loss are finite, and {own} makes {value} of them"
     elif is_dotted(loss):
         reason = f"the model's answers are finite, and {loss} makes {value} of them"
     else:

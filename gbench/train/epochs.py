@@ -132,7 +132,7 @@ class Epochs(Callback):  # type: ignore[misc]
     def on_train_batch_end(
         self, trainer: Trainer, task: Task, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        loss: Tensor = outputs["loss"].detach()
+        loss = task.shown(outputs["loss"])
         self.loss_sum = loss if self.loss_sum is None else self.loss_sum + loss
         task.position += 1
         assert task.batches is not None
@@ -147,9 +147,9 @@ class Epochs(Callback):  # type: ignore[misc]
 
     def _end_epoch(self, trainer: Trainer, task: Task) -> None:
         assert self.loss_sum is not None
-        train_loss = mean_of_processes(self.loss_sum).item() / task.position
+        sums = mean_of_processes(self.loss_sum).view(-1).tolist()
         trained = time.perf_counter()
-        row = self._trained(task, train_loss)
+        row = self._trained(task, [each / task.position for each in sums])
         if self._is_validated(task):
             row |= self._validation(trainer, task)
             if self._is_best(task, row) and self.keeps_weights:
@@ -159,13 +159,14 @@ class Epochs(Callback):  # type: ignore[misc]
         row["train_seconds"] = trained - self.epoch_started
         self._add(trainer, task, row)
 
-    def _trained(self, task: Task, train_loss: float) -> dict[str, float]:
+    def _trained(self, task: Task, shown: Sequence[float]) -> dict[str, float]:
+        train_loss = shown[0]
         if not math.isfinite(train_loss):
             raise UserError(
                 f"the training loss became {train_loss} in epoch {task.epoch + 1}: "
                 "try a smaller optim.lr, or trainer.gradient_clip_val=1"
             )
-        return {"epoch": task.epoch, "train_loss": train_loss}
+        return {"epoch": task.epoch, **task.named(shown)}
 
     def _is_validated(self, task: Task, ahead: int = 0) -> bool:
         """Whether the epoch, or the one `ahead` epochs after it, ends with a validation."""
@@ -285,8 +286,8 @@ class Epochs(Callback):  # type: ignore[misc]
         seconds = (time.perf_counter() - started) / len(epochs)
         self.rates.forget()
         best_place = None
-        for place, (train_loss, valid) in enumerate(epochs):
-            row = self._trained(task, train_loss)
+        for place, (shown, valid) in enumerate(epochs):
+            row = self._trained(task, shown)
             if valid is not None:
                 row |= self._read(trainer, task, stretch, place, valid)
                 best_place = place if self._is_best(task, row) else best_place

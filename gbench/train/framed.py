@@ -52,7 +52,7 @@ class FramedSteps:
         self.frames: dict[Size, Frame] = {}
         self.works: dict[Size, Work] = {}
         self.is_captured = False
-        self.loss_sum = torch.zeros((), device=task.device)
+        self.loss_sum: Tensor | None = None  # as the first step's, which is never captured
 
     def run(self, batch: Batch) -> None:
         """Train on one more batch."""
@@ -72,13 +72,15 @@ class FramedSteps:
         self.works[size]()
 
     def taken(self) -> Tensor:
-        """The sum of the losses since the last time. Shapes: → ()."""
+        """The sum of what is shown of losses since the last time. Shapes: → () or (1 + T,)."""
+        assert self.loss_sum is not None
         total = self.loss_sum.clone()
         self.loss_sum.zero_()
         return total
 
     def _work(self, frame: Frame) -> Work:
         work: Work = partial(self._step, frame.batch)
+        assert self.loss_sum is not None
         try:
             work = self.record(work, [*changed(self.task, self.trainer), self.loss_sum])
             self.is_captured = True
@@ -88,4 +90,7 @@ class FramedSteps:
 
     def _step(self, batch: Batch) -> None:
         # what a model derives from a batch it derives again in each step
-        self.loss_sum += step(self.task, self.trainer, replace(batch, memo={}))
+        shown = step(self.task, self.trainer, replace(batch, memo={}))
+        if self.loss_sum is None:
+            self.loss_sum = torch.zeros_like(shown)
+        self.loss_sum += shown

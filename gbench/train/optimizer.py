@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from gbench.errors import UserError, unknown
 from gbench.locate import locate
 from gbench.train.asam import ASAM
-from gbench.train.groups import parameter_groups
+from gbench.train.groups import own_groups, parameter_groups
+from gbench.train.own_method import model_of
 
 # torch's that cannot step as a run does
 _UNFIT = {
@@ -46,6 +47,7 @@ def make_optimizer(
     if kind in (torch.optim.Adam, torch.optim.AdamW) and "foreach" not in arguments:
         arguments = {"fused": fused, **arguments}
     groups = parameter_groups(model, optim)
+    _check_own_groups(model, kind, optim)
     try:
         made: torch.optim.Optimizer = kind(groups, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -78,6 +80,20 @@ def optimizer_class(optim: Mapping[str, Any]) -> type[torch.optim.Optimizer]:
         called = f"optim.optimizer={optim['optimizer']}: its step is called as step(closure=...)"
         raise UserError(f"{called}: {error}") from error
     return kind
+
+
+def _check_own_groups(
+    model: nn.Module, kind: type[torch.optim.Optimizer], optim: Mapping[str, Any]
+) -> None:
+    """Raise UserError where the model's own groups set what the optimizer does not take."""
+    taken = [*inspect.signature(kind).parameters.values()][1:]
+    if any(each.kind is each.VAR_KEYWORD for each in taken):
+        return
+    names = {each.name for each in taken} | ({"weight_decay"} if kind is ASAM else set())
+    for settings in own_groups(model).values():
+        for key in settings.keys() - names:
+            said = f"setting in the groups of {type(model_of(model)).__qualname__}, with"
+            raise unknown(f"{said} optim.optimizer={optim['optimizer']},", key, names)
 
 
 def _check_arguments(kind: type[torch.optim.Optimizer], optim: Mapping[str, Any]) -> None:

@@ -100,7 +100,9 @@ class Display:
         if not (tenth or due or epoch == self.max_epochs):
             return
         self.done = float(epoch)
-        parts = [f"loss {row['train_loss']:.4f}"]
+        losses = {k.removeprefix("train_"): v for k, v in row.items() if k.startswith("train_")}
+        losses.pop("seconds", None)
+        parts = [f"{name} {value:.4f}" for name, value in losses.items()]
         if "valid" in row:
             parts.append(f"valid {self.metric} {metric_text(self.metric, row['valid'])}")
         if best is not None:

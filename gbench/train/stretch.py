@@ -82,7 +82,8 @@ class Stretch:
         new = partial(torch.zeros, device=task.device)
         self.place = new(1, dtype=torch.int64)
         self.table = self.rates.new_zeros(self.size, self.rates.numel())
-        self.train_loss = new(self.size)
+        terms = 0 if task.terms is None else task.terms.numel()
+        self.train_loss = new(self.size, 1 + terms)
         self.told = new(self.size, len(self._numbers(new(logits))))
         self.logits = new(self.size, *logits) if keeps_logits else None
         self.weights = {
@@ -92,10 +93,10 @@ class Stretch:
 
     def run(
         self, rates: Sequence[Sequence[float]], validated: Sequence[bool]
-    ) -> list[tuple[float, Validated | None]]:
+    ) -> list[tuple[list[float], Validated | None]]:
         """So many epochs as rates are given, each with those of its groups: waits at their end.
 
-        Of each epoch its training loss and, if it is validated, what that told.
+        Of each epoch what is shown of its training loss and, if it is validated, what that told.
         """
         works = {each: self._work(each) for each in {*validated}}  # before the first epoch
         self.table[: len(rates)].copy_(torch.tensor(rates, dtype=self.table.dtype))
@@ -128,7 +129,7 @@ class Stretch:
         torch.index_select(self.table, 0, self.place, out=self.rates.view(1, -1))
         loss = step(self.task, self.trainer, self.train_batch)
         with torch.no_grad():
-            self._keep(self.train_loss, loss)
+            self._keep(self.train_loss, loss.view(-1))
             if is_validated:
                 logits = self._valid_logits()
                 self._keep(self.told, torch.stack(self._numbers(logits)))

@@ -26,11 +26,14 @@ from gbench.models.answers import (
 )
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
+from gbench.train.fitting import fit
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches
 from gbench.train.losses import loss_at
 from gbench.train.metrics import score
 from gbench.train.optimizer import make_optimizer
+from gbench.train.own_loss import OwnLoss
+from gbench.train.own_method import place
 from gbench.train.sources import Parts, Source
 from gbench.train.undefined import told, undefined
 
@@ -72,8 +75,19 @@ class Task(LightningModule):  # type: ignore[misc]
         self.batches: TrainingBatches | None = None
         self.windows = Windows(1, 1)
         self.one: Tensor | None = None  # the gradient of a loss by itself
+        self.is_resumed = False  # what the model fits is in the checkpoint
+        self.own_loss = OwnLoss.of(model)
+        self.terms: Tensor | None = None  # (T,), entries of the own loss, of the last batch
         # a model of the user's own may checkpoint, which is to say draw its seeds twice
         self.is_packaged = all(_is_packaged(type(part)) for part in model.modules())
+
+    def setup(self, stage: str) -> None:
+        """Let the model fit what it does before the first epoch, in the first process.
+
+        Several devices get it as all weights: from the first.
+        """
+        if stage == "fit" and not self.is_resumed and _process()[0] == 0:
+            fit(self.model, self.dataset, self.source)
 
     def train_dataloader(self) -> TrainingBatches:
         """The training batches, on this module's device."""
@@ -122,12 +136,33 @@ class Task(LightningModule):  # type: ignore[misc]
             raise RuntimeError(f"{called(self.model)} raised StopIteration") from error
         check_gradient(logits, self.model)
         loss = self.loss(logits, batch)
+        if self.own_loss is not None:
+            dataset_loss = loss
+            loss, self.terms = self.own_loss(logits, batch, dataset_loss)
         if not self.has_begun:
             self.has_begun = True
             value = mean_of_processes(loss).item()
             if self.epoch == 0 and not math.isfinite(value):
-                raise first_loss(value, logits, batch.x, self.model, self.dataset.card.loss)
+                own, said = "", self.dataset.card.loss
+                if self.own_loss is not None and bool(dataset_loss.isfinite()):
+                    own = place(self.own_loss.method)
+                raise first_loss(value, logits, batch.x, self.model, said, own)
         return loss
+
+    def shown(self, loss: Tensor) -> Tensor:
+        """What the curve says of a batch: its loss, and behind it the other entries of an own loss.
+
+        Shapes: () → (), or (1 + T,).
+        """
+        loss = loss.detach()
+        if self.terms is None or not self.terms.numel():
+            return loss
+        return torch.cat([loss.float().view(1), self.terms])
+
+    def named(self, shown: Sequence[float]) -> dict[str, float]:
+        """The same as columns of the curve, of sums or means that were read. Shapes: (1 + T,)."""
+        names = ("loss", *(self.own_loss.names if self.own_loss is not None else ()))
+        return {f"train_{name}": value for name, value in zip(names, shown, strict=True)}
 
     def answer(self, batch: Batch) -> Tensor:
         """What the model says of a batch. Shapes: (N, C), (B, C) or (P, 1), as the labels."""

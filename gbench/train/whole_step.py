@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def step(task: Task, trainer: Trainer, batch: Batch) -> Tensor:
-    """One step down the loss of a batch, and that loss. Shapes: → ()."""
+    """One step down the loss of a batch, and what is shown of it. Shapes: → () or (1 + T,)."""
     optimizer = trainer.optimizers[0]
     optimizer.zero_grad()
     with trainer.precision_plugin.train_step_context():
@@ -25,7 +25,7 @@ def step(task: Task, trainer: Trainer, batch: Batch) -> Tensor:
             optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
         )
     optimizer.step()
-    return loss.detach()
+    return task.shown(loss)
 
 
 def changed(task: Task, trainer: Trainer) -> list[Tensor]:

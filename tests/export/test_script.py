@@ -233,3 +233,44 @@ def test_an_unfinished_run_and_a_file_that_is_there_are_refused(
 
 def _never_read() -> Any:
     return None
+
+
+METHODS = """
+import torch
+
+class Own(torch.nn.Module):
+    statistics = ("mean_log_degree",)
+
+    def __init__(self, spec):
+        super().__init__()
+        self.lin = torch.nn.Linear(spec.num_features, spec.num_outputs)
+        self.register_buffer("mean", torch.zeros(spec.num_features))
+        self.scale = spec.statistics["mean_log_degree"]
+
+    def fit(self, train):
+        self.mean.copy_(torch.cat([batch.x for batch in train.batches()]).mean(0))
+
+    def forward(self, batch):
+        return self.lin((batch.x - self.mean) / self.scale)
+
+    def loss(self, logits, batch, dataset_loss):
+        return {"loss": dataset_loss + self.lin.weight.square().sum()}
+
+    def parameter_groups(self):
+        return [{"params": [self.lin.bias], "lr": 0.02}]
+"""
+
+
+def test_what_a_model_does_beside_forward_is_done_by_the_script(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    (mine / "model").mkdir(parents=True)
+    (mine / "own_methods.py").write_text(METHODS)
+    text = "# @package _global_\nmodel: {_target_: own_methods.Own, levels: [node]}\n"
+    (mine / "model/own-methods.yaml").write_text(text)
+    words = ("model=own-methods", "data=csbm", "trainer.max_epochs=4", "optim.lr=0.1")
+    record, script = exported(tmp_path, *words, own=mine)
+    assert "loss, _ = own_loss(logits, batch, loss)" in script
+    assert "fit(model, dataset, source)" in script
+    assert reached(tmp_path) == (record.epochs, record.test)
+    _, plain = exported(tmp_path / "plain", "model=gcn", "data=csbm", "trainer.max_epochs=1")
+    assert "own_loss" not in plain and "fit(" not in plain

@@ -20,6 +20,7 @@ from gbench.contracts.pieces import Piece, batch_of
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.data.patches.patch_set import Patching
+from gbench.train.fitting import fit
 from gbench.train.task import Task
 
 STEPS, RATE = 2, 0.02  # of training, after which nothing is zero that was so at first
@@ -61,6 +62,7 @@ class Subject:
         model = build_model(self.config["model"], dataset.spec)
         whole = {**self.config, "batching": {"name": "full"}}
         source = build_source(whole, dataset, model, Path())
+        fit(model, dataset, source)
         return Task(model, dataset, self.config["optim"], source, seed=seed, limit=0)
 
     def trained(self) -> Task:
