@@ -13,6 +13,7 @@ from gbench.kernels.group_mean import group_mean
 from gbench.kernels.norm_act import norm_act
 from gbench.kernels.pair_conv import pair_conv
 from gbench.kernels.pairs import Pairs
+from gbench.kernels.pna_aggregate import pna_aggregate
 from gbench.kernels.residual_mlp import residual_mlp
 from gbench.kernels.segment_add import segment_add
 from gbench.kernels.segment_reduce import segment_reduce
@@ -34,6 +35,7 @@ __all__ = [
     "group_mean",
     "norm_act",
     "pair_conv",
+    "pna_aggregate",
     "residual_mlp",
     "segment_add",
     "segment_reduce",

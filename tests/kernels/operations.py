@@ -236,6 +236,11 @@ OPERATIONS = [
         (X, some(4, WIDTH), some()),
         lambda at, x, t, e: (at.graph, x, t, at.code, e),
     ),
+    operation("pna_aggregate", (X,), lambda at, x: (at.graph, x)),
+    operation(
+        "pna_aggregate-table", (X, some(4, WIDTH)), lambda at, x, t: (at.graph, x, t, at.code)
+    ),
+    operation("pna_aggregate-edges", (X, some(EDGES, WIDTH)), lambda at, x, e: (at.graph, x, e)),
     operation(
         "gine_dense",
         (X, some(EDGES, WIDTH), some()),

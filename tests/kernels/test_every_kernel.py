@@ -34,6 +34,7 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
     root, eps = torch.randn(width, dtype=dtype), torch.tensor(0.2, dtype=dtype)
     both, _ = CSR.from_edge_index(torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1), nodes)
     norm = torch.nn.BatchNorm1d(width, dtype=dtype)
+    rows = torch.randn(edges, width, dtype=dtype)
     factor = 2.5 * (torch.rand(edges, 3) < 0.4).to(dtype)
     return {
         "spmm-sum": Case(lambda x: kernels.spmm(graph, x), (x,)),
@@ -69,6 +70,8 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
         "gine_aggregate": Case(
             lambda x, t, e: kernels.gine_aggregate(graph, x, t, code, e), (x, table, eps)
         ),
+        "pna_aggregate": Case(lambda x, t: kernels.pna_aggregate(graph, x, t, code), (x, table)),
+        "pna_aggregate-edges": Case(lambda x, e: kernels.pna_aggregate(graph, x, e), (x, rows)),
         "gcn_bond_aggregate": Case(
             lambda x, t, r: kernels.gcn_bond_aggregate(graph, x, t, code, r), (x, table, root)
         ),
@@ -97,6 +100,8 @@ NAMES += [
     "segment_add",
     "embedding_sum",
     "gine_aggregate",
+    "pna_aggregate",
+    "pna_aggregate-edges",
     "gcn_bond_aggregate",
     "edge_softmax",
     "edge_softmax-factor",

@@ -175,6 +175,15 @@ def directed_propagate(x: torch.Tensor) -> None:
         cuda("directed_propagate").directed_propagate_backward(x, graph(), UNKNOWN, *powers)
 
 
+def pna_aggregate(x: torch.Tensor) -> None:
+    """Messages of nodes alone, with a table's rows and with a row for each entry."""
+    x, code = x.to(torch.promote_types(x.dtype, torch.float32)), torch.empty(ENTRIES).byte()
+    for edge in ((None, None), (x[:60], code), (x[:ENTRIES], None)):
+        given = (graph(), UNKNOWN, x, *edge)
+        out = cuda("pna_aggregate").pna_aggregate(*given)
+        cuda("pna_aggregate").pna_aggregate_backward(out, *given, out)
+
+
 def gcn_bond_aggregate(x: torch.Tensor) -> None:
     given = (graph(), UNKNOWN, x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x[0])
     cuda("gcn_bond_aggregate").gcn_bond_aggregate(*given)
@@ -363,13 +372,15 @@ OPERATIONS = [
     segment_add,
 ]
 OPERATIONS += [group_mean, embedding_sum, gine_aggregate, gine_dense, directed_propagate]
+OPERATIONS += [pna_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.
 TRITON = ".".join(triton.__version__.split(".")[:2])
 MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
-REGISTERS = {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
+REGISTERS = {"pna_aggregate._backward_table": 200, "pna_aggregate.": 128}  # four sums of a row
+REGISTERS |= {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 # The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.
 REGISTERS |= {"normal_maps.forward": 128}  # eigenvectors in float64
 REGISTERS |= {"residual_mlp._forward": 208, "residual_mlp._backward": 255}

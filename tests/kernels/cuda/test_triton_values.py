@@ -34,6 +34,8 @@ from gbench.kernels.pair_tanh import pair_tanh
 from gbench.kernels.pair_tanh import reference as pair_tanh_reference
 from gbench.kernels.pair_weight import pair_weight
 from gbench.kernels.pair_weight import reference as pair_weight_reference
+from gbench.kernels.pna_aggregate import pna_aggregate
+from gbench.kernels.pna_aggregate import reference as pna_reference
 from gbench.kernels.residual_mlp import reference as residual_mlp_reference
 from gbench.kernels.segment_add import reference as segment_add_reference
 from gbench.kernels.segment_reduce import reference as segment_reduce_reference
@@ -615,6 +617,36 @@ def test_gine_aggregate(hub_graph, width, dtype, device, agrees) -> None:
         torch.randn(graph.num_rows, width).to(dtype),
         torch.randn(7, width).to(dtype),
         torch.tensor(0.3, dtype=dtype),
+    )
+
+
+PNA_CASES = [(1, torch.float32), (3, torch.float64), (33, torch.float32)]
+
+
+@pytest.mark.parametrize(("width", "dtype"), PNA_CASES, ids=str)
+@pytest.mark.parametrize("kind", ["none", "table", "edges"])
+def test_pna_aggregate(hub_graph, width, dtype, kind, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    code = torch.randint(0, 7, (graph.num_entries,), dtype=torch.uint8)
+    given = () if kind != "table" else (code,)
+    inputs = [(2 * torch.randn(graph.num_cols, width)).round()]  # ties: their gradient is shared
+    if kind != "none":
+        inputs.append(torch.randn(7 if kind == "table" else graph.num_entries, width))
+    agrees(
+        lambda *ours: pna_aggregate(there, *ours, *(part.to(device) for part in given)),
+        lambda *exact: pna_reference(graph, *exact, *given),
+        *(value.to(dtype) for value in inputs),
+        roundings=4,
+    )
+
+
+def test_pna_aggregate_without_edges(bare_graph, device, agrees) -> None:
+    there = bare_graph.to(device)
+    agrees(
+        lambda x: pna_aggregate(there, x),
+        lambda x: pna_reference(bare_graph, x),
+        torch.randn(bare_graph.num_cols, 3),
     )
 
 
