@@ -86,6 +86,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.tol_scale": Interval(0, low_open=True),
     "encoding.steps": Interval(1),
     "encoding.dim": Interval(1),
+    "encoding.max": Interval(1),
     "batching.nodes_per_batch": Interval(1),
     "batching.num_parts": Interval(1),
     "batching.parts_per_batch": Interval(1),

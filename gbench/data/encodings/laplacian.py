@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.encodings.krylov import NoConvergenceError, largest
+from gbench.data.encodings.simple import simple
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.parallel import in_threads
@@ -71,16 +72,12 @@ def eigenvectors(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
 
 def _normalized_adjacency(graph: CSR) -> tuple[sp.csr_matrix, np.ndarray]:
     """D^-1/2 A D^-1/2 of the simple undirected graph, and its degrees. Shapes: N × N, (N,)."""
-    num_nodes = graph.num_rows
-    ends = graph.edge_index.numpy()
-    ends = ends[:, ends[0] != ends[1]]
-    codes = np.unique(
-        np.concatenate([ends[0] * num_nodes + ends[1], ends[1] * num_nodes + ends[0]])
-    )
-    row, col = codes // num_nodes, codes % num_nodes
-    degree = np.bincount(row, minlength=num_nodes)
+    adjacency = simple(graph)
+    degree = np.diff(adjacency.indptr)
     scale = 1 / np.sqrt(np.maximum(degree, 1))
-    return sp.csr_matrix((scale[row] * scale[col], (row, col)), (num_nodes, num_nodes)), degree
+    row = np.repeat(np.arange(degree.size), degree)
+    weight = scale[row] * scale[adjacency.indices]
+    return sp.csr_matrix((weight, adjacency.indices, adjacency.indptr), adjacency.shape), degree
 
 
 def _dense_laplacians(
