@@ -13,6 +13,7 @@ import pytest
 
 from gbench.cli.main import VERBS, main, parse
 from gbench.config.compose import compose
+from gbench.errors import UserError
 from gbench.sweep.points import compose_all
 from gbench.sweep.words import take_options
 
@@ -65,6 +66,16 @@ def test_a_model_and_a_dataset_of_ones_own(mine: Path, command: str, extra: list
         [GBENCH, "eval", record["run"], "--json"], cwd=mine, capture_output=True, text=True
     )
     assert json.loads(again.stdout)["test"] == pytest.approx(record["test"]), again.stderr
+
+
+def test_a_model_that_chooses_its_encoding(mine: Path) -> None:
+    (mine / "mine/model/walks.yaml").write_text(block("yaml", "mine/model/walks.yaml"))
+    words = ["model=walks", "data=csbm"]
+    config = compose([*words, "model.hidden_dim=8"], [mine / "mine"])
+    assert config["encoding"]["name"] == "lappe+rwse"
+    assert config["encoding"]["rwse"]["steps"] == 16
+    with pytest.raises(UserError, match=r"model.hidden_dim: has to be given"):
+        compose(words, [mine / "mine"])
 
 
 def test_a_metric_and_a_loss_of_ones_own(mine: Path) -> None:
