@@ -1,7 +1,9 @@
 """A folder of your own: data=folder data.path=FOLDER, for `gbench train` and the other verbs.
 
-nodes.csv     id, label, graph (where there are several); every other column is a feature, a number
-edges.csv     source, target: ids of nodes; every other column is a category (word or whole number)
+nodes.csv     id, label, graph (where there are several); every other column is a feature: numbers,
+              or categories where it holds words alone
+edges.csv     source, target: ids of nodes; weight: a number; every other column is a category
+              (words or whole numbers) or a number (where any is not whole)
 graphs.csv    id, label: if it is there, graphs are predicted, and the labels of nodes are not
 splits.csv    id, part (train, valid or test), fold (0, 1, ...; may be left out)
 dataset.yaml  task (classification, multi-label, regression), metric, direction, loss, loss_options,
@@ -10,9 +12,9 @@ dataset.yaml  task (classification, multi-label, regression), metric, direction,
 The first line of a CSV file names its columns. Several labels are columns label_NAME. If
 dataset.yaml does not say the task, the labels do: words and whole numbers are classes, other
 numbers are to be regressed, and several columns of nothing but 0 and 1 are tasks of their own
-(multi-label). Edges count in both directions, and repeated ones once; with `directed: true` as they
-stand. Without features every node has a 1. A column without a name, as pandas and R write their row
-numbers, is left out.
+(multi-label). Edges count in both directions, with the same values, and repeated ones once; with
+`directed: true` as they stand. Without features every node has a 1. A column without a name, as
+pandas and R write their row numbers, is left out.
 
 The metric is accuracy, rocauc or mae unless dataset.yaml names another, such as f1-macro, ap or
 spearman, and the loss cross-entropy, bce, or that of the metric, unless it names one, such as
@@ -29,9 +31,10 @@ Without splits.csv there are ten random splits into 60, 20 and 20 %: draws, not 
 cross-validation. If it names no validation part, a fifth of the training part is drawn for it.
 
 A saved PyG dataset (.pt, a Data, a list of them, or what InMemoryDataset saves) in the folder, or
-named by data.path=FILE.pt, takes the place of the first three files; its masks are splits. Its
-labels are classes if they are whole numbers in one column or words; columns of floats that are 0, 1
-or NaN are tasks of their own (multi-label); other floats are to be regressed.
+named by data.path=FILE.pt, takes the place of the first three files; its masks are splits, its
+edge_weight (or weight) weights, and edge_attr categories if its numbers are whole, else numbers.
+Its labels are classes if they are whole numbers in one column or words; columns of floats that are
+0, 1 or NaN are tasks of their own (multi-label); other floats are to be regressed.
 
 `gbench data get FOLDER` tells the classes, what each column became, and what is not used. Results
 stand under the folder's name and a hash of its files, so that no two contents mix.

@@ -221,7 +221,15 @@ FAULTS = [
     ("nodes.csv", "", ":1: there is no column 'id'"),
     ("edges.csv", EDGES.replace("target", "to"), ":1: there is no column 'target', only source"),
     ("edges.csv", EDGES.replace("c,d", "c,x"), ":4: column 'target': there is no node 'x'"),
-    ("edges.csv", "source,target,w\na,b,0.5\n", ":2: column 'w' has 0.5: edges have categories"),
+    ("edges.csv", "source,target,w\na,b,0.5\nb,c,inf\n", ":3: column 'w' has 'inf': not a number"),
+    ("edges.csv", "source,target,weight\na,b,1\nb,c,x\n", ":3: column 'weight' has 'x': not a nu"),
+    ("edges.csv", "source,target,weight\na,b,1\nb,a,1\nb,c,nan\n", ":4: column 'weight' has 'nan'"),
+    ("edges.csv", "source,target,weight,edge_weight\na,b,1,1\n", ":1: weight and edge_weight are"),
+    (
+        "edges.csv",
+        "source,target,weight\na,b,1\nc,d,1\nb,a,2\n",
+        ":4: this edge was given before with another weight or numbers, in line 2: with `dir",
+    ),
     (
         "edges.csv",
         "source,target,kind\na,b,x\nc,d,x\nb,a,y\n",

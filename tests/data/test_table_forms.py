@@ -158,12 +158,14 @@ def test_row_names_before_a_column_that_begins_with_gaps(tmp_path: Path) -> None
 def test_weights_stay_weights_where_some_are_missing(tmp_path: Path, gap: str) -> None:
     nodes = FRAME.to_csv(index=False)
     edges = f"source,target,weight\nn0,n1,{gap}\nn1,n2,0.5\n"
-    with pytest.raises(UserError, match=r"edges.csv:3: column 'weight' has 0.5: edges have categ"):
+    with pytest.raises(UserError, match=rf"edges.csv:2: column 'weight' has '{gap}': not a number"):
         read(tables(tmp_path / "mine", nodes=nodes, edges=edges))
-    edges = f"source,target,weight\nn0,n1,{gap}\nn1,n2,3\n"
+    edges = f"source,target,kind\nn0,n1,{gap}\nn1,n2,3\n"
     text = told(tables(tmp_path / "whole", nodes=nodes, edges=edges))
-    assert "column 'weight' is taken for categories, not for weights" in text
-    assert "column 'weight': 1 gaps are categories as others are" in text
+    assert "column 'kind': 1 gaps are categories as others are" in text
+    edges = "source,target,w\nn0,n1,2\nn1,n2,3\n"
+    text = told(tables(tmp_path / "named", nodes=nodes, edges=edges))
+    assert "column 'w' is taken for categories, not for weights" in text
 
 
 def test_drawn_splits_are_no_cross_validation(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gbench.data.labels import MISSING, classes_of_words, is_whole, read_words
+from gbench.data.labels import classes_of_words, read_words
+from gbench.data.loaders import edge_table, node_table
 from gbench.data.loaders.own_splits import drawn, read_splits
 from gbench.data.loaders.saved import read_saved
 from gbench.data.loaders.table import Table
@@ -19,10 +21,6 @@ from gbench.data.own import described, labels_of
 from gbench.data.own_kinds import ABOUT, WORDS, Description, Items, of_columns, table_of
 from gbench.data.source import Graph, Source
 from gbench.errors import UserError
-
-MOST_CATEGORIES = 1000  # of a column of edges.csv: more are numbers that mean something else
-WEIGHTS = ("weight", "weights", "edge_weight", "w")
-MOST_NAMED = 8  # columns of features that are told by name
 
 
 def load(raw: Path, saved: str = "") -> Source:
@@ -53,7 +51,8 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
     table, names = labels_of(folder, about.level)
     nodes = table if about.level == "node" else table_of(folder, "nodes.csv")
     edges, items = table_of(folder, "edges.csv"), _items(table, names, about)
-    ids, num_graphs, x = nodes.ids(), 1, torch.from_numpy(_features(nodes, about))
+    ids, num_graphs = nodes.ids(), 1
+    of_nodes = node_table.read_columns(nodes, _feature_names(nodes, about))
     graph_of = np.zeros(len(nodes), dtype=np.int64)
     if about.level == "graph":
         num_graphs, graph_of = len(items.ids), _graph_of(nodes, folder, items)
@@ -68,32 +67,46 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
         graph_of[source] != graph_of[target],
         lambda row: f"'{ids[source[row]]}' and '{ids[target[row]]}' are nodes of two graphs",
     )
-    codes, sizes = _categories(edges)
+    of_edges = edge_table.read_columns(edges)
     ends = np.stack([place[source], place[target]])
-    edge_index, codes = _once(edges, ends, codes, len(nodes), bool(about.said.get("directed")))
+    is_directed = bool(about.said.get("directed"))
+    edge_index, codes, values = edge_table.once(edges, ends, of_edges, len(nodes), is_directed)
 
     graph_of = graph_of[order]
     of_edge = graph_of[edge_index[1]]
     num_edges = np.bincount(of_edge, minlength=num_graphs).tolist()
+    has_weight = of_edges.weight.shape[1]
+    by_graph = torch.from_numpy(order)
+
+    def split(columns: Tensor | np.ndarray | None, sizes: list[int]) -> list[Tensor | None]:
+        """What each graph has of it, where there is anything."""
+        if columns is None or not columns.shape[1]:
+            return [None] * num_graphs
+        return [*torch.as_tensor(columns).split(sizes)]
+
+    numbers = None if of_nodes.numbers is None else of_nodes.numbers[by_graph]
     pieces = zip(
-        x[torch.from_numpy(order)].split(counts.tolist()),
+        of_nodes.x[by_graph].split(counts.tolist()),
         torch.from_numpy(edge_index - first[of_edge]).split(num_edges, dim=1),
         items.y.split(1 if about.level == "graph" else len(items.y)),
-        torch.from_numpy(codes).split(num_edges),
+        split(codes, num_edges),
+        [None] * num_graphs,
+        [None if w is None else w[:, 0] for w in split(values[:, :has_weight], num_edges)],
+        split(numbers, counts.tolist()),
+        split(values[:, has_weight:], num_edges),
         strict=True,
     )
-    graphs = [Graph(*piece[:3], piece[3] if sizes else None) for piece in pieces]
+    graphs = [Graph(*piece) for piece in pieces]
     tables = [nodes, edges, *([table] if about.level == "graph" else [])]
-    read = Source(
-        graphs,
-        [],
-        items.num_outputs,
-        None,
-        sizes or None,
-        told={table.path.name: _became(table, names, about, sizes) for table in tables},
-        notes=[note for table in tables for note in _notes(table, names)],
-    )
-    return read, items
+    became = {nodes.path.name: of_nodes.became, edges.path.name: of_edges.became}
+    notes = {nodes.path.name: of_nodes.notes, edges.path.name: of_edges.notes}
+    told, noted = dict[str, str](), list[str]()
+    for each in tables:
+        name = each.path.name
+        told[name] = _became(each, names, about, became.get(name, []))
+        noted += [*_notes(each, names), *notes.get(name, [])]
+    facts = (items.num_outputs, of_nodes.categories, of_edges.sizes or None)
+    return Source(graphs, [], *facts, told=told, notes=noted), items
 
 
 def _unseen(about: Description, items: Items) -> list[str]:
@@ -110,21 +123,12 @@ def _unlabelled(about: Description, items: Items) -> dict[str, str]:
     return {"unlabelled": f"{count:,} of {total:,} {about.level}s, as {', '.join(items.marks)}"}
 
 
-def _became(table: Table, labels: Sequence[str], about: Description, sizes: Sequence[int]) -> str:
+def _became(table: Table, labels: Sequence[str], about: Description, others: list[str]) -> str:
     """What each column of a file is taken for."""
     fixed = [name for name in table.columns if name in WORDS and name != "label"]
-    others = [name for name in table.columns if name not in WORDS and name not in labels]
-    is_edges = table.path.name == "edges.csv"
-    parts = [", ".join(fixed)]
-    if is_edges:
-        found = zip(others, sizes, strict=True)
-        parts += [f"category {name} of {size:,} values" for name, size in found]
+    parts = [", ".join(fixed), *others]
+    if table.path.name == "edges.csv":
         parts.append("as directed" if about.said.get("directed") else "in both directions")
-    elif others:
-        shown = others if len(others) <= MOST_NAMED else [*others[:5], "...", others[-1]]
-        parts.append(f"{len(others):,} feature{'s'[: len(others) > 1]} ({', '.join(shown)})")
-    elif table.path.name == "nodes.csv":
-        parts.append("no feature: every node has a 1")
     parts += [f"{about.task} of {name}" for name in labels if name in table.columns]
     parts += [f"{name} left out: it has no name" for name in table.left_out]
     return "; ".join(parts)
@@ -138,14 +142,7 @@ def _notes(table: Table, labels: Sequence[str]) -> list[str]:
         values = table.frame[column].to_numpy()
         if column in WORDS or column in labels:
             continue
-        if name == "edges.csv" and column in WEIGHTS:
-            told.append(f"{name}: column '{column}' is taken for categories, not for weights")
-        if values.dtype.kind not in "iu":
-            gaps = int(table.frame[column].isin(["", *MISSING]).sum())
-            if name == "edges.csv" and gaps:
-                told.append(
-                    f"{name}: column '{column}': {gaps:,} gaps are categories as others are"
-                )
+        if values.dtype.kind not in "iu" or column in edge_table.WEIGHTS:
             continue
         steps = np.arange(len(values))
         if len(values) > 1 and any(np.array_equal(values, steps + start) for start in (0, 1)):
@@ -209,8 +206,8 @@ def _graph_of(nodes: Table, folder: Path, items: Items) -> np.ndarray:
     return graph_of
 
 
-def _features(nodes: Table, about: Description) -> np.ndarray:
-    """All columns that are nothing else, as numbers; ones where there are none."""
+def _feature_names(nodes: Table, about: Description) -> list[str]:
+    """All columns that are nothing else."""
     labels = [name for name in nodes.columns if name == "label" or name.startswith("label_")]
     if about.level == "graph" and "graph" not in nodes.columns:
         raise UserError(f"{nodes.path}:1: there is no column 'graph', and graphs.csv lists graphs")
@@ -218,61 +215,4 @@ def _features(nodes: Table, about: Description) -> np.ndarray:
         raise UserError(f"{nodes.path}:1: column '{labels[0]}': labels of graphs are in graphs.csv")
     if about.level == "node" and "graph" in nodes.columns:
         raise UserError(f"{nodes.path}:1: column 'graph': there is no graphs.csv that lists graphs")
-    columns = [name for name in nodes.columns if name not in ("id", "graph", *labels)]
-    return nodes.numbers(columns) if columns else np.ones((len(nodes), 1), dtype=np.float32)
-
-
-def _categories(edges: Table) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Columns of edges.csv as numbers 0, 1, ... in increasing order. Shapes: (E, K), K sizes."""
-    import pandas
-
-    columns = [name for name in edges.columns if name not in ("source", "target")]
-    codes, sizes = np.zeros((len(edges), len(columns)), dtype=np.int64), []
-    for k, name in enumerate(columns):
-        given = edges.frame[name]
-        if given.dtype.kind not in "iufb":
-            given = edges.words(name)
-            values = read_words(given, None).values  # a weight stays one where some are missing
-            if values is not None and not is_whole(values):
-                given = pandas.Series(values)
-        if given.dtype.kind == "f":
-            edges.refuse(
-                (given % 1 != 0) & given.notna(),
-                lambda row: (
-                    f"column '{name}' has {given[row]}: "  # noqa: B023
-                    "edges have categories, words or whole numbers, and no weights"
-                ),
-            )
-        values, codes[:, k] = np.unique(given.to_numpy(), return_inverse=True)
-        if len(values) > MOST_CATEGORIES:
-            raise UserError(
-                f"{edges.path}:1: column '{name}' has {len(values):,} different values; columns of "
-                f"edges are categories, at most {MOST_CATEGORIES:,}"
-            )
-        sizes.append(len(values))
-    return codes, tuple(sizes)
-
-
-def _once(
-    edges: Table, ends: np.ndarray, codes: np.ndarray, num_nodes: int, is_directed: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every edge once, with its reverse unless directed, by target and source.
-
-    Shapes: ends (2, E), codes (E, K) → (2, E'), (E', K).
-    """
-    copies = 1 if is_directed else 2
-    if not is_directed:  # an edge and its reverse side by side, in the order of the lines
-        ends = np.stack([ends, ends[::-1]], axis=2).reshape(2, -1)
-        codes = np.repeat(codes, 2, axis=0)
-    numbers, first, same = np.unique(
-        ends[1] * num_nodes + ends[0], return_index=True, return_inverse=True
-    )
-    differs = (codes != codes[first][same]).any(axis=1)
-    edges.refuse(
-        differs[::copies],
-        lambda row: (
-            "this edge was given before with other categories, in line "
-            f"{edges.line_of(int(first[same[row * copies]]) // copies)}"
-        ),
-    )
-    return np.stack([numbers % num_nodes, numbers // num_nodes]), codes[first]
+    return [name for name in nodes.columns if name not in ("id", "graph", *labels)]
