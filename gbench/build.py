@@ -13,6 +13,7 @@ from torch import nn
 
 from gbench import folders
 from gbench.config.compose import Config
+from gbench.data.bag_memory import bagged
 from gbench.data.dataset import Dataset
 from gbench.data.encodings.encode import encoded
 from gbench.data.load import load
@@ -58,6 +59,9 @@ def build_task(config: Config) -> Task:
     patching = getattr(model, "patching", None)  # of a model that reads batch.patches
     if patching is not None:
         dataset = patched(dataset, patching, cache_dir)
+    bagging = getattr(model, "bagging", None)  # of a model that reads batch.bag
+    if bagging is not None:
+        dataset = bagged(dataset, bagging, config["optim"]["batch_size"])
     return Task(
         model,
         dataset,

@@ -65,6 +65,14 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.edge_dropout": Interval(0, 1, high_open=True),
     "model.partition": OneOf(("metis", "metis-fixed", "random")),
     "model.conv": OneOf(("gine", "gcn", "gated-gcn", "transformer")),
+    "model.policy": OneOf(
+        ("node-marked", "node-deleted", "edge-deleted", "ego-nets", "ego-nets-plus")
+    ),
+    "model.share": Interval(0, 1, low_open=True),
+    "model.form": OneOf(("dss", "ds")),
+    "model.layer": OneOf(("gin", "graph-conv")),
+    "model.num_set_layers": Interval(1),
+    "model.set_dim": Interval(1),
     "model.mixing": OneOf(("mlp", "hadamard", "standard", "graph", "kernel", "additive")),
     "model.num_mixer_layers": Interval(1),
     "model.patch_pe_steps": Interval(0),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gbench.data.bag import Bag
 from gbench.data.patches.patch_set import Patches
 from gbench.data.sparse import SparseFeatures
 from gbench.data.transfer import on_device
@@ -53,7 +54,8 @@ class Batch:
     sees, N × M: its columns are the first M of the part's nodes, of which the first N are its rows;
     and degree (M,) int32, how many in-neighbours these nodes have in the whole graph;
     is_kept: the same batch comes again in every epoch, so that what is derived from it is kept;
-    valid: of a batch in a frame, how much of it counts; None: all.
+    valid: of a batch in a frame, how much of it counts; None: all;
+    bag: of a model that asks for it, copies of its graphs (see gbench/data/bag.py).
     """
 
     graph: CSR
@@ -75,6 +77,7 @@ class Batch:
     edge_weight: Tensor | None = None
     edge_attr: Tensor | None = None
     x_numbers: Tensor | None = None
+    bag: Bag | None = None
 
     @property
     def valid_nodes(self) -> Tensor | None:

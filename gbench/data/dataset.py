@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from gbench.data.bag import Bagging
 from gbench.data.patches.patch_set import Patches
 from gbench.data.source import Split
 from gbench.data.spec import DataCard, DataSpec
@@ -49,6 +50,7 @@ class Dataset:
     notes: tuple[str, ...] = ()  # what a user must know before training
     random_signs: tuple[bool, ...] = ()  # columns of store.pe whose sign is drawn in training
     patcher: Patcher | None = None  # of a model that reads batch.patches
+    bagging: Bagging | None = None  # of a model that reads batch.bag
 
     def to(self, device: torch.device) -> Dataset:
         """The dataset on a device, whole: batches are cut there, by graph ids from the CPU."""

@@ -110,6 +110,8 @@ def _check(config: Mapping[str, Any]) -> None:
         cannot.append(f"data={config['data']['name']}, which is link-level")
     if "num_patches" in config["model"]:  # cut by processes that would run the script again
         cannot.append(f"model={config['model']['name']}, which reads patches")
+    if config["model"].get("share", 1) < 1:
+        cannot.append(f"model={config['model']['name']}, which draws copies for each batch")
     if cannot:
         raise UserError(
             f"gbench export has no words for {'; '.join(cannot)}. The run is repeated exactly by "

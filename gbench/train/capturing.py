@@ -83,6 +83,7 @@ def _unframed(task: Task) -> Mapping[str, bool]:
         "trainer.accumulate_grad_batches has steps of several kinds": task.accumulate > 1,
         "patches are cut on the CPU, each of its own size": task.dataset.patcher is not None,
         "each batch of graphs has another number of pairs of nodes": task.dataset.spec.pair_dim > 0,
+        "bags are cut from each batch, each of its own size": task.dataset.bagging is not None,
         f"{called(model)} does not say that it leaves out what fills a batch (fills_frames = True; "
         "batch.valid tells what counts)": not said,
         f"loss {loss.name} takes its mean over all graphs of a batch": (

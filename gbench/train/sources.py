@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from gbench.data.bag_memory import ROWS_AT_ONCE, rows_of
+from gbench.data.bagging import with_bags
 from gbench.data.patches.patching import with_patches
 from gbench.data.transfer import on_device
 from gbench.seeds import nth_seed
@@ -183,12 +185,17 @@ class Graphs(Drawn):
         return self.steps_per_epoch or max(full + (rest >= 2 * world_size), 1)
 
     def training(self, dataset: Dataset, share: Share) -> Callable[[int], Iterator[Batch]]:
-        """With patches, if a model reads them."""
+        """With patches or bags, if a model reads them."""
 
         def graphs(epoch: int) -> list[Tensor]:
             chunks = self.chunks(dataset.split.train, share.number, share.generator(epoch))
             return [chunk[share.rank :: share.world_size] for chunk in chunks]
 
+        if dataset.bagging is not None:
+            bagging, seed = dataset.bagging, share.seed
+            return lambda epoch: with_bags(
+                dataset.store.batches(graphs(epoch)), bagging, nth_seed(seed, epoch)
+            )
         if dataset.patcher is None:
             return lambda epoch: dataset.store.batches(graphs(epoch))
         patches = dataset.patcher.training(graphs, seed=share.seed, max_epochs=share.max_epochs)
@@ -206,13 +213,17 @@ class Graphs(Drawn):
     def evaluation(
         self, dataset: Dataset, ids: Tensor, batch_size: int, limit: int = 0
     ) -> Iterator[Batch]:
-        """The first `limit` batches, or all; with values of pairs in smaller ones."""
+        """The first `limit` batches, or all; with values of pairs, or bags, in smaller ones."""
         ids = ids[: limit * batch_size] if limit else ids
         chunks = [*ids.split(batch_size)]
         if dataset.spec.pair_dim:
             sizes = dataset.store.ranges[2].long().square()
             chunks = within(chunks, sizes, EVALUATION_PAIRS)
+        if dataset.bagging is not None:
+            chunks = within(chunks, rows_of(dataset.store.ranges, dataset.bagging), ROWS_AT_ONCE)
         batches = dataset.store.batches(chunks)
+        if dataset.bagging is not None:
+            batches = with_bags(batches, dataset.bagging, None)
         if dataset.patcher is not None:
             batches = with_patches(batches, dataset.patcher.evaluation(chunks))
         yield from batches

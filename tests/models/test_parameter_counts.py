@@ -64,6 +64,8 @@ COUNTED = [
     # GIN-0 of the paper: MLPs 7-32-32 and three of 32-32-32, two batch norms in each layer,
     # and a classifier of the input and of each layer
     ("model=gin data=mutag", MUTAG, 256 + 7 * 1056 + 4 * 128 + 16 + 4 * 66),
+    # DSS: two GINs of MLPs 9-32-32 and 32-32-32 with a norm inside and one after, head 32-64-2
+    ("model=dss-gnn data=mutag", MUTAG, 2 * (320 + 7 * 1056 + 8 * 64) + 2112 + 130),
 ]
 
 
