@@ -25,6 +25,7 @@ from gbench.limits import check_limits
 from gbench.locate import locate
 from gbench.metrics import is_dotted
 from gbench.models.link_predictor import LinkPredictor
+from gbench.models.needs import check_needs
 from gbench.train.layerwise import layer_wise
 from gbench.train.optimizer import optimizer_class
 from gbench.train.parts import Cutter
@@ -49,8 +50,10 @@ def build_task(config: Config) -> Task:
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
     dataset = described(dataset, config["model"])
+    kind = locate(config["model"]["_target_"])
+    check_needs(kind, config["model"]["name"], card.title, dataset.spec)
     seed_everything(config["seed"], verbose=False)
-    if card.level == "link":
+    if card.level == "link" and "predictor" in config:  # else the model answers pairs itself
         predictor = config["predictor"]
         spec = replace(dataset.spec, level="node", num_outputs=predictor["hidden_dim"])
         model: nn.Module = LinkPredictor(build_model(config["model"], spec), **predictor)

@@ -5,7 +5,7 @@ Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -136,12 +136,18 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             f"batching={batching} cuts one graph of labelled nodes into batches, and "
             f"{data['name']} is {data['level']}-level: see optim.batch_size"
         )
-    # links are predicted from what a model says of the nodes
-    level = "node" if data["level"] == "link" else data["level"]
     levels = model.get("levels", _ALL_LEVELS)
-    if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS}:
-        raise UserError(f"model.levels={levels}: expected a list of {' and '.join(_ALL_LEVELS)}")
-    if level not in model.get("levels", _ALL_LEVELS):
+    if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS, "link"}:
+        raise UserError(f"model.levels={levels}: expected a list of node, graph and link")
+    # links are predicted from what a model says of the nodes, where it does not answer pairs itself
+    is_link = data["level"] == "link"
+    level = "node" if is_link and not answers_pairs(model) else data["level"]
+    if is_link and answers_pairs(model) and config["predictor"] != base["predictor"]:
+        raise UserError(
+            f"predictor: model={model['name']} answers pairs of nodes itself, so that no predictor "
+            "stands behind it: leave it out, or set model.KEY"
+        )
+    if level not in levels:
         models = choices("model", config_dirs)
         fit = [m for m in models if level in (stated("model.levels", models, m) or _ALL_LEVELS)]
         raise UserError(
@@ -151,6 +157,11 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
     check_protocol(flat)
     if flat["logger._target_"] == "gbench.train.loggers.wandb":
         check_wandb(config["logger"])
+
+
+def answers_pairs(model: Mapping[str, Any]) -> bool:
+    """Whether a model's YAML says that it answers pairs of nodes itself: `levels: [link]`."""
+    return "link" in model.get("levels", ())
 
 
 def _same_type(value: object, expected: object) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gbench import folders
 from gbench.choices import PACKAGED, members, read_yaml
-from gbench.config.checks import CARD, check_keys, check_values
+from gbench.config.checks import CARD, answers_pairs, check_keys, check_values
 from gbench.config.composition import Composition
 from gbench.config.flat import flatten
 from gbench.config.identity import NOTHING
@@ -47,7 +47,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     check_typed(request.typed, dict(flatten(config)))
     if variant := _variant(config["data"], base["data"]):
         config["data"]["variant"] = variant
-    if config["data"]["level"] != "link":
+    if config["data"]["level"] != "link" or answers_pairs(config["model"]):
         del config["predictor"]
     unchanged = is_unchanged(request, files, config, base)
     # a run may be resumed from another folder than it began in

@@ -87,13 +87,18 @@ def _config_of_data(words: Sequence[str], config_dirs: Sequence[Path]) -> Config
 def _models(
     words: Sequence[str], chosen: Mapping[str, str], config_dirs: Sequence[Path]
 ) -> Iterator[tuple[str, Subject]]:
+    found = choices("model", config_dirs)
+    levels = stated("model.levels", found, chosen["model"])
+    if isinstance(levels, list) and "link" in levels:
+        raise UserError(
+            f"model={chosen['model']} answers pairs of nodes itself, and gbench check looks at "
+            "models of nodes and of graphs alone: its properties are for tests of your own"
+        )
     if "data" in chosen:
         config = compose(words, config_dirs)
         title = _title("model", config["model"])
         yield f"{title} on some of {config['data']['name']}", Subject(config, _real(config))
         return
-    found = choices("model", config_dirs)
-    levels = stated("model.levels", found, chosen["model"])
     for level in levels if isinstance(levels, list) else STANDS_FOR:
         if level not in STANDS_FOR:
             continue  # compose says what levels there are
