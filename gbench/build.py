@@ -24,6 +24,7 @@ from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 from gbench.locate import locate
 from gbench.metrics import is_dotted
+from gbench.models.edge_weights import check_weights
 from gbench.models.link_predictor import LinkPredictor
 from gbench.models.needs import check_needs
 from gbench.train.layerwise import layer_wise
@@ -59,6 +60,7 @@ def build_task(config: Config) -> Task:
         model: nn.Module = LinkPredictor(build_model(config["model"], spec), **predictor)
     else:
         model = build_model(config["model"], dataset.spec)
+    check_weights(model, config["model"]["name"], dataset)
     patching = getattr(model, "patching", None)  # of a model that reads batch.patches
     if patching is not None:
         dataset = patched(dataset, patching, cache_dir)

@@ -5,6 +5,9 @@ stand for all d that it has in the whole graph: their sum is multiplied by d / k
 drawn uniformly that is the whole graph's sum in expectation, and where none is missing it is that
 sum. The degrees of a normalisation are those of the whole graph.
 
+Where edges have weights, sums are weighted by them. Parts of a big graph have none: gbench refuses
+to cut a graph with weights (gbench/build.py).
+
 Legend: N rows, M columns of a layer's graph (see gbench/data/batch.py), F features.
 """
 
@@ -16,11 +19,13 @@ from torch import Tensor
 from gbench.data.batch import Batch
 from gbench.kernels import gcn_propagate, spmm
 from gbench.kernels.act_dropout import act_dropout
+from gbench.kernels.gcn_values import Values, gcn_values, hops_of
 
 
 def neighbour_sum(batch: Batch, x: Tensor) -> Tensor:
-    """Σ_{j→i} x_j. Shapes: x (M, F) → (N, F)."""
-    total = spmm(batch.graph, x)
+    """Σ_{j→i} w_ji x_j, w = 1 without edge weights. Shapes: x (M, F) → (N, F)."""
+    weight = batch.edge_weight
+    total = spmm(batch.graph, x, None if weight is None else weight.to(x.dtype))
     if batch.degree is None:
         return total
     present = batch.graph.in_degree.clamp(min=1)
@@ -37,9 +42,15 @@ def gcn_average(
 ) -> Tensor:
     """dropout(relu(D^-1/2 (A + I) D^-1/2 x + b)), D_i = in-degree of i + 1; ReLU and rate if asked.
 
+    With edge weights A holds them, and D_i = 1 + Σ_{j→i} w_ji: PyG's gcn_norm, but that a loop
+    which the data state comes beside the one that is added, as it does without weights.
+
     Shapes: x (M, F), b (F,) → (N, F).
     """
     act = "relu" if relu else "none"
+    if batch.edge_weight is not None:
+        x = hops_of(batch.graph, x, _values(batch, batch.edge_weight), 1)
+        return act_dropout(x, bias, act=act, rate=rate)
     if batch.degree is None:
         if x.is_cuda:
             return gcn_propagate(batch.graph, x, bias=bias, relu=relu, rate=rate)
@@ -49,3 +60,16 @@ def gcn_average(
     scaled = root * x
     out = root[rows] * (neighbour_sum(batch, scaled) + scaled[rows])
     return act_dropout(out if bias is None else out + bias, act=act, rate=rate)
+
+
+def _values(batch: Batch, weight: Tensor) -> Values:
+    """The normalised adjacency by its entries, kept with a batch that comes again."""
+    if not batch.is_kept or weight.requires_grad:
+        return gcn_values(batch.graph, weight)
+    kept = batch.memo.get("gcn_values")
+    if kept is None or kept[0] is not weight or kept[1] is not batch.graph:
+        # what validation leaves here is trained on: autograd refuses inference-mode tensors
+        with torch.inference_mode(False):
+            kept = batch.memo["gcn_values"] = weight, batch.graph, gcn_values(batch.graph, weight)
+    values: Values = kept[2]
+    return values

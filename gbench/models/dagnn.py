@@ -25,14 +25,17 @@ from gbench.models.norm_act import NormAct
 class DAGNN(nn.Module):
     """Σ_{k=0..K} σ(⟨w, H_k⟩ + b) H_k with H_k = S^k Z, Z = W_2 drop(relu(W_1 drop(X) + b_1)) + b_2.
 
-    S = D^-1/2 (A + I) D^-1/2, D_i = in-degree of i + 1. Each node weighs each of its K + 1 hops by
-    a gate, and all gates share w and b. On ogbn-arxiv the authors normalise W_1 X + b_1 first
-    (norm=batch). A positional encoding stands beside the features, categories are embedded.
+    S = D^-1/2 (A + I) D^-1/2, D_i = in-degree of i + 1, or with edge weights 1 + their sum. Each
+    node weighs each of its K + 1 hops by a gate, and all gates share w and b. On ogbn-arxiv the
+    authors normalise W_1 X + b_1 first (norm=batch). A positional encoding stands beside the
+    features, categories are embedded.
 
     Shapes: x (N, F) → (N, D) → Z and each H_k (N, C) → (N, C).
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    uses: ClassVar = ("edge_weight",)
+    roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
 
     def __init__(
         self,
@@ -54,7 +57,14 @@ class DAGNN(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         weight, bias = self.gate.weight.squeeze(0), self.gate.bias.squeeze(0)
-        return gcn_gated_sum(batch.graph, self._mlp(batch), weight, bias, self.hops)
+        hidden = self._mlp(batch)
+        if batch.edge_weight is None:
+            return gcn_gated_sum(batch.graph, hidden, weight, bias, self.hops)
+        total = self._gated(hidden)
+        for _ in range(self.hops):
+            hidden = gcn_average(batch, hidden)
+            total = total + self._gated(hidden)
+        return total
 
     def _mlp(self, batch: Batch) -> Tensor:
         """Z. Shapes: batch.x (N, F) → (N, C)."""

@@ -33,6 +33,8 @@ from gbench.models.virtual_node import VirtualNode, told
 class GCNLayer(nn.Module):
     """S x W + b with S = D^-1/2 (A + I) D^-1/2 and D_i = in-degree of i + 1.
 
+    Edge weights are A's entries, and D_i is 1 + their sum (see gbench/models/convolve.py).
+
     ReLU and dropout, where they are asked for, are applied to that.
 
     Shapes: x (N, in_dim) → (N, out_dim).
@@ -88,11 +90,14 @@ class GCN(nn.Module):
     layer, where v starts at zero, is learned, and is updated after every layer but the last.
 
     Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
-    Raises UserError for a virtual node at node level (its batch norm needs several graphs).
+    Raises UserError for a virtual node at node level (its batch norm needs several graphs), and for
+    edges that have both categories and weights.
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
     fills_frames: ClassVar = True
+    uses: ClassVar = ("edge_weight",)
+    roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
 
     def __init__(
         self,
@@ -112,6 +117,11 @@ class GCN(nn.Module):
         has_norm = norm == "batch"
         if virtual_node and spec.level == "node":
             raise UserError("model.virtual_node=true needs graph-level data: this is node-level")
+        if spec.edge_categories is not None and spec.has_edge_weight:
+            raise UserError(
+                "the edges have categories, for which this is OGB's layer, and weights, which that "
+                "layer does not know: take model=gin, which reads both, or leave one of them out"
+            )
         self.encoder: nn.Module = NodeEncoder(spec, hidden_dim)
         in_dim = hidden_dim
         if not virtual_node:

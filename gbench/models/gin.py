@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.kernels import gine_aggregate
+from gbench.kernels import gine_aggregate, gine_dense
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dropout import dropout
+from gbench.models.edge_encoder import EdgeEncoder
+from gbench.models.edge_weights import weights_as_numbers, with_weights_as_numbers
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.norm_act import NormAct, linear_norm_act
 from gbench.models.readout import Readout
@@ -25,9 +27,11 @@ from gbench.models.virtual_node import VirtualNode, told
 
 
 class GINLayer(nn.Module):
-    """MLP((1 + ε) x_i + Σ_{j→i} x_j), or Σ relu(x_j + e_ij) (GINE) where edges have categories.
+    """MLP((1 + ε) x_i + Σ_{j→i} w_ji x_j), or Σ relu(x_j + e_ji) (GINE) where edges have features.
 
-    MLP = linear, batch norm, ReLU, linear; e_ij is this layer's own sum of bond embeddings.
+    MLP = linear, batch norm, ReLU, linear. e_ji is this layer's own sum of bond embeddings, and of
+    edges with numbers W a_ji + b besides. A weight w_ji is 1 without edge weights; in GINE it is
+    one more number of its edge.
 
     Shapes: x (N, in_dim) → (N, mlp_ratio · out_dim) → (N, out_dim).
     """
@@ -41,7 +45,7 @@ class GINLayer(nn.Module):
         *,
         mlp_ratio: int,
         learn_eps: bool,
-        edge_categories: tuple[int, ...] | None,
+        spec: DataSpec,
     ) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
@@ -53,7 +57,11 @@ class GINLayer(nn.Module):
             self.eps = nn.Parameter(torch.zeros(()))
         else:
             self.register_buffer("eps", torch.zeros(()), persistent=False)
-        self.bonds = None if edge_categories is None else Embeddings(edge_categories, in_dim)
+        self.bonds = self.edges = None
+        if spec.edge_dim:
+            self.edges = EdgeEncoder(spec, in_dim)
+        elif spec.edge_categories is not None:
+            self.bonds = Embeddings(spec.edge_categories, in_dim)
 
     def forward(self, batch: Batch, x: Tensor, table: Tensor | None = None) -> Tensor:
         out: Tensor = self.mlp[2](self.hidden(batch, x, table))
@@ -64,7 +72,11 @@ class GINLayer(nn.Module):
 
         `table`: what the bonds make of the batch's edge_combos, if that is known already.
         """
-        if self.bonds is None:
+        if self.edges is not None:
+            edge = self.edges(batch)
+            assert edge is not None
+            x = gine_dense(batch.graph, x, edge.to(x.dtype), self.eps.to(x.dtype))
+        elif self.bonds is None:
             x = (1 + self.eps) * x[: batch.num_nodes] + neighbour_sum(batch, x)
         else:
             assert batch.edge_code is not None and batch.edge_combos is not None
@@ -84,6 +96,8 @@ class GIN(nn.Module):
     jk=layerwise (the paper): dense features enter as they are (h_0); ReLU after every layer;
     logits = Σ_l dropout(linear_l(readout(h_l))), l = 0..L, and no other dropout.
 
+    Edges with categories, numbers, or both make the layers GINE's.
+
     Shapes: x (N, F) → h_l (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
     Raises UserError for a virtual node at node level (its batch norm needs several graphs) or with
     jk=layerwise.
@@ -91,6 +105,7 @@ class GIN(nn.Module):
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
     fills_frames: ClassVar = True
+    uses: ClassVar = ("edge_weight", "edge_attr")
 
     def __init__(
         self,
@@ -114,6 +129,9 @@ class GIN(nn.Module):
                 f"this is {spec.level}-level data with model.jk={jk}"
             )
 
+        self.counts_weights = bool(spec.edge_dim) or spec.edge_categories is not None
+        if self.counts_weights:
+            spec = weights_as_numbers(spec)
         self.encoder: nn.Module = NodeEncoder(spec, hidden_dim)
         in_dim = hidden_dim
         if self.is_layerwise:
@@ -125,7 +143,7 @@ class GIN(nn.Module):
                 hidden_dim,
                 mlp_ratio=mlp_ratio,
                 learn_eps=learn_eps,
-                edge_categories=spec.edge_categories,
+                spec=spec,
             )
             for width in widths[:-1]
         )
@@ -149,6 +167,8 @@ class GIN(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
+        if self.counts_weights:
+            batch = with_weights_as_numbers(batch)
         if self.is_layerwise:
             return self._layerwise(batch)
         x: Tensor = self.encoder(batch)

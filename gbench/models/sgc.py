@@ -23,7 +23,8 @@ from gbench.models.linear import Linear
 class SGC(nn.Module):
     """Logistic regression on propagated features: S^K X W + b, S = D^-1/2 (A + I) D^-1/2.
 
-    A positional encoding stands beside the features: S^K [X | P] W + b.
+    A positional encoding stands beside the features: S^K [X | P] W + b. Edge weights are A's
+    entries, and sum up to degrees.
 
     S^K X has no parameter, so that a batch that is used again keeps it; and no node depends on
     another one's logits, so that only the batch's targets have any: the other rows are NaN, or on a
@@ -34,6 +35,8 @@ class SGC(nn.Module):
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    uses: ClassVar = ("edge_weight",)
+    roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
 
     def __init__(self, spec: DataSpec, *, hops: int) -> None:
         super().__init__()
@@ -50,7 +53,7 @@ class SGC(nn.Module):
         nodes, rows = self._rows(batch)
         out: Tensor = self.linear(rows)
         if self.pe is not None and batch.pe is not None:  # apart from X, which is propagated once
-            propagated = gcn_propagate(batch.graph, batch.pe, hops=self.hops)
+            propagated = self._propagated(batch, batch.pe)
             out = out + self.pe(propagated if nodes is None else propagated[nodes])
         if nodes is None:
             return out
@@ -68,19 +71,26 @@ class SGC(nn.Module):
         last = [lambda batch, x: gcn_average(batch, x, self.linear.bias)]
         return [gcn_average] * (self.hops - 1) + (last if self.hops else [])
 
+    def _propagated(self, batch: Batch, x: Tensor) -> Tensor:
+        weight = None if batch.edge_weight is None else batch.edge_weight.to(x.dtype)
+        return gcn_propagate(batch.graph, x, hops=self.hops, edge_weight=weight)
+
     def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures]:
         """The batch's target nodes, each once, and their rows of S^K X, or None and all rows.
 
-        Kept in the batch's memo: S^K X as long as it is of these very features and this graph,
-        the rows as long as the tensor of targets lives.
+        Kept in the batch's memo: S^K X as long as it is of these very features, this graph and
+        these weights, the rows as long as the tensor of targets lives.
         """
         key, targets = f"sgc/{self.hops}", batch.targets
+        made_of = batch.x, batch.graph, batch.edge_weight
+        if batch.edge_weight is not None and batch.edge_weight.requires_grad:
+            return None, self._propagated(batch, batch.x)
         kept = batch.memo.get(key)
-        if kept is None or kept[0] is not batch.x or kept[1] is not batch.graph:
+        if kept is None or any(a is not b for a, b in zip(kept[0], made_of, strict=True)):
             with _for_training():
-                propagated = gcn_propagate(batch.graph, batch.x, hops=self.hops)
-            kept = batch.memo[key] = batch.x, batch.graph, propagated, WeakTensorKeyDictionary()
-        _, _, propagated, rows_of = kept
+                propagated = self._propagated(batch, batch.x)
+            kept = batch.memo[key] = made_of, propagated, WeakTensorKeyDictionary()
+        _, propagated, rows_of = kept
         if targets is None:
             return None, propagated
         if targets not in rows_of:
