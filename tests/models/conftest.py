@@ -30,7 +30,8 @@ def packaged(spec: DataSpec, *words: str) -> nn.Module:
     data = {"node": "csbm", "graph": "csl"}[spec.level]
     try:
         config = compose([*words, f"data={data}", "experiment=null"])
-        return build_model(config["model"], spec)
+        known = {"mean_log_degree": 1.0, **spec.statistics}
+        return build_model(config["model"], replace(spec, statistics=known))
     except UserError as error:
         assert "-level" in str(error) or "pairs of nodes" in str(error), error
         pytest.skip(f"{words[0]} does not do {spec.level}-level data, or not without pairs")
