@@ -12,6 +12,7 @@ from gbench.kernels.gine_dense import gine_dense
 from gbench.kernels.group_mean import group_mean
 from gbench.kernels.norm_act import norm_act
 from gbench.kernels.pair_conv import pair_conv
+from gbench.kernels.pair_softmax import pair_softmax
 from gbench.kernels.pairs import Pairs
 from gbench.kernels.pna_aggregate import pna_aggregate
 from gbench.kernels.residual_mlp import residual_mlp
@@ -35,6 +36,7 @@ __all__ = [
     "group_mean",
     "norm_act",
     "pair_conv",
+    "pair_softmax",
     "pna_aggregate",
     "residual_mlp",
     "segment_add",

@@ -261,6 +261,7 @@ OPERATIONS = [
     ),
     operation("pair_conv", (some(58, WIDTH), X), lambda at, psi, x: (at.pairs, psi, x)),
     operation("pair_conv-heads", (some(58, 2), X), lambda at, psi, x: (at.pairs, psi, x)),
+    operation("pair_softmax", (some(58, 3),), lambda at, score: (at.pairs, score)),
     operation("sheaf_laplacian", (STALKS, MAPS), lambda at, x, maps: (at.graph, maps, x)),
     _sheaf("sheaf_laplacian-diagonal", (STALKS, some(EDGES, 3)), "diagonal"),
     _sheaf("sheaf_laplacian-weight", (STALKS, MAPS, some(EDGES)), "weight"),

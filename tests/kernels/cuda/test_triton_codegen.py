@@ -239,6 +239,11 @@ def pair_conv(x: torch.Tensor) -> None:
         cuda("pair_conv").pair_conv_backward(x, *given)
 
 
+def pair_softmax(x: torch.Tensor) -> None:
+    cuda("pair_softmax").pair_softmax(graph()[0], x)
+    cuda("pair_softmax").pair_softmax_backward(x, graph()[0], x)
+
+
 def sheaf_mix(x: torch.Tensor) -> None:
     stalks, left = x[:, None].expand(-1, 3, -1).contiguous(), x.new_empty(3, 3)
     given = (stalks, left, x.new_empty(x.size(1), x.size(1)))
@@ -514,7 +519,7 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 # Steps of sheaf diffusion: their widths are a stalk's or a hidden layer's, 20 on Texas.
 SMALL = [entry_loss, householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
 SMALL += [scaled_sheaf_laplacian, normal_maps, sheaf_blocks, inverse_sqrt]
-SMALL += [pair_conv]
+SMALL += [pair_conv, pair_softmax]
 
 
 @pytest.mark.parametrize("width", [20, 64])

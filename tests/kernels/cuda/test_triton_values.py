@@ -30,6 +30,7 @@ from gbench.kernels.inverse_sqrt import inverse_sqrt
 from gbench.kernels.inverse_sqrt import reference as inverse_sqrt_reference
 from gbench.kernels.norm_act import reference as norm_act_reference
 from gbench.kernels.pair_conv import reference as pair_conv_reference
+from gbench.kernels.pair_softmax import reference as pair_softmax_reference
 from gbench.kernels.pair_tanh import pair_tanh
 from gbench.kernels.pair_tanh import reference as pair_tanh_reference
 from gbench.kernels.pair_weight import pair_weight
@@ -955,6 +956,18 @@ def test_pair_conv_drops(heads, width, device, agrees) -> None:
         lambda psi, x: pair_conv_reference(pairs, psi, x, True, 0.4, seed),
         torch.randn(34, heads),
         torch.randn(8, width),
+    )
+
+
+@pytest.mark.parametrize(("sizes", "width"), [([3, 0, 1, 6], 3), ([40], 1), ([2], 70)], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_pair_softmax(sizes, width, dtype, device, agrees) -> None:
+    pairs, there = graphs_of(sizes, device)
+    agrees(
+        lambda score: kernels.pair_softmax(there, score),
+        lambda score: pair_softmax_reference(pairs, score),
+        torch.randn(sum(n * n for n in sizes), width).to(dtype),
+        roundings=2,
     )
 
 
