@@ -6,6 +6,7 @@ features of a node, D hidden_dim, L layers, E set_dim, T outputs.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -43,10 +44,9 @@ def convolution(kind: str, spec: DataSpec, in_dim: int, out_dim: int, mlp_ratio:
     """GraphConv; or GIN with ε = 0, on data with categories of edges GINE with ε learned."""
     if kind == "graph-conv":
         return GraphConv(in_dim, out_dim)
-    bonds = spec.edge_categories
-    return GINLayer(
-        in_dim, out_dim, mlp_ratio=mlp_ratio, learn_eps=bonds is not None, edge_categories=bonds
-    )
+    spec = replace(spec, edge_dim=0)  # copies of edges have their categories alone
+    learn_eps = spec.edge_categories is not None
+    return GINLayer(in_dim, out_dim, mlp_ratio=mlp_ratio, learn_eps=learn_eps, spec=spec)
 
 
 class DSSLayer(nn.Module):

@@ -22,6 +22,7 @@ from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.edge_weights import weights_as_numbers, with_weights_as_numbers
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.norm_act import NormAct, linear_norm_act
+from gbench.models.pairs_as_features import pairs_as_features, with_pairs_as_features
 from gbench.models.readout import Readout
 from gbench.models.virtual_node import VirtualNode, told
 
@@ -96,7 +97,8 @@ class GIN(nn.Module):
     jk=layerwise (the paper): dense features enter as they are (h_0); ReLU after every layer;
     logits = Σ_l dropout(linear_l(readout(h_l))), l = 0..L, and no other dropout.
 
-    Edges with categories, numbers, or both make the layers GINE's.
+    Edges with categories, numbers, or both make the layers GINE's. Values of pairs of nodes, as of
+    encoding=rrwp, are read on edges and of each node with itself: see pairs_as_features.py.
 
     Shapes: x (N, F) → h_l (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
     Raises UserError for a virtual node at node level (its batch norm needs several graphs) or with
@@ -105,7 +107,7 @@ class GIN(nn.Module):
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
     fills_frames: ClassVar = True
-    uses: ClassVar = ("edge_weight", "edge_attr")
+    uses: ClassVar = ("edge_weight", "edge_attr", "pairs")
 
     def __init__(
         self,
@@ -129,6 +131,9 @@ class GIN(nn.Module):
                 f"this is {spec.level}-level data with model.jk={jk}"
             )
 
+        self.reads_pairs = spec.pair_dim > 0  # of link-level data batch.pairs is something else
+        if self.reads_pairs:
+            spec = pairs_as_features(spec)
         self.counts_weights = bool(spec.edge_dim) or spec.edge_categories is not None
         if self.counts_weights:
             spec = weights_as_numbers(spec)
@@ -167,6 +172,8 @@ class GIN(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
+        if self.reads_pairs:
+            batch = with_pairs_as_features(batch)
         if self.counts_weights:
             batch = with_weights_as_numbers(batch)
         if self.is_layerwise:
