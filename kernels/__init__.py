@@ -15,6 +15,7 @@ from gbench.kernels.pair_conv import pair_conv
 from gbench.kernels.pair_softmax import pair_softmax
 from gbench.kernels.pairs import Pairs
 from gbench.kernels.pna_aggregate import pna_aggregate
+from gbench.kernels.ragged_attention import ragged_attention
 from gbench.kernels.residual_mlp import residual_mlp
 from gbench.kernels.segment_add import segment_add
 from gbench.kernels.segment_reduce import segment_reduce
@@ -38,6 +39,7 @@ __all__ = [
     "pair_conv",
     "pair_softmax",
     "pna_aggregate",
+    "ragged_attention",
     "residual_mlp",
     "segment_add",
     "segment_reduce",

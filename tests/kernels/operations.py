@@ -236,6 +236,16 @@ OPERATIONS = [
         (X, some(4, WIDTH), some()),
         lambda at, x, t, e: (at.graph, x, t, at.code, e),
     ),
+    operation(
+        "ragged_attention",
+        tuple(some(NODES, 2, 3) for _ in range(3)),
+        lambda at, q, k, v: (at.ptr, q, k, v),
+    ),
+    _drawn(
+        "ragged_attention-dropout",
+        tuple(some(NODES, 2, 3) for _ in range(3)),
+        lambda at, q, k, v: (at.ptr, q, k, v, at.seed, 0.5),
+    ),
     operation("pna_aggregate", (X,), lambda at, x: (at.graph, x)),
     operation(
         "pna_aggregate-table", (X, some(4, WIDTH)), lambda at, x, t: (at.graph, x, t, at.code)

@@ -70,6 +70,12 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
         "gine_aggregate": Case(
             lambda x, t, e: kernels.gine_aggregate(graph, x, t, code, e), (x, table, eps)
         ),
+        "ragged_attention": Case(
+            lambda q, k: kernels.ragged_attention(
+                ptr, *(part.view(nodes, 3, -1) for part in (q, k, k))
+            ),
+            (x, x.flip(0)),
+        ),
         "pna_aggregate": Case(lambda x, t: kernels.pna_aggregate(graph, x, t, code), (x, table)),
         "pna_aggregate-edges": Case(lambda x, e: kernels.pna_aggregate(graph, x, e), (x, rows)),
         "gcn_bond_aggregate": Case(
@@ -100,6 +106,7 @@ NAMES += [
     "segment_add",
     "embedding_sum",
     "gine_aggregate",
+    "ragged_attention",
     "pna_aggregate",
     "pna_aggregate-edges",
     "gcn_bond_aggregate",

@@ -38,6 +38,9 @@ def layer(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         "segment_reduce": lambda x, p: x - function(ptr, x * p[0], "max")[back],
         "embedding_sum": lambda x, p: x + function(codes, p, OFFSETS),
         "gine_aggregate": lambda x, p: function(graph, x, p, code, p[0, 0]),
+        "ragged_attention": lambda x, p: function(
+            ptr[::4], *(y.view(NODES, 2, -1) for y in (x * p[0], x * p[1], x))
+        ).flatten(1),
         "pna_aggregate": lambda x, p: function(graph, x, p, code).mean(1),
         "gcn_bond_aggregate": lambda x, p: function(graph, x, p, code, p[0]),
         "edge_softmax": lambda x, p: function(graph, p[code, :2], x.view(-1, 2, 4)).flatten(1),

@@ -184,6 +184,14 @@ def pna_aggregate(x: torch.Tensor) -> None:
         cuda("pna_aggregate").pna_aggregate_backward(out, *given, out)
 
 
+def ragged_attention(x: torch.Tensor) -> None:
+    ptr, heads = graph()[0], x[:, None].expand(-1, 4, -1).contiguous()
+    for seed, rate in ((None, 0.0), (torch.empty((), dtype=torch.int64), 0.5)):
+        given = (ptr, heads, heads, heads, seed)
+        out, log_sum = cuda("ragged_attention").ragged_attention(*given, rate)
+        cuda("ragged_attention").ragged_attention_backward(out, *given, out, log_sum, rate)
+
+
 def gcn_bond_aggregate(x: torch.Tensor) -> None:
     given = (graph(), UNKNOWN, x, x[:60], torch.empty(ENTRIES, dtype=torch.uint8), x[0])
     cuda("gcn_bond_aggregate").gcn_bond_aggregate(*given)
@@ -384,7 +392,8 @@ OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 TRITON = ".".join(triton.__version__.split(".")[:2])
 MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
-REGISTERS = {"pna_aggregate._backward_table": 200, "pna_aggregate.": 128}  # four sums of a row
+REGISTERS = {"ragged_attention.": 255}  # tiles of queries, keys and values
+REGISTERS |= {"pna_aggregate._backward_table": 200, "pna_aggregate.": 128}  # four sums of a row
 REGISTERS |= {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 # The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.
 REGISTERS |= {"normal_maps.forward": 128}  # eigenvectors in float64
@@ -393,6 +402,7 @@ REGISTERS |= {"norm_act._few": 128, "norm_act.": 104}  # of 512 threads, the fir
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
 SPILLED = {  # bytes
     "3.6": {"norm_act._few_gradients": 8},
+    "3.7": {"ragged_attention._backward_keys": 16},
     "3.8": {"residual_mlp._backward": 24, "sheaf_laplacian._diagonal": 8},
     "3.9": {"bonds._backward_x": 8, "normal_maps.forward": 8},
 }
@@ -518,6 +528,7 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 
 # Steps of sheaf diffusion: their widths are a stalk's or a hidden layer's, 20 on Texas.
 SMALL = [entry_loss, householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
+SMALL += [ragged_attention]
 SMALL += [scaled_sheaf_laplacian, normal_maps, sheaf_blocks, inverse_sqrt]
 SMALL += [pair_conv, pair_softmax]
 

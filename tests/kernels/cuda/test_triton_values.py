@@ -37,6 +37,7 @@ from gbench.kernels.pair_weight import pair_weight
 from gbench.kernels.pair_weight import reference as pair_weight_reference
 from gbench.kernels.pna_aggregate import pna_aggregate
 from gbench.kernels.pna_aggregate import reference as pna_reference
+from gbench.kernels.ragged_attention import reference as attention_reference
 from gbench.kernels.residual_mlp import reference as residual_mlp_reference
 from gbench.kernels.segment_add import reference as segment_add_reference
 from gbench.kernels.segment_reduce import reference as segment_reduce_reference
@@ -618,6 +619,24 @@ def test_gine_aggregate(hub_graph, width, dtype, device, agrees) -> None:
         torch.randn(graph.num_rows, width).to(dtype),
         torch.randn(7, width).to(dtype),
         torch.tensor(0.3, dtype=dtype),
+    )
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("sizes", "width"), [((3, 0, 21, 1), 5), ((70, 9), 18), ((0, 2), 3)], ids=str
+)
+def test_ragged_attention(sizes, width, rate, dtype, device, agrees) -> None:
+    """Graphs that share a tile, one without nodes, and one of more nodes than a tile."""
+    ptr = torch.tensor([0, *sizes]).cumsum(0).int()
+    seed = torch.tensor(1234567890123) if rate else None
+    there = None if seed is None else seed.to(device)
+    agrees(
+        lambda *given: torch.ops.gbench.ragged_attention(ptr.to(device), *given, there, rate)[0],
+        lambda *given: attention_reference(ptr, *given, seed, rate),
+        *(torch.randn(sum(sizes), 2, width).to(dtype) for _ in range(3)),
+        roundings=4,
     )
 
 
