@@ -20,13 +20,15 @@ from gbench.data.load import load
 from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.statistics import asked, with_statistics
+from gbench.data.taught import Taught, with_teacher
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 from gbench.locate import locate
 from gbench.metrics import is_dotted
 from gbench.models.edge_weights import check_weights
 from gbench.models.link_predictor import LinkPredictor
-from gbench.models.needs import check_needs
+from gbench.models.needs import check_needs, reads
+from gbench.named_runs import is_run
 from gbench.train.layerwise import layer_wise
 from gbench.train.optimizer import optimizer_class
 from gbench.train.parts import Cutter
@@ -38,8 +40,12 @@ from gbench.train.task import Task
 NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
 
 
-def build_task(config: Config) -> Task:
-    """The dataset, loaded; the model, initialised from the seed; both in one task."""
+def build_task(config: Config, teaching: Taught | None = None) -> Task:
+    """The dataset, loaded; the model, initialised from the seed; both in one task.
+
+    `teaching` is what the run's teacher says (see gbench/teaching.py). Raises UserError for what
+    the user can mend.
+    """
     card = DataCard.from_config(config["data"])
     cache_dir = folders.cache_dir(config["cache_dir"])
     data_dir, source = folders.data_dir(config["data_dir"]), config.get("data_source", "")
@@ -50,6 +56,8 @@ def build_task(config: Config) -> Task:
     check_functions(card, config["trainer"].get("also", ()))
     dataset = load(card, data_dir, cache_dir, source)
     dataset = encoded(dataset, config["encoding"], cache_dir)
+    if teaching is not None:
+        dataset = with_teacher(dataset, teaching)
     dataset = described(dataset, config["model"])
     kind = locate(config["model"]["_target_"])
     check_needs(kind, config["model"]["name"], card.title, dataset.spec)
@@ -61,6 +69,11 @@ def build_task(config: Config) -> Task:
     else:
         model = build_model(config["model"], dataset.spec)
     check_weights(model, config["model"]["name"], dataset)
+    if teaching is not None and not reads(model, "teacher"):
+        raise UserError(
+            f"{teaching.other.setting}: model {config['model']['name']} has no use for a teacher; "
+            'a model of your own that reads batch.teacher says uses = ("teacher",) in its class'
+        )
     patching = getattr(model, "patching", None)  # of a model that reads batch.patches
     if patching is not None:
         dataset = patched(dataset, patching, cache_dir)
@@ -150,6 +163,8 @@ def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
     target = locate(settings["_target_"])
     hyperparameters = {k: v for k, v in settings.items() if k not in NOT_HYPERPARAMETERS}
     legal = inspect.signature(target).parameters
+    if is_run("model.teacher", settings.get("teacher")) and "teacher" not in legal:
+        del hyperparameters["teacher"]  # its answers come with the batch
     first = next(iter(legal.values()), None)
     if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
         raise UserError(

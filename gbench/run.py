@@ -19,6 +19,7 @@ from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
 from gbench.records import record as records
 from gbench.records.folder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
+from gbench.teaching import begin_from, keep, taught
 from gbench.train.checkpoint import save_weights
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import stoppable
@@ -51,13 +52,17 @@ def train(
     settings = config["trainer"]
     loggers = make_loggers(config, folder)  # first: a server that is not there is told at once
     with advised(folder):
-        task = build_task(at_hand(config, folder))
+        teaching = taught(config, folder)
+        task = build_task(at_hand(config, folder), teaching)
     card, limit = task.dataset.card, settings["limit_batches"]
     asked = settings.get("also", ())
     left = unread(task.model, config["model"]["name"], task.dataset, task.source)
     for note in (*task.dataset.notes, *left, *task.undefined(settings["monitor"], asked)):
         console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     last = folder / LAST
+    if not last.exists():
+        for note in begin_from(task, config):
+            console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     title = f"{config['model']['name']} · {card.title}"
     display = display or Display(console, title, card, settings["max_epochs"])
     epochs = Epochs(config, card, last_checkpoint=last, display=display)
@@ -75,6 +80,7 @@ def train(
             return records.read(folder / RECORD)
         with written_whole(folder / CONFIG) as file:
             file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+        keep(teaching, config, folder)
         with display, stoppable():
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
 

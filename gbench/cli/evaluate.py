@@ -49,13 +49,15 @@ def run(args: argparse.Namespace) -> int:
     from gbench.build import build_task
     from gbench.figures import metric_text
     from gbench.records import record as records
+    from gbench.teaching import taught
     from gbench.train.checkpoint import load_weights
     from gbench.train.matmul import matmul_precision
     from gbench.train.trainer import make_trainer
 
     record = records.read(folder / runfolder.RECORD)
     weights = load_weights(folder / runfolder.BEST)
-    task = build_task(at_hand(config, folder))
+    teaching = taught(config, folder)
+    task = build_task(at_hand(config, folder), teaching)
     task.model.load_state_dict(weights)
     kept = {key: config["trainer"][key] for key in ("accelerator", "precision", "deterministic")}
     trainer = make_trainer({**kept, "devices": 1}, [], [])

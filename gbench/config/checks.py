@@ -37,7 +37,7 @@ LIGHTNING_CHECKS = ("accelerator", "devices", "strategy", "precision", "determin
 _CHECKED = ("cuda_graphs",)
 
 # Settings that are null as long as nothing else is said.
-_WORDS = ("data_dir", "cache_dir", "logger.entity", "logger.tracking_uri")
+_WORDS = ("data_dir", "cache_dir", "init_from", "logger.entity", "logger.tracking_uri")
 
 _ALL_LEVELS = ("node", "graph")  # of a model that does not say
 
@@ -69,7 +69,11 @@ def check_keys(values: Sequence[str], base: Config) -> None:
             )
         if key.endswith("._target_"):
             raise UserError(f"{word}: a name stands for one class; make a {section} of your own")
-        if is_free(key) or (word.startswith("+") and section.split(".")[0] in EXTENSIBLE):
+        if (
+            is_free(key)
+            or word.startswith("++model.teacher=")
+            or (word.startswith("+") and section.split(".")[0] in EXTENSIBLE)
+        ):
             continue
         if word.startswith("~") and key in known and section.split(".")[0] not in EXTENSIBLE:
             raise UserError(f"{word}: gbench needs {key}; it can be changed but not removed")

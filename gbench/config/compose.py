@@ -24,6 +24,7 @@ from gbench.config.request import Request, requested
 from gbench.config.unchanged import is_unchanged
 from gbench.data.places import with_own
 from gbench.errors import UserError
+from gbench.named_runs import resolved
 from gbench.own_code import importing
 from gbench.own_code.stated import stated as stated_code
 
@@ -60,6 +61,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
         "data_source": request.source,
         "config_dirs": own_code,
     }
+    composed = resolved(composed)
     code = stated_code(composed, [Path(folder) for folder in own_code], CARD)
     return {**composed, "code": code} if code else composed
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gbench.config.names import FOLDER_BYTES, num_bytes, shortened
+from gbench.named_runs import counted
 from gbench.own_code.stated import with_digests
 
 _SECTIONS = ("model", "data", "transform", "encoding", "batching", "optim", "predictor", "trainer")
@@ -83,10 +84,15 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
                 if key not in dropped and not (key in before and value == before[key])
             }
         kept[name] = _canonical(section)
+    for key, facts in counted(config).items():
+        if key == "model.teacher":
+            kept["model"]["teacher"] = facts
+        else:
+            kept[key] = facts
     code = config.get("code", {})
     kept = with_digests(kept, code.get("files", {}))
-    if counted := {part: code[part] for part in ("sources", "packages") if part in code}:
-        kept["code"] = _hash(counted)
+    if stated := {part: code[part] for part in ("sources", "packages") if part in code}:
+        kept["code"] = _hash(stated)
     return kept
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gbench.errors import UserError
 from gbench.limits import check_limits
+from gbench.named_runs import PREFIX
 
 # mappings that take any key, checked against the signature of what reads them
 FREE = ("optim.options", "optim.schedule_options")
@@ -21,8 +22,13 @@ def is_free(key: str) -> bool:
 
 
 def opened(word: str) -> str:
-    """`optim.options.momentum=0.9` with Hydra's sign for what may be new or there already."""
-    return f"++{word.lstrip('+')}" if is_free(word.lstrip("+").split("=", 1)[0]) else word
+    """`optim.options.momentum=0.9` with Hydra's sign for what may be new or there already.
+
+    So may a teacher, which any model may have.
+    """
+    key, _, value = word.lstrip("+").partition("=")
+    is_teacher = key == "model.teacher" and value.strip("'\"").startswith(PREFIX)
+    return f"++{word.lstrip('+')}" if is_free(key) or is_teacher else word
 
 
 def check_groups(groups: list[Any]) -> None:

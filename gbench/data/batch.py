@@ -43,6 +43,8 @@ class Batch:
     `graph.col`; in the transpose, entry e of `graph.col_t` has those of graph.perm_t[e];
     x_numbers (N, F_n) float32: numbers of nodes that have categories in x; each None if the data
     have none;
+    teacher (N, C) or (B, C) float32: what a finished run says of what y is about, log p of classes,
+    with model.teacher=run:NAME (see gbench/data/taught.py);
     pe (N, K) float32: the positional encoding, None with encoding=none;
     patches: of a model that asks for them (see gbench/data/patches/patch_set.py);
     pairs (P, 2) int64: of link-level data, the pairs of nodes that y (P, 1) float is about;
@@ -78,6 +80,7 @@ class Batch:
     edge_attr: Tensor | None = None
     x_numbers: Tensor | None = None
     bag: Bag | None = None
+    teacher: Tensor | None = None
 
     @property
     def valid_nodes(self) -> Tensor | None:

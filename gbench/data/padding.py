@@ -111,6 +111,7 @@ class Frame:
             edge_weight=None if like.edge_weight is None else room(size.entries, like.edge_weight),
             edge_attr=None if like.edge_attr is None else room(size.entries, like.edge_attr),
             x_numbers=None if like.x_numbers is None else room(size.nodes, like.x_numbers),
+            teacher=None if like.teacher is None else room(size.graphs, like.teacher),
             valid=Valid(counts[0], counts[1]),
         )
         self.batch.node_ptr[-1] = size.nodes
@@ -132,6 +133,7 @@ class Frame:
             (own.edge_weight, batch.edge_weight),
             (own.edge_attr, batch.edge_attr),
             (own.x_numbers, batch.x_numbers),
+            (own.teacher, batch.teacher),
         ):
             if place is not None and tensor is not None:
                 place[: tensor.size(0)].copy_(tensor)

@@ -43,7 +43,8 @@ class GraphStore:
     float32 the positional encoding, where one is asked for (see gbench/data/encodings/encode.py);
     edge_weight (E,) and edge_attr (E, F) float32, of each entry of `col`, and x_numbers (N, F)
     float32 beside categories of nodes, where the data have them;
-    pair_values (Q, K) float32 an encoding of pairs, Q = Σ n² of all graphs as in `Batch.pairs`.
+    pair_values (Q, K) float32 an encoding of pairs, Q = Σ n² of all graphs as in `Batch.pairs`;
+    teacher (N, C) or (G, C) float32, rows as y: see gbench/data/taught.py.
     No node of any graph has more than `longest` in- or out-neighbours: counted if it is None.
     `undirected` is of all graphs what it is in `CSR`: looked for if it is None and there are
     several graphs, of which a batch should not ask again.
@@ -66,6 +67,7 @@ class GraphStore:
     edge_attr: Tensor | None = None
     x_numbers: Tensor | None = None
     pair_values: Tensor | None = None
+    teacher: Tensor | None = None
     longest: int | None = None
     undirected: bool | None = None
     memo: dict[str, Batch] = field(default_factory=dict)
@@ -182,7 +184,11 @@ class GraphStore:
         perm_t = self.perm_t.index_select(0, edge).add_(to_edge)
         x = self.x.index_select(0, node)
         per_node = self.level == "node"
-        y = self.y.index_select(0, node if per_node else there)
+        y, taught = (
+            None if values is None else values.index_select(0, node if per_node else there)
+            for values in (self.y, self.teacher)
+        )
+        assert y is not None
         code, weight, attr = (
             None if values is None else values.index_select(0, edge)
             for values in (self.edge_code, self.edge_weight, self.edge_attr)
@@ -217,6 +223,9 @@ class GraphStore:
                 edge_weight=None if weight is None else weight[e:e_end],
                 edge_attr=None if attr is None else attr[e:e_end],
                 x_numbers=None if numbers is None else numbers[n:n_end],
+                teacher=None
+                if taught is None
+                else (taught[n:n_end] if per_node else taught[b:b_end]),
                 pairs=pairs,
                 pair_ptr=pair_ptr,
             )
@@ -259,6 +268,7 @@ class GraphStore:
                 edge_attr=self.edge_attr,
                 x_numbers=self.x_numbers,
                 pairs=self.pair_values,
+                teacher=self.teacher,
                 is_kept=True,
             )
             if self.pair_values is not None:

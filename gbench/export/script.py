@@ -112,6 +112,7 @@ def _check(config: Mapping[str, Any]) -> None:
         cannot.append(f"model={config['model']['name']}, which reads patches")
     if config["model"].get("share", 1) < 1:
         cannot.append(f"model={config['model']['name']}, which draws copies for each batch")
+    cannot += [f"{key}, another run" for key in config.get("runs", {})]
     if cannot:
         raise UserError(
             f"gbench export has no words for {'; '.join(cannot)}. The run is repeated exactly by "

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import nn
+
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError, unknown
 
@@ -46,6 +48,14 @@ NEEDS: Mapping[str, tuple[Has, str, str]] = {
         "data that have both",
     ),
 }
+
+
+def reads(model: nn.Module, name: str) -> bool:
+    """Whether the model, or a part of it, says in `uses` or `needs` that it reads `batch.name`."""
+    return any(
+        name in (*getattr(type(part), "uses", ()), *getattr(type(part), "needs", ()))
+        for part in model.modules()
+    )
 
 
 def check_needs(target: Any, model: str, data: str, spec: DataSpec) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -137,6 +138,16 @@ def use(folders: Sequence[str | Path], kept: Path | None = None) -> None:
     # folders without __init__.py, and processes that are started anew
     sys.path += [place for place in map(str, _finder.places) if place not in sys.path]
     importlib.invalidate_caches()
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Within, another run's code may be used; afterwards this one's is found as before."""
+    folders, kept = [*_finder.folders], _finder.kept
+    try:
+        yield
+    finally:
+        use(folders, kept)
 
 
 def _make_room(name: str, folders: Sequence[Path]) -> None:

@@ -279,7 +279,17 @@ class Task(LightningModule):  # type: ignore[misc]
         the fraction that is done.
         Shapes: (T, C), y (T,) or (T, K).
         """
-        ids = self.part(split)
+        return self.answers_to(self.part(split), context, split, tick)
+
+    @torch.no_grad()
+    def answers_to(
+        self,
+        ids: Tensor,
+        context: AbstractContextManager[Any] | None = None,
+        what: str = "asked",
+        tick: Callable[[float], None] = lambda fraction: None,
+    ) -> tuple[Tensor, Tensor]:
+        """The same of any nodes, graphs or pairs; `what` they are is told of an answer of nan."""
         rank, world_size = _process()
         if world_size > 1:
             ids = ids[rank::world_size]
@@ -307,7 +317,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.model.train(was_training)
         logits, y = _gather(torch.cat(outputs), torch.cat(labels), world_size)
         if bool(logits.isnan().any()):
-            raise nan_answered(self.model, split)
+            raise nan_answered(self.model, what)
         return logits, y
 
 

@@ -80,6 +80,7 @@ def batch_of(store: GraphStore, part: Part) -> Batch:
     none = torch.nan if store.y.is_floating_point() else -1
     y = store.y.new_full((rows.numel(), *store.y.shape[1:]), none)
     y[targets] = store.y[rows[targets]]
+    taught = None if store.teacher is None else store.teacher.index_select(0, rows)
     pe, numbers = (
         None if values is None else values.index_select(0, nodes)
         for values in (store.pe, store.x_numbers)
@@ -94,6 +95,7 @@ def batch_of(store: GraphStore, part: Part) -> Batch:
         graphs=graphs,
         degree=store.in_degree.index_select(0, nodes),
         x_numbers=numbers,
+        teacher=taught,
     )
 
 
