@@ -78,6 +78,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.patch_pe_steps": Interval(0),
     "model.mixer_dropout": Interval(0, 1, high_open=True),
     "model.dropout": Interval(0, 1, high_open=True),
+    "model.label_weight": Interval(0, 1),
     "model.input_dropout": Interval(0, 1, high_open=True),
     "model.attention_dropout": Interval(0, 1, high_open=True),
     "model.num_heads": Interval(1),

@@ -137,6 +137,34 @@ def wait_until() -> Callable[..., None]:
 
 
 @pytest.fixture
+def made_up_teacher() -> Callable[[dict[str, Any]], Any]:
+    """What a teacher of this config's data might say; None where the model needs none."""
+
+    def taught(config: dict[str, Any]) -> Any:
+        from gbench.build import build_task
+        from gbench.data.taught import Other, Taught
+        from gbench.locate import locate
+
+        if "teacher" not in getattr(locate(config["model"]["_target_"]), "needs", ()):
+            return None
+        import torch
+
+        from gbench.config.compose import compose
+
+        mlp = compose(["model=mlp", "data=csbm", "experiment=null"])["model"]
+        dataset = build_task({**config, "model": mlp}).dataset
+        card, train = dataset.card, dataset.split.train
+        items = len(dataset.store.y)
+        other = Other(
+            "made up", card.title, card.split, card.fold, dataset.fingerprint, items, train
+        )
+        answers = torch.randn(items, dataset.spec.num_outputs).log_softmax(1)
+        return Taught(other, answers)
+
+    return taught
+
+
+@pytest.fixture
 def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A --config-dir whose model=held is a GCN that stops before a step until `go` is there.
 

@@ -60,7 +60,7 @@ PAIRS = [(model, data) for data in choices("data") if embedded(data) for model i
 
 @pytest.mark.parametrize(("model", "data"), PAIRS)
 def test_a_step_in_one_order_changes_the_weights_and_a_dozen_lower_the_loss(
-    model: str, data: str
+    model: str, data: str, made_up_teacher
 ) -> None:
     torch.set_num_threads(1)
     try:
@@ -68,7 +68,7 @@ def test_a_step_in_one_order_changes_the_weights_and_a_dozen_lower_the_loss(
     except UserError as error:
         assert "-level" in str(error)  # refused: the model cannot do this level
         return
-    task = build_task(config)
+    task = build_task(config, made_up_teacher(config))
     task.max_epochs = 1
     dataset = task.dataset
     if dataset.spec.level == "node":

@@ -20,6 +20,9 @@ from gbench.contracts.pieces import Piece, batch_of
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.data.patches.patch_set import Patching
+from gbench.data.spec import DataSpec
+from gbench.locate import locate
+from gbench.models.needs import reads
 from gbench.train.fitting import fit
 from gbench.train.task import Task
 
@@ -58,7 +61,12 @@ class Subject:
     def build(self, seed: int = 0) -> Task:
         """The model with its initial weights, in the task that trains it."""
         seed_everything(seed, verbose=False)
-        dataset = described(self.dataset, self.config["model"])
+        dataset = self.dataset
+        if "teacher" in getattr(locate(self.config["model"]["_target_"]), "needs", ()):
+            spec = replace(dataset.spec, teacher_dim=dataset.spec.num_outputs)
+            store = replace(dataset.store, teacher=told_by(dataset.store.x, spec), memo={})
+            dataset = replace(dataset, spec=spec, store=store)
+        dataset = described(dataset, self.config["model"])
         model = build_model(self.config["model"], dataset.spec)
         whole = {**self.config, "batching": {"name": "full"}}
         source = build_source(whole, dataset, model, Path())
@@ -97,7 +105,10 @@ class Subject:
     ) -> Batch:
         """The pieces as this model gets them."""
         patching: Patching | None = getattr(model, "patching", None)
-        return batch_of(pieces, self.dataset.spec.level, dtype, patching, **more)
+        batch = batch_of(pieces, self.dataset.spec.level, dtype, patching, **more)
+        if self.is_node_level and reads(model, "teacher"):
+            batch.teacher = told_by(batch.x, self.dataset.spec)
+        return batch
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -139,6 +150,12 @@ class Subject:
         rtol, atol = NEAR[self.dtype]
         if not torch.allclose(one, other, rtol=rtol, atol=atol):
             raise BrokenError(f"{what} {changed_by(one, other)}")
+
+
+def told_by(x: Tensor, spec: DataSpec) -> Tensor:
+    """Made-up answers of a teacher, for each node by its features. Shapes: x (N, F) → (N, C)."""
+    by = torch.arange(spec.num_outputs, dtype=torch.float32, device=x.device)
+    return (x.float().mean(1, keepdim=True) * by).log_softmax(1)
 
 
 def changed_by(one: Tensor, other: Tensor) -> str:
