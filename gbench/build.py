@@ -142,12 +142,6 @@ def build_cutter(config: Config, dataset: Dataset, model: nn.Module, cache_dir: 
             f"batching={settings['name']}: {dataset.card.name} has {what}, and only "
             "batching=full knows what to do with them"
         )
-    if dataset.spec.pair_dim:
-        raise UserError(
-            f"batching={settings['name']}: encoding={config['encoding']['name']} has values for "
-            "all pairs of nodes of the graph, and a part has only some: take batching=full, or an "
-            "encoding of nodes, as encoding=rwse"
-        )
     steps = layer_wise(model, config["model"]["name"]).steps()
     reach = max(1, len(steps))  # a part has a graph, even where no layer looks at it
     options = {k: v for k, v in settings.items() if k not in (*NOT_HYPERPARAMETERS, "workers")}

@@ -146,6 +146,15 @@ LIMITS: dict[str, Interval | OneOf] = {
 
 def check_limits(flat: dict[str, Any]) -> None:
     """Raise UserError for the first setting (by its dotted name) outside its legal values."""
-    for key, allowed in LIMITS.items():
+    within = {_without_member(key, flat): key for key in reversed(flat)}
+    for name, allowed in LIMITS.items():
+        key = within.get(name, name)
         if key in flat and flat[key] not in allowed:
             raise UserError(f"{key}={flat[key]}: allowed is {allowed}")
+
+
+def _without_member(key: str, flat: dict[str, Any]) -> str:
+    """`encoding.rwse.steps` of several encodings is one's encoding.steps."""
+    group, *below = key.split(".")
+    is_member = len(below) == 2 and f"{group}.{below[0]}._target_" in flat
+    return f"{group}.{below[1]}" if is_member else key

@@ -6,8 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gbench.choices import SEVERAL
 from gbench.config.flat import flatten
 from gbench.config.identity import NOTHING, decisive
+
+
+def is_told(key: str) -> bool:
+    """Whether the name of an encoding, or of one of several, says this of it."""
+    group, *below = key.split(".")
+    if group not in SEVERAL:
+        return False
+    return below[-1:] == ["_target_"] or (group == "encoding" and below[-1:] == ["values"])
 
 
 def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -20,8 +29,10 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     flat = [dict(flatten(decisive(config))) for _, config in configs]
     for settings in flat:
         for group, nothing in NOTHING.items():
-            if settings.get(f"{group}.name") != nothing:
-                settings.pop(f"{group}._target_", None)  # its name says it
+            if settings.get(f"{group}.name") != nothing:  # its name says what its file does
+                told = {f"{group}._target_"} | {key for key in settings if is_told(key)}
+                for key in told & settings.keys():
+                    del settings[key]
     anywhere: dict[str, set[str]] = {}  # key: its values
     by_model: dict[str, list[dict[str, str]]] = {}
     for (model, _), settings in zip(configs, flat, strict=True):

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from gbench.board.differing import is_told
 from gbench.board.tables import Row, Table
-from gbench.choices import PACKAGED, read_yaml
+from gbench.choices import PACKAGED, SEVERAL, read_yaml
 from gbench.config.flat import flatten
 from gbench.config.identity import decisive, on_hardware
 from gbench.config.optim import is_free
 
+_NAMES = tuple(f"{group}.name" for group in SEVERAL)  # which are not the row's own
 _LEARNING = ("optim.lr", "optim.weight_decay")  # of a row that stands alone
 
 
@@ -26,12 +28,12 @@ def settings_texts(table: Table) -> list[str]:
     if len(table.rows) == 1:
         return [_of_one(table.rows[0])]
     keys = {key for row in table.rows for key in row.settings}
-    last = {key: key.removesuffix(".name").rpartition(".")[2] for key in keys}
+    last = {key: _last(key) for key in keys}
     times = Counter(last.values())
     names = {key: last[key] if times[last[key]] == 1 else key for key in keys}
 
     def text(settings: Mapping[str, Any]) -> str:
-        return " ".join(f"{names[key]}={_value(value)}" for key, value in settings.items())
+        return " ".join(f"{names[key]}={_typed(key, value)}" for key, value in settings.items())
 
     published = {row.model: row for row in reversed(table.rows) if row.experiment}
     full = [text(row.settings) for row in table.rows]
@@ -57,14 +59,25 @@ def _of_one(row: Row) -> str:
     shown = {
         key: value
         for key, value in flatten(decisive(row.runs[-1].config))
-        if key.rpartition(".")[2] not in ("name", "_target_")
+        if (key in _NAMES or key.rpartition(".")[2] not in ("name", "_target_"))
+        and not is_told(key)
         and (
             key.startswith("model.")
             or key in _LEARNING
             or value != usual.get(key, "" if is_free(key) else value)
         )
     }
-    return " ".join(f"{key.rpartition('.')[2]}={_value(value)}" for key, value in shown.items())
+    return " ".join(f"{_last(key)}={_typed(key, value)}" for key, value in shown.items())
+
+
+def _last(key: str) -> str:
+    return key.removesuffix(".name").rpartition(".")[2]
+
+
+def _typed(key: str, value: object) -> str:
+    """Of several choices of a group the list, [lappe,rwse]."""
+    is_list = key.removesuffix(".name") in SEVERAL and "+" in str(value)
+    return f"[{str(value).replace('+', ',')}]" if is_list else _value(value)
 
 
 def _value(value: object) -> str:

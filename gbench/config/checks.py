@@ -16,6 +16,7 @@ from gbench.config.flat import flatten
 from gbench.config.names import check_wandb
 from gbench.config.optim import check_groups, is_free
 from gbench.config.protocol import check_protocol
+from gbench.data.encodings.parts import check_pairs
 from gbench.data.judged import check_also, check_judged
 from gbench.data.spec import DataCard
 from gbench.errors import UserError, unknown
@@ -140,6 +141,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             f"batching={batching} cuts one graph of labelled nodes into batches, and "
             f"{data['name']} is {data['level']}-level: see optim.batch_size"
         )
+    check_pairs(config["encoding"], data, batching)
     levels = model.get("levels", _ALL_LEVELS)
     if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS, "link"}:
         raise UserError(f"model.levels={levels}: expected a list of node, graph and link")

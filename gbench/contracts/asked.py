@@ -21,7 +21,8 @@ from gbench.contracts.models.every import CONTRACTS as OF_MODELS
 from gbench.contracts.models.subject import Subject
 from gbench.contracts.part import graph_of, part_of
 from gbench.data.dataset import Dataset
-from gbench.data.encodings.encode import encoded, parts, with_values
+from gbench.data.encodings.encode import encoded, with_values
+from gbench.data.encodings.parts import parts
 from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.errors import UserError

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gbench.build import build_cutter, build_task
+from gbench.build import build_task
 from gbench.config.compose import compose
 from gbench.contracts import tiny
 from gbench.data.dataset import Dataset
@@ -177,23 +177,26 @@ def test_more_pairs_than_a_machine_holds_are_refused_before_anything_is_computed
         encoded(dataset, JOINED, tmp_path)
 
 
-def test_links_have_no_room_for_them(own, tmp_path: Path) -> None:
+def test_what_has_no_room_for_them_is_told_before_data_are_loaded(own, tmp_path: Path) -> None:
+    words = ["model=gcn", "encoding=[rwse,rrwp]"]
+    says = r"encoding=rrwp has values for all pairs of nodes, and ogbl-ddi is link-level"
+    with pytest.raises(UserError, match=says):
+        compose(["data=ogbl-ddi", *words])
+    says = r"batching=neighbours: encoding=rrwp.*take batching=full"
+    with pytest.raises(UserError, match=says):
+        compose(["data=csbm", "batching=neighbours", *words])
     dataset = a_dataset("node")
     links = replace(dataset, card=replace(dataset.card, level="link"))
     with pytest.raises(UserError, match=r"encoding=joined has values for all pairs.*link-level"):
         encoded(links, JOINED, tmp_path)
 
 
-def test_parts_of_a_graph_have_none(own, tmp_path: Path) -> None:
-    dataset = encoded(a_dataset("node"), JOINED, tmp_path)
-    config = compose(["data=csbm", "model=gcn", "batching=neighbours"])
-    config["encoding"] = JOINED
-    task = build_task(compose(["data=csbm", "model=gcn", f"cache_dir={tmp_path}"]))
-    with pytest.raises(UserError, match=r"batching=neighbours: encoding=joined.*batching=full"):
-        build_cutter(config, dataset, task.model, tmp_path)
-    said = replace(task.dataset, spec=dataset.spec)
-    task.dataset = said
-    assert _unframed(task)["each batch of graphs has another number of pairs of nodes"]
+def test_steps_with_them_are_not_captured(own, tmp_path: Path) -> None:
+    task = build_task(compose(["data=csl", "model=gin", f"cache_dir={tmp_path}"]))
+    reason = "each batch of graphs has another number of pairs of nodes"
+    assert not _unframed(task)[reason]
+    task.dataset = encoded(a_dataset(), JOINED, tmp_path)
+    assert _unframed(task)[reason]
 
 
 def test_evaluation_takes_so_many_pairs_at_once(

@@ -7,7 +7,7 @@ from lightning.pytorch import seed_everything
 
 from gbench.contracts.contract import BrokenError, Contract
 from gbench.contracts.encodings.subject import Encoding
-from gbench.data.encodings.encode import options_of
+from gbench.data.encodings.parts import options_of
 from gbench.data.store import pack
 
 

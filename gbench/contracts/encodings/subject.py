@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gbench.contracts import tiny
 from gbench.contracts.contract import BrokenError
-from gbench.data.encodings.encode import are_pairs, options_of
+from gbench.data.encodings.parts import are_pairs, options_of
 from gbench.data.source import Graph
 from gbench.data.store import pack
 

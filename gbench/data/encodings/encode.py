@@ -24,14 +24,12 @@ from torch import Tensor
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.data.encodings.pair_bounds import check_largest, check_total
+from gbench.data.encodings.parts import are_pairs, check_pairs, options_of, parts
 from gbench.data.files.derived import Key, derived
 from gbench.data.store import GraphStore
 from gbench.data.transfer import on_device
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
-
-NOT_OPTIONS = ("name", "_target_", "random_signs", "values")
-VALUES = ("nodes", "pairs")
 
 
 def encoded(dataset: Dataset, settings: Mapping[str, Any], cache_dir: Path) -> Dataset:
@@ -42,31 +40,9 @@ def encoded(dataset: Dataset, settings: Mapping[str, Any], cache_dir: Path) -> D
     that a function does not have, for what it returns if that is no floats of the right shape, and
     for more pairs than are computed (pair_bounds.py).
     """
+    check_pairs(settings, {"level": dataset.card.level, "name": dataset.card.name}, "full")
     found = [(part, _computed(dataset, part, cache_dir)) for part in parts(settings)]
     return with_values(dataset, found)
-
-
-def parts(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The settings of each encoding of a choice, with its name: of none, of one, or of several."""
-    if "_target_" in settings:
-        return [dict(settings)]
-    inner = [(name, part) for name, part in settings.items() if isinstance(part, Mapping)]
-    return [{"name": name, **part} for name, part in inner]
-
-
-def are_pairs(part: Mapping[str, Any]) -> bool:
-    """Whether an encoding is one of pairs. Raises UserError for a word that means neither."""
-    values = part.get("values", "nodes")
-    if values not in VALUES:
-        raise UserError(
-            f"encoding={part['name']}: values is '{values}', allowed are {' and '.join(VALUES)}"
-        )
-    return bool(values == "pairs")
-
-
-def options_of(part: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given to the function by name."""
-    return {key: value for key, value in part.items() if key not in NOT_OPTIONS}
 
 
 def with_values(dataset: Dataset, found: Sequence[tuple[Mapping[str, Any], Tensor]]) -> Dataset:
@@ -109,7 +85,7 @@ def _computed(dataset: Dataset, part: Mapping[str, Any], cache_dir: Path) -> Ten
     name, target, options = part["name"], part["_target_"], options_of(part)
     store, of_pairs = dataset.store, are_pairs(part)
     if of_pairs:
-        _check_pairs(dataset, name)
+        check_largest(name, store.ranges[2])
 
     def compute(function: Callable[..., Tensor]) -> dict[str, Tensor]:
         try:
@@ -144,17 +120,6 @@ def checked(values: object, store: GraphStore, of_pairs: bool, who: str) -> Tens
             f"expected floats of shape ({rows}, K){meant}{hint}"
         )
     return values.float().contiguous()
-
-
-def _check_pairs(dataset: Dataset, name: str) -> None:
-    """Raise UserError where there are no pairs to have values, or too many."""
-    if dataset.card.level == "link":
-        raise UserError(
-            f"encoding={name} has values for all pairs of nodes, and {dataset.card.name} is "
-            "link-level, where batch.pairs are the pairs to tell apart: take an encoding of nodes, "
-            "as encoding=rwse"
-        )
-    check_largest(name, dataset.store.ranges[2])
 
 
 def _width(function: Callable[..., Tensor], options: Mapping[str, Any]) -> int:
