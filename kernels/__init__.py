@@ -12,7 +12,9 @@ from gbench.kernels.gine_dense import gine_dense
 from gbench.kernels.group_mean import group_mean
 from gbench.kernels.norm_act import norm_act
 from gbench.kernels.pair_conv import pair_conv
+from gbench.kernels.pair_gate import pair_gate
 from gbench.kernels.pair_softmax import pair_softmax
+from gbench.kernels.pair_sum import pair_sum
 from gbench.kernels.pairs import Pairs
 from gbench.kernels.pna_aggregate import pna_aggregate
 from gbench.kernels.ragged_attention import ragged_attention
@@ -37,7 +39,9 @@ __all__ = [
     "group_mean",
     "norm_act",
     "pair_conv",
+    "pair_gate",
     "pair_softmax",
+    "pair_sum",
     "pna_aggregate",
     "ragged_attention",
     "residual_mlp",

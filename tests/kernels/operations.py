@@ -272,6 +272,12 @@ OPERATIONS = [
     operation("pair_conv", (some(58, WIDTH), X), lambda at, psi, x: (at.pairs, psi, x)),
     operation("pair_conv-heads", (some(58, 2), X), lambda at, psi, x: (at.pairs, psi, x)),
     operation("pair_softmax", (some(58, 3),), lambda at, score: (at.pairs, score)),
+    operation(
+        "pair_gate",
+        (some(58, 2 * WIDTH), some(NODES, WIDTH), X),
+        lambda at, e, q, k: (at.pairs, q, k, e),
+    ),
+    operation("pair_sum", (some(58, WIDTH), some(58, 2)), lambda at, e, w: (at.pairs, w, e)),
     operation("sheaf_laplacian", (STALKS, MAPS), lambda at, x, maps: (at.graph, maps, x)),
     _sheaf("sheaf_laplacian-diagonal", (STALKS, some(EDGES, 3)), "diagonal"),
     _sheaf("sheaf_laplacian-weight", (STALKS, MAPS, some(EDGES)), "weight"),

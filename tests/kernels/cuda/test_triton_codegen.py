@@ -252,6 +252,19 @@ def pair_softmax(x: torch.Tensor) -> None:
     cuda("pair_softmax").pair_softmax_backward(x, graph()[0], x)
 
 
+def pair_gate(x: torch.Tensor) -> None:
+    ptr, nodes = graph()[0], torch.empty(NODES, dtype=torch.int32)
+    given = (ptr, nodes, ptr, x, x, x.new_empty(NODES, 2 * x.size(1)))
+    cuda("pair_gate").pair_gate(*given)
+    cuda("pair_gate").pair_gate_backward(x, *given)
+
+
+def pair_sum(x: torch.Tensor) -> None:
+    weight = x[:, :4].contiguous()
+    cuda("pair_sum").pair_sum(graph()[0], weight, x)
+    cuda("pair_sum").pair_sum_backward(x, graph()[0], weight, x)
+
+
 def sheaf_mix(x: torch.Tensor) -> None:
     stalks, left = x[:, None].expand(-1, 3, -1).contiguous(), x.new_empty(3, 3)
     given = (stalks, left, x.new_empty(x.size(1), x.size(1)))
@@ -530,7 +543,7 @@ def test_odd_widths_and_float64(width, dtype, compiled) -> None:
 SMALL = [entry_loss, householder, pair_tanh, pair_weight, sheaf_mix, sheaf_residual, sheaf_step]
 SMALL += [ragged_attention]
 SMALL += [scaled_sheaf_laplacian, normal_maps, sheaf_blocks, inverse_sqrt]
-SMALL += [pair_conv, pair_softmax]
+SMALL += [pair_conv, pair_gate, pair_softmax, pair_sum]
 
 
 @pytest.mark.parametrize("width", [20, 64])

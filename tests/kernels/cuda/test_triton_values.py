@@ -30,7 +30,9 @@ from gbench.kernels.inverse_sqrt import inverse_sqrt
 from gbench.kernels.inverse_sqrt import reference as inverse_sqrt_reference
 from gbench.kernels.norm_act import reference as norm_act_reference
 from gbench.kernels.pair_conv import reference as pair_conv_reference
+from gbench.kernels.pair_gate import reference as pair_gate_reference
 from gbench.kernels.pair_softmax import reference as pair_softmax_reference
+from gbench.kernels.pair_sum import reference as pair_sum_reference
 from gbench.kernels.pair_tanh import pair_tanh
 from gbench.kernels.pair_tanh import reference as pair_tanh_reference
 from gbench.kernels.pair_weight import pair_weight
@@ -987,6 +989,32 @@ def test_pair_softmax(sizes, width, dtype, device, agrees) -> None:
         lambda score: pair_softmax_reference(pairs, score),
         torch.randn(sum(n * n for n in sizes), width).to(dtype),
         roundings=2,
+    )
+
+
+@pytest.mark.parametrize(("sizes", "width"), [([3, 0, 1, 5], 3), ([20], 1), ([2], 70)], ids=str)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_pair_gate(sizes, width, dtype, device, agrees) -> None:
+    pairs, there = graphs_of(sizes, device)
+    e = torch.randn(sum(n * n for n in sizes), 2 * width)
+    q, k = (torch.rand(sum(sizes), width) + 0.5 for _ in range(2))  # no root of nearly 0
+    agrees(
+        lambda q, k, e: kernels.pair_gate(there, q, k, e),
+        lambda q, k, e: pair_gate_reference(pairs, q, k, e),
+        *(value.to(dtype) for value in (q, k, e + 0.5 * e.sign())),
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize(("heads", "width"), [(5, 5), (2, 6), (1, 70)])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_pair_sum(heads, width, dtype, device, agrees) -> None:
+    pairs, there = graphs_of([3, 0, 1, 6], device)
+    agrees(
+        lambda weight, e: kernels.pair_sum(there, weight, e),
+        lambda weight, e: pair_sum_reference(pairs, weight, e),
+        torch.randn(46, heads).to(dtype),
+        torch.randn(46, width).to(dtype),
     )
 
 
