@@ -36,6 +36,7 @@ def pairs() -> list[tuple[str, str]]:
         (model, data[level])
         for model in sorted(models)
         for level in stated("model.levels", models, model)
+        if level != "link"  # whose data are downloads: see tests/models/test_ncn.py
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gbench.build import build_task
+from gbench.cli.main import main
 from gbench.config.compose import compose
 from gbench.data.check import check_source
 from gbench.data.load import load
@@ -367,6 +369,22 @@ def test_a_run_ranks_held_out_links_first(
     assert record.task == "link-prediction" and record.item == "links"
     # chance is 0.2; on the same files without edges, random features reach 0.09 and GIN 0.20
     assert record.test > 0.8
+
+
+def test_a_model_that_answers_pairs_itself_ranks_held_out_links_first(
+    tmp_path: Path, run: Callable[..., object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NCN, whose common neighbours tell the groups; its weights give the recorded figures again."""
+    write_dataset(tmp_path / "data" / "ogbl_ddi", features=False, split_folder="target")
+    record, folder = run(
+        "model=ncn", "data=ogbl-ddi", f"data_dir={tmp_path / 'data'}", "model.hidden_dim=16",
+        f"cache_dir={tmp_path / 'cache'}", "trainer.max_epochs=20", "optim.lr=0.01",
+        "optim.batch_size=64", "model.dropout=0", "optim.groups=[]", data={"statistics": {}},
+    )  # fmt: skip
+    assert "predictor" not in record.config
+    assert record.test > 0.8
+    assert main(["eval", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test"] == record.test
 
 
 def test_predictor_is_refused_elsewhere() -> None:

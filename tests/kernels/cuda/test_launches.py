@@ -78,6 +78,8 @@ def test_no_packaged_model_waits_in_a_step(counted) -> None:
     rows = {tuple(row["step"].split()): row["waits"] for row in counted["models"]}
     for model in choices("model"):
         for level in stated("model.levels", choices("model"), model):
+            if level == "link":  # such batches are drawn on the CPU: see gbench/train/capturing.py
+                continue
             assert (model, level, "cross-entropy") in rows
     # a model that has a reason says it, in words: see gbench/train/capturing.py
     found = {name: waits for name, waits in rows.items() if any(".py:" in wait for wait in waits)}
