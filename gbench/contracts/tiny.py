@@ -65,7 +65,9 @@ def graphs(card: DataCard, *, are_molecules: bool = False) -> Dataset:
 
 def dataset(card: DataCard, spec: DataSpec, made: Sequence[Graph], split: Split) -> Dataset:
     """The graphs as a dataset with this card, whatever the card says of its own data."""
-    return Dataset(replace(card, level=spec.level), spec, pack(made, spec.level), split, "", {})
+    store = pack(made, spec.level)
+    spec = replace(spec, is_directed=store.out_degree is not None)
+    return Dataset(replace(card, level=spec.level), spec, store, split, "", {})
 
 
 def _edges_of(index: int, size: int, generator: torch.Generator) -> Tensor:

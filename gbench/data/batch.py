@@ -31,6 +31,10 @@ class Valid:
 class Batch:
     """B graphs laid side by side.
 
+    Row i of `graph` names the nodes that i receives from, its predecessors: sums over a row follow
+    the edges. Row i of `graph.t` names those that i sends to, its successors; the two differ where
+    spec.is_directed, and a model that looks both ways says `directed = True`.
+
     Shapes: x (N, F) float or (N, K) integer categories; y (N,) or (B,) int64, or (B, T) float;
     node_ptr (B + 1,) int32, nodes of graph b are node_ptr[b]:node_ptr[b + 1];
     edge_code (E,) integer: the row of `edge_combos` (U, K) that holds the categories of each entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     sizes = prepared["split_sizes"]
     start = sum(map(sum, sizes[: card.fold]))
     parts = prepared["splits"][start : start + sum(sizes[card.fold])].split(sizes[card.fold])
-    spec, split = DataSpec(**prepared["spec"]), Split(*parts)
-    store = GraphStore(card.level, **prepared["tensors"])
+    store, split = GraphStore(card.level, **prepared["tensors"]), Split(*parts)
+    spec = replace(DataSpec(**prepared["spec"]), is_directed=store.out_degree is not None)
     return Dataset(
         with_weights(card, store.y, split.train, spec.num_outputs),
         spec,

@@ -201,6 +201,7 @@ class DataSpec:
     teacher_dim: int = 0  # columns of batch.teacher; 0: no teacher
     edge_dim: int = 0  # width of batch.edge_attr, numbers of edges; 0: they have none
     has_edge_weight: bool = False  # batch.edge_weight is there
+    is_directed: bool = False  # some edge has no reverse: batch.graph.t is another graph
     num_numbers: int = 0  # width of batch.x_numbers, numbers beside categories of nodes
     pair_dim: int = 0  # values of each pair of nodes; 0: no encoding of pairs
     encodings: tuple[tuple[str, int], ...] = ()  # name and columns of each part of batch.pe

@@ -102,7 +102,7 @@ class GIN(nn.Module):
 
     Shapes: x (N, F) → h_l (N, D) → (B, D) → (B, C); at node level (N, C) without readout.
     Raises UserError for a virtual node at node level (its batch norm needs several graphs) or with
-    jk=layerwise.
+    jk=layerwise, and for another jk.
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
@@ -125,6 +125,8 @@ class GIN(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.is_layerwise = jk == "layerwise"
+        if jk not in ("last", "layerwise"):
+            raise UserError(f"model.jk={jk}: gin has last and layerwise")
         if virtual_node and (self.is_layerwise or spec.level == "node"):
             raise UserError(
                 "model.virtual_node=true needs graph-level data and model.jk=last: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gbench.data.sparse import SparseFeatures
 from gbench.kernels.sparse_linear import sparse_linear
@@ -23,8 +24,15 @@ class Linear(nn.Linear):
         self.weight = nn.Parameter(self.weight.detach().t().contiguous().t())
 
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
+        return self._product(x, self.bias)
+
+    def without_bias(self, x: Tensor | SparseFeatures) -> Tensor:
+        """The product x Wᵀ alone."""
+        return self._product(x, None)
+
+    def _product(self, x: Tensor | SparseFeatures, bias: Tensor | None) -> Tensor:
         if isinstance(x, Tensor):
-            return super().forward(x)
+            return functional.linear(x, self.weight, bias)
         draws = (x.seed, x.rate)
-        weight, bias = self.weight.t(), self.bias
+        weight = self.weight.t()
         return sparse_linear(x.pattern, x.values, weight, bias, *draws, longest_row=x.longest_row)

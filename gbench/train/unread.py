@@ -32,7 +32,24 @@ NAMES = {  # each with the field of DataSpec that says whether the data have it
 
 
 def unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
-    """One sentence, or none where the model reads all that there is."""
+    """What the user should know: no sentence where the model reads all that there is, and no more.
+
+    A model that looks along edges and against them (`directed`) is told of where that is the same.
+    """
+    return [*_unread(model, name, dataset, source), *_same_both_ways(model, name, dataset)]
+
+
+def _same_both_ways(model: nn.Module, name: str, dataset: Dataset) -> list[str]:
+    looks_both_ways = any(getattr(part, "directed", False) for part in model.modules())
+    if dataset.spec.is_directed or not looks_both_ways:
+        return []
+    return [
+        f"model {name} looks along edges and against them, and each edge of {dataset.card.name} "
+        f"has its reverse (data.split={dataset.card.split}): both ways it sees the same nodes"
+    ]
+
+
+def _unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
     has = [key for key, (_, field) in NAMES.items() if getattr(dataset.spec, field, 0)]
     said = {key for part in model.modules() for key in getattr(type(part), "uses", ())}
     left = [key for key in has if key not in said]

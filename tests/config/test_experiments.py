@@ -146,6 +146,15 @@ def expected() -> dict[str, dict[str, Any]]:
                 "trainer.stop": "patience", "trainer.select": "best", "trainer.ties": "earlier",
             }  # fmt: skip
             table[f"{model}-nsd-{data}"] = row
+    for data, (lr, layers) in {"chameleon": (0.005, 5), "squirrel": (0.01, 4)}.items():
+        table[f"dir-gnn-{data}"] = {
+            "data.split": "geom-gcn-raw", "data.normalize_features": False,
+            "optim.optimizer": "adam", "optim.lr": lr, "optim.weight_decay": 0.0,
+            "model.hidden_dim": 128, "model.num_layers": layers, "model.jk": "max",
+            "model.base": "gcn", "model.alpha": 1.0, "model.normalize": True,
+            "model.dropout": 0.0, "trainer.max_epochs": 10000, "trainer.patience": 400,
+            "trainer.monitor": "metric", "trainer.select": "best",
+        }  # fmt: skip
     return table
 
 
@@ -155,7 +164,7 @@ TABLE = expected()
 def test_every_experiment_of_these_models_is_in_the_table() -> None:
     others = {"gin-digits", "gcn-ogbl-collab", "gcn-ogbl-ddi"}  # of no paper's table
     starts = ("gcn-", "gin-", "sgc-", "diag-nsd-", "od-nsd-", "gen-nsd-")
-    starts += ("dagnn-gcn", "dagnn-sgc", "appnp-")
+    starts += ("dagnn-gcn", "dagnn-sgc", "appnp-", "dir-gnn-")
     assert {n for n in choices("experiment") if n.startswith(starts)} - others == set(TABLE)
 
 

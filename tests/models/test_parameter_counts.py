@@ -53,6 +53,9 @@ COUNTED = [
     ("model=dagnn data=cora", CORA, 92_239),
     ("model=dagnn data=ogbn-arxiv", ARXIV, 43_857),
     ("model=appnp data=cora", CORA, 1433 * 64 + 64 + 64 * 7 + 7),
+    # the authors' count, alpha among them
+    ("model=dir-gnn data=chameleon", CHAMELEON, 728_198),
+    ("model=dir-gnn data=squirrel", SQUIRREL, 634_758),
     ("model=mlp data=ogbn-arxiv", ARXIV, 110_120),
     ("model=mlp data=ogbn-products", PRODUCTS, 103_727),
     # eight heads of 8 and one of 7; on PubMed eight of 3

@@ -34,7 +34,8 @@ def check(subject: Subject) -> None:
 def _answer_and_gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     answer = model(batch)
     weight = torch.linspace(-1, 1, answer.numel(), dtype=answer.dtype).view_as(answer)
-    names, values = zip(*model.named_parameters(), strict=True)
+    learned = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    names, values = zip(*learned, strict=True)
     gradients = torch.autograd.grad((answer * weight).sum(), values, allow_unused=True)
     found = {f"the gradient of {n}": g for n, g in zip(names, gradients, strict=True)}
     return {"the answer": answer.detach()} | {n: g for n, g in found.items() if g is not None}

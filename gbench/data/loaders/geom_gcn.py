@@ -12,16 +12,18 @@ from gbench.data.loaders.splits import of_masks
 from gbench.data.source import Graph, Source, Split
 from gbench.errors import unknown
 
-SPLITS = ("geom-gcn", "geom-gcn-undirected")
+SPLITS = ("geom-gcn", "geom-gcn-raw", "geom-gcn-undirected")
 
 
 def load(raw: Path, prefix: str, split: str, vocabulary: int = 0) -> Source:
     """Read `out1_node_feature_label.txt`, `out1_graph_edges.txt` and the ten mask files.
 
     Under the split `geom-gcn` the graph stays as published: directed, with its self-loops, without
-    repeated edges. Under `geom-gcn-undirected`, which Bodnar et al. (NeurIPS 2022) use, each edge
-    counts in both directions and self-loops go. A node's features are numbers, or, where there is
-    a `vocabulary`, the words of it that the node has. Raises UserError for another split.
+    repeated edges; under `geom-gcn-raw` it is the same graph, for features that nothing divides by
+    their sums (see the dataset's YAML). Under `geom-gcn-undirected`, which Bodnar et al. (NeurIPS
+    2022) use, each edge counts in both directions and self-loops go. A node's features are numbers,
+    or, where there is a `vocabulary`, the words of it that the node has. Raises UserError for
+    another split.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
