@@ -60,6 +60,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.mlp_ratio": Interval(1),
     "model.hops": Interval(0),
     "model.alpha": Interval(0, 1),
+    "model.lam": Interval(0),
     "model.propagation_dropout": Interval(0, 1, high_open=True),
     "model.num_patches": Interval(1, 2**15 - 1),
     "model.edge_dropout": Interval(0, 1, high_open=True),

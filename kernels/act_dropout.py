@@ -6,7 +6,7 @@ The draws are those of gbench/kernels/dropout.py. Gradient: x̄ = act'(x + b) ·
 same draws, and b̄ its sum over the rows. Only y is kept: where an element was kept y tells its
 activation, and that the derivative, 1 above 0 and 0 (ReLU) or act + 1 (ELU) elsewhere.
 
-On the CPU it is the composition of its parts, which is as fast there.
+On the CPU only ReLU with dropout is one operation; else the composition of its parts is as fast.
 
 Bytes moved on CUDA, float32: 8 for each element forward, 12 backward.
 
@@ -53,7 +53,10 @@ def act_dropout(
     check.choice("act", act, ACTIVATIONS)
     if x.is_cuda:
         return _in_one(x, bias, act, rate)
-    y = activated(x if bias is None else x + bias, act)
+    x = x if bias is None else x + bias
+    if act == "relu" and rate:
+        return _in_one(x, None, act, rate)
+    y = activated(x, act)
     return dropout(y, rate) if rate else y
 
 

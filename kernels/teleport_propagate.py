@@ -1,14 +1,13 @@
 """Propagate features K times, going back to the first ones by a share α in each step.
 
-    Z_0 = x,    Z_{k+1} = (1 - α) S Z_k + α h,    y = Z_K,    S = D^-1/2 (A + I) D^-1/2
+    Z_0 = x,    Z_{k+1} = (1 - α) S Z_k + α x,    y = Z_K,    S = D^-1/2 (A + I) D^-1/2
 
-(APPNP, Gasteiger et al., ICLR 2019, where h = x; with K = 1 the propagation of a layer of GCNII,
-Chen et al., ICML 2020.) D_ii = 1 + number of in-neighbours of i; as in gcn_propagate no weight
-exists per entry, and here a hop adds its share of h where it writes.
+(APPNP, Gasteiger et al., ICLR 2019.) Of one hop what it adds may be given, y = (1 - α) S x + h:
+the propagation in a layer of GCNII (Chen et al., ICML 2020). D_ii = 1 + number of in-neighbours of
+i; as in gcn_propagate no weight exists per entry, and a hop adds its share where it writes.
 
-Gradients: where h = x, y is a polynomial in S of x, and x̄ the same one in Sᵀ of ȳ: the same K hops
-over the transpose, with the same D. Elsewhere x̄ = ((1 - α) Sᵀ)^K ȳ, and h̄ what that lacks of the
-former. Nothing is kept.
+Gradients: y is a polynomial in S of x, and x̄ the same one in Sᵀ of ȳ: the same K hops over the
+transpose, with the same D. With h x̄ = (1 - α) Sᵀ ȳ and h̄ = ȳ. Nothing is kept.
 
 Bytes moved per hop, float32: E·F·4 gathered + about 4·N·F·4 + E·4 of indices. Extra memory beside
 the result: on the CPU two panels N × P per thread, P = 8, 16 or 32; on CUDA one N × F.
@@ -31,10 +30,10 @@ from gbench.kernels.gcn_propagate import reference as propagate
 def reference(
     graph: CSR, x: Tensor, alpha: float, hops: int = 1, *, home: Tensor | None = None
 ) -> Tensor:
-    """The specification: propagate, add a share of what stands at home."""
-    home = x if home is None else home
+    """The specification: propagate, add a share of x, or what is given."""
+    home = alpha * x if home is None else home
     for _ in range(hops):
-        x = (1 - alpha) * propagate(graph, x) + alpha * home
+        x = (1 - alpha) * propagate(graph, x) + home
     return x
 
 
@@ -42,18 +41,21 @@ def reference(
 def teleport_propagate(
     graph: CSR, x: Tensor, alpha: float, hops: int = 1, *, home: Tensor | None = None
 ) -> Tensor:
-    """Average with the in-neighbours and return to `home` (None: to x) by a share, `hops` times.
+    """Average with the in-neighbours and return to x by the share `alpha`, `hops` times.
 
-    One self-loop is added to each node, besides those that the graph has.
+    With `home` one hop adds it instead of alpha · x. One self-loop is added to each node, besides
+    those that the graph has.
 
     Shapes: x (N, F), home (N, F) → (N, F).
-    Raises ValueError or TypeError on a wrong shape, device or dtype, on negative hops and for an
-    alpha outside 0 to 1.
+    Raises ValueError or TypeError on a wrong shape, device or dtype, on negative hops, on more than
+    one with `home`, and for an alpha outside 0 to 1.
     """
     check.square(graph)
     check.features("x", x, graph.num_rows, graph.device)
     if home is not None:
         check.beside("home", home, tuple(x.shape), x)
+        if hops != 1:
+            raise ValueError(f"hops={hops} with home: pass 1, home is added once")
     if hops < 0:
         raise ValueError(f"hops={hops}: pass 0 or more")
     if not 0 <= alpha <= 1:
@@ -99,13 +101,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     needs_x, needs_home = ctx.needs_input_grad[2:4]
-    given = (grad, ctx.graph, ctx.longest, ctx.alpha, ctx.hops)
-    grad_x = grad_home = None
-    if needs_x or (needs_home and ctx.hops > 1):
-        grad_x = _BACKWARD(*given, ctx.returns)
-    if needs_home:
-        grad_home = ctx.alpha * grad if ctx.hops == 1 else _BACKWARD(*given, True) - grad_x
-    return None, None, grad_x if needs_x else None, grad_home, None, None
+    grad_x = None
+    if needs_x:
+        grad_x = _BACKWARD(grad, ctx.graph, ctx.longest, ctx.alpha, ctx.hops, ctx.returns)
+    return None, None, grad_x, grad if needs_home else None, None, None
 
 
 library.differentiate("teleport_propagate", _save, _backward)

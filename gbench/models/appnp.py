@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import spmm, teleport_propagate
-from gbench.models.convolve import gcn_average
+from gbench.kernels.gcn_values import gcn_values
+from gbench.models.convolve import returning_average
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -25,15 +26,18 @@ from gbench.models.norm_act import NormAct
 class APPNP(nn.Module):
     """Z_K of Z_{k+1} = (1 - α) S Z_k + α Z_0, Z_0 = W_2 drop(relu(W_1 drop(X) + b_1)) + b_2.
 
-    S = D^-1/2 (A + I) D^-1/2, D_i = in-degree of i + 1. For K → ∞ that is the paper's PPNP,
-    α (I - (1 - α) S)^-1 Z_0, and for α = 1 the MLP. With propagation_dropout the values of S, those
-    of the loops among them, are dropped in training, drawn anew in each hop. A positional encoding
-    stands beside the features, categories are embedded.
+    S = D^-1/2 (A + I) D^-1/2, D_i = in-degree of i + 1, or with edge weights 1 + their sum. For
+    K → ∞ that is the paper's PPNP, α (I - (1 - α) S)^-1 Z_0, and for α = 1 the MLP. With
+    propagation_dropout the values of S, those of the loops among them, are dropped in training,
+    drawn anew in each hop. A positional encoding stands beside the features, categories are
+    embedded.
 
     Shapes: x (N, F) → (N, D) → Z_k (N, C) → (N, C).
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
+    uses: ClassVar = ("edge_weight",)
+    roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
 
     def __init__(
         self,
@@ -57,9 +61,10 @@ class APPNP(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         home = self._mlp(batch)
-        if not (self.training and self.propagation_dropout):
+        drops = self.training and self.propagation_dropout > 0
+        if not drops and batch.edge_weight is None:
             return teleport_propagate(batch.graph, home, self.alpha, self.hops)
-        x = home
+        x, home = home, self.alpha * home
         for _ in range(self.hops):
             x = self._hop(batch, x, home)
         return x
@@ -71,12 +76,12 @@ class APPNP(nn.Module):
         return z
 
     def embed(self, batch: Batch) -> Tensor:
-        """[Z_0 | Z_0], the second alone without hops: see gbench/train/layerwise.py."""
+        """[Z_0 | α Z_0], the second alone without hops: see gbench/train/layerwise.py."""
         z = self._mlp(batch)
-        return torch.cat([z, z], 1) if self.hops else z
+        return torch.cat([z, self.alpha * z], 1) if self.hops else z
 
     def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:
-        """The hops. Beside Z_k stands Z_0."""
+        """The hops. Beside Z_k stands α Z_0."""
         return [partial(self._step, hop) for hop in range(1, self.hops + 1)]
 
     def _step(self, hop: int, batch: Batch, x: Tensor) -> Tensor:
@@ -87,8 +92,9 @@ class APPNP(nn.Module):
 
     def _hop(self, batch: Batch, x: Tensor, home: Tensor) -> Tensor:
         rate = self.propagation_dropout if self.training else 0.0
-        average = dropped_average(batch, x, rate) if rate else gcn_average(batch, x)
-        return (1 - self.alpha) * average + self.alpha * home
+        if not rate:
+            return returning_average(batch, x, home, self.alpha)
+        return (1 - self.alpha) * dropped_average(batch, x, rate) + home
 
 
 def dropped_average(batch: Batch, x: Tensor, rate: float) -> Tensor:
@@ -97,14 +103,17 @@ def dropped_average(batch: Batch, x: Tensor, rate: float) -> Tensor:
     Shapes: x (M, F) → (N, F).
     """
     graph, rows = batch.graph, slice(batch.num_nodes)
-    degree = graph.in_degree if batch.degree is None else batch.degree
-    root = (degree + 1).to(torch.promote_types(x.dtype, torch.float32)).rsqrt()
-    scaled = root.to(x.dtype)[:, None] * x
     kept = dropout(x.new_ones(graph.num_entries + graph.num_rows), rate, True)
     entries, loops = kept.split([graph.num_entries, graph.num_rows])
+    if batch.edge_weight is not None:
+        value, own = gcn_values(graph, batch.edge_weight.to(x.dtype))
+        return torch.addcmul(spmm(graph, x, value * entries), (own * loops)[:, None], x)
+    degree = graph.in_degree if batch.degree is None else batch.degree
+    root = (degree + 1).to(torch.promote_types(x.dtype, torch.float32)).rsqrt().to(x.dtype)
+    scaled = root[:, None] * x
     total = spmm(graph, scaled, entries)
     if batch.degree is not None:  # a part of a big graph: see gbench/models/convolve.py
         present = graph.in_degree.clamp(min=1)
         total = total * (batch.degree[rows] / present).to(x.dtype)[:, None]
-    out: Tensor = root.to(x.dtype)[rows, None] * (total + loops[:, None] * scaled[rows])
+    out: Tensor = root[rows, None] * (total + loops[:, None] * scaled[rows])
     return out

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.batch import Batch
-from gbench.kernels import gcn_propagate, spmm
+from gbench.kernels import gcn_propagate, spmm, teleport_propagate
 from gbench.kernels.act_dropout import act_dropout
 from gbench.kernels.gcn_values import Values, gcn_values, hops_of
 
@@ -73,3 +73,10 @@ def _values(batch: Batch, weight: Tensor) -> Values:
             kept = batch.memo["gcn_values"] = weight, batch.graph, gcn_values(batch.graph, weight)
     values: Values = kept[2]
     return values
+
+
+def returning_average(batch: Batch, x: Tensor, home: Tensor, alpha: float) -> Tensor:
+    """(1 - α) D^-1/2 (A + I) D^-1/2 x + h. Shapes: x (M, F), home (N, F) → (N, F)."""
+    if batch.degree is None and batch.edge_weight is None:
+        return teleport_propagate(batch.graph, x, alpha, home=home)
+    return (1 - alpha) * gcn_average(batch, x) + home

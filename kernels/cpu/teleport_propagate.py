@@ -21,8 +21,10 @@ def teleport_propagate(
 ) -> Tensor:
     """The forward of gbench/kernels/teleport_propagate.py."""
     rowptr, col, *_ = graph
-    home = x if home is None else home
-    return _walk(array(rowptr), array(rowptr), array(col), x, home, alpha, hops)
+    arrays = (array(rowptr), array(rowptr), array(col))
+    if home is None:
+        return _walk(*arrays, x, x, alpha, alpha, hops)
+    return _walk(*arrays, x, home, alpha, 1.0, hops)
 
 
 def teleport_propagate_backward(
@@ -31,18 +33,26 @@ def teleport_propagate_backward(
     """The gradient of gbench/kernels/teleport_propagate.py: the transpose, the same degrees."""
     rowptr, _, rowptr_t, col_t, *_ = graph
     home = grad if returns else None
-    return _walk(array(rowptr), array(rowptr_t), array(col_t), grad, home, alpha, hops)
+    return _walk(array(rowptr), array(rowptr_t), array(col_t), grad, home, alpha, alpha, hops)
 
 
 def _walk(
-    own: Any, rowptr: Any, col: Any, x: Tensor, home: Tensor | None, alpha: float, hops: int
+    own: Any,
+    rowptr: Any,
+    col: Any,
+    x: Tensor,
+    home: Tensor | None,
+    alpha: float,
+    share: float,
+    hops: int,
 ) -> Tensor:
+    """Each hop adds `share` times home."""
     out = unset(x.shape, x.dtype)
     lanes = (0,) * panel_width(x.size(1))
     num_panels = -(-x.size(1) // len(lanes))
     work = (len(col) + x.size(0)) * x.size(1) * hops
     chunks, threads = count_chunks(work), torch.get_num_threads()
-    ends = (array(x), None if home is None else array(home), alpha, array(out), hops)
+    ends = (array(x), None if home is None else array(home), alpha, share, array(out), hops)
     if num_panels >= threads or chunks == 1:
         run(_panels, min(chunks, num_panels), lanes, own, rowptr, col, *ends)
         return out
@@ -66,6 +76,7 @@ def _panels(
     x: Any,
     home: Any,
     alpha: float,
+    share: float,
     out: Any,
     hops: int,
 ) -> int:
@@ -76,8 +87,8 @@ def _panels(
     for panel in range(count * first // num_chunks, count * last // num_chunks):
         column = panel * len(lanes)
         for step in range(hops + 1):
-            given = (lanes, rowptr, col, scale, x, home, alpha, out, hops, panels, column, step)
-            _step(0, 1, 1, *given)
+            given = (lanes, rowptr, col, scale, x, home, alpha, share)
+            _step(0, 1, 1, *given, out, hops, panels, column, step)
     return 0
 
 
@@ -93,6 +104,7 @@ def _step(
     x: Any,
     home: Any,
     alpha: float,
+    share: float,
     out: Any,
     hops: int,
     panels: Any,
@@ -102,7 +114,7 @@ def _step(
     """One step of a chunk of the rows of a panel: step 0 copies x, the last one writes `out`."""
     begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
     source, target = panels[(step - 1) % len(panels)], panels[step % len(panels)]
-    given = (lanes, begin, end, rowptr, col, scale, source, home, column, alpha)
+    given = (lanes, begin, end, rowptr, col, scale, source, home, column, alpha, share)
     if step == 0:
         pack(lanes, begin, end, x, column, scale, target)
     elif step < hops:
@@ -124,17 +136,18 @@ def _hop(
     home: Any,
     column: int,
     alpha: float,
+    share: float,
     is_between: bool,
     out: Any,
     place: int,
 ) -> None:
-    """(1 - α) D^-1/2 times a row and the rows that the graph names, plus α h, to `out`.
+    """(1 - α) D^-1/2 times a row and the rows that the graph names, plus home's share, to `out`.
 
     Between two hops that is scaled by D^-1/2 once more: see panels.py, also for the unsigned
     indices and the two sums.
     """
     one, two = uint64(1), uint64(2)
-    back = scale.dtype.type(alpha)
+    back = scale.dtype.type(share)
     on = scale.dtype.type(1 - alpha)
     e = uint64(rowptr[begin])
     for i in range(uint64(begin), uint64(end)):

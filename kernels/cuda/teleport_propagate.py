@@ -1,4 +1,4 @@
-"""CUDA: gcn_propagate's walk, in which each hop adds its share of what stands at home."""
+"""CUDA: gcn_propagate's walk, in which each hop adds its share of home."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def teleport_propagate(
 ) -> Tensor:
     """The forward of gbench/kernels/teleport_propagate.py."""
     rowptr, col, *_ = graph
-    return _walk(rowptr, col, rowptr, longest, x, x if home is None else home, alpha, hops)
+    if home is None:
+        return _walk(rowptr, col, rowptr, longest, x, x, alpha, alpha, hops)
+    return _walk(rowptr, col, rowptr, longest, x, home, alpha, 1.0, hops)
 
 
 def teleport_propagate_backward(
@@ -24,7 +26,7 @@ def teleport_propagate_backward(
     """The gradient of gbench/kernels/teleport_propagate.py: the transpose, the same degrees."""
     rowptr, _, rowptr_t, col_t, *_ = graph
     home = grad if returns else None
-    return _walk(rowptr_t, col_t, rowptr, longest, grad, home, alpha, hops)
+    return _walk(rowptr_t, col_t, rowptr, longest, grad, home, alpha, alpha, hops)
 
 
 def _walk(
@@ -35,8 +37,10 @@ def _walk(
     x: Tensor,
     home: Tensor | None,
     alpha: float,
+    share: float,
     hops: int,
 ) -> Tensor:
+    """Each hop adds `share` times home."""
     x = x.contiguous()
     home = None if home is None else home.contiguous()
     # The first hop reads x, and each later one what the hop before has written.
@@ -44,7 +48,7 @@ def _walk(
     tiles = tiling(x.size(0), x.size(0), source.numel(), longest, x)
     for hop in range(hops):
         out = buffers[hop % 2]
-        tiles.launch(_hop, walk, source, rowptr, x, home, out, ALPHA=alpha)
+        tiles.launch(_hop, walk, source, rowptr, x, home, out, ALPHA=alpha, SHARE=share)
         x = out
     return x
 
@@ -62,6 +66,7 @@ def _hop(
     num_slots: tl.tensor,
     search_steps: tl.tensor,
     ALPHA: tl.constexpr,
+    SHARE: tl.constexpr,
     WIDTH: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -75,5 +80,5 @@ def _hop(
     final = (1.0 - ALPHA) * hop_of(total, x, rowptr, row, target == WHOLE, column, WIDTH)
     if home is not None:
         own = gather(home, row, target == WHOLE, column, WIDTH, 0.0).to(total.dtype)
-        final += ALPHA * own
+        final += SHARE * own
     put(total, final, row, target, column, out, partial, WIDTH, MERGE)

@@ -14,7 +14,7 @@ from gbench.bench import measure, training, workloads
 from gbench.bench.case import Mismatch
 from gbench.bench.loader import pyg_graphs
 from gbench.bench.train import nodes
-from gbench.bench.train.baselines import PyGAPPNP
+from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.molecules import OGBGIN
 from gbench.bench.train.pair import Comparison, check_same
@@ -48,6 +48,7 @@ def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 PYG = [("gcn", PyGGCN), ("sgc", PyGSGC), ("dagnn", PyGDAGNN), ("appnp", PyGAPPNP)]
+PYG += [("gcnii", PyGGCNII)]
 
 
 @pytest.mark.parametrize(("model", "kind"), PYG)
@@ -56,7 +57,7 @@ def test_pygs_layers_say_what_ours_say_and_both_are_trained(model, kind) -> None
     pair = nodes.NodePair(words, "PyG", nodes._pyg(kind))  # raises Mismatch if they do not
     assert all(seconds > 0 for seconds in pair.by_turns())
     reached = pair.finished(is_quick=True)
-    assert reached.how == "4 epochs" and reached.metric == "accuracy"
+    assert reached.how.startswith("4 epochs") and reached.metric == "accuracy"
     assert 0 <= reached.ours <= 1 and 0 <= reached.theirs <= 1
 
 

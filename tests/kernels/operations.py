@@ -215,7 +215,7 @@ OPERATIONS = [
     operation(
         "teleport_propagate-home",
         (X, X.flip(0)),
-        lambda at, x, h: (at.graph, x, 0.25, 2, {"home": h}),
+        lambda at, x, h: (at.graph, x, 0.25, {"home": h}),
     ),
     operation(
         "gcn_gated_sum", (X, some(WIDTH), some()), lambda at, x, w, b: (at.graph, x, w, b, 3)

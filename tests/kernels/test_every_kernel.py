@@ -323,7 +323,7 @@ def test_relabelled_nodes_give_relabelled_rows(name: str) -> None:
         if name == "gcn_propagate":
             return kernels.gcn_propagate(graph, x, 2, bias=values[0], relu=True)
         if name == "teleport_propagate":
-            return kernels.teleport_propagate(graph, x, 0.3, 2, home=x.square())
+            return kernels.teleport_propagate(graph, x, 0.3, 2)
         if name == "gcn_propagate-weighted":
             return kernels.gcn_propagate(graph, x, 2, edge_weight=given[:, 0].abs())
         if name == "directed_propagate":

@@ -31,7 +31,7 @@ def layer(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return {
         "spmm": lambda x, p: function(graph, x, p[code, 0]),
         "gcn_propagate": lambda x, p: function(graph, x, 2, bias=p[0], relu=True),
-        "teleport_propagate": lambda x, p: function(graph, x, 0.3, 4, home=x * p[0]),
+        "teleport_propagate": lambda x, p: function(graph, x, 0.3, home=x * p[0]),
         "directed_propagate": lambda x, p: function(graph, x * p[0]),
         "gine_dense": lambda x, p: function(graph, x, p[code], p[0, 0]),
         "gcn_gated_sum": lambda x, p: function(graph, x, p[0], p[1, 0], 4),

@@ -11,6 +11,7 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from gbench.data.spec import DataSpec
 from gbench.models.appnp import APPNP, dropped_average
+from gbench.models.convolve import gcn_average
 
 SPEC = DataSpec("node", 3, 4)
 
@@ -104,3 +105,16 @@ def test_neighbours_in_a_part_stand_for_all(make_batch, random_graph):
     a = torch.zeros(12, 12, dtype=torch.float64)
     a[example.edge_index[1], example.edge_index[0]] = 1
     torch.testing.assert_close(found, root * (2 * a @ (root * x) + root * x))
+
+
+def test_edge_weights_are_those_of_pygs_layer(make_batch, random_graph, same_outputs_and_gradients):
+    example = random_graph(12, directed=True)
+    model, batch = appnp(hops=5), make_batch([example])
+    weight = torch.rand(batch.graph.num_entries, dtype=torch.float64)
+    batch.edge_weight = weight
+    expected = PyG(5, 0.2)(mlp(model, example.x), batch.edge_index, weight)
+    parameters = dict(model.named_parameters())
+    same_outputs_and_gradients(model(batch), expected, parameters)
+    eye = torch.eye(12, dtype=torch.float64)
+    whole, dropped = gcn_average(batch, eye), dropped_average(batch, eye, 0.5)
+    torch.testing.assert_close(dropped[dropped != 0], 2 * whole[dropped != 0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_geometric.nn import APPNP
+from torch_geometric.nn import APPNP, GCN2Conv
 
 from gbench.data.spec import DataSpec
 
@@ -32,3 +32,36 @@ class PyGAPPNP(nn.Module):
         x = self.second(functional.dropout(x, self.dropout, self.training))
         out: Tensor = self.propagate(x, edge_index)
         return out
+
+
+class PyGGCNII(nn.Module):
+    """Cached GCN2Conv between two linear layers. Shapes: x (N, F), edge_index (2, E) → (N, C)."""
+
+    decay_prefix = "layers."  # of ours: weights
+
+    def __init__(self, spec: DataSpec, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, alpha, lam = settings["hidden_dim"], settings["alpha"], settings["lam"]
+        self.first = nn.Linear(spec.num_features, width)
+        self.layers = nn.ModuleList(
+            GCN2Conv(width, alpha, lam, layer, cached=True)
+            for layer in range(1, settings["num_layers"] + 1)
+        )
+        self.last = nn.Linear(width, spec.num_outputs)
+        self.input_dropout, self.dropout = settings["input_dropout"], settings["dropout"]
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        x = functional.dropout(x, self.input_dropout, self.training)
+        x = home = self.first(x).relu()
+        for layer in self.layers:
+            x = functional.dropout(x, self.dropout, self.training)
+            x = layer(x, home, edge_index).relu()
+        out: Tensor = self.last(functional.dropout(x, self.dropout, self.training))
+        return out
+
+    @staticmethod
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of our GCNII as they are called here, where each layer has its own."""
+        kept = {name: value for name, value in state.items() if name != "weights"}
+        layers = enumerate(state["weights"])
+        return kept | {f"layers.{layer}.weight1": weight for layer, weight in layers}

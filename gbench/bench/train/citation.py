@@ -37,9 +37,9 @@ class PyGGCN(nn.Module):
         return out
 
     @staticmethod
-    def renamed(name: str) -> str:
-        """Where a parameter of our GCN is here."""
-        return name.replace("linear", "lin")
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of our GCN as they are called here."""
+        return {name.replace("linear", "lin"): value for name, value in state.items()}
 
 
 class PyGSGC(nn.Module):
@@ -54,9 +54,9 @@ class PyGSGC(nn.Module):
         return out
 
     @staticmethod
-    def renamed(name: str) -> str:
-        """Where a parameter of our SGC is here."""
-        return name.replace("linear", "layer.lin")
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of our SGC as they are called here."""
+        return {name.replace("linear", "layer.lin"): value for name, value in state.items()}
 
 
 class Prop(MessagePassing):  # type: ignore[misc]
@@ -99,7 +99,8 @@ class PyGDAGNN(nn.Module):
         return out
 
     @staticmethod
-    def renamed(name: str) -> str:
-        """Where a parameter of our DAGNN is here."""
-        first, _, rest = name.partition(".")
-        return f"{ {'first': 'lin1', 'second': 'lin2', 'gate': 'prop.proj'}[first] }.{rest}"
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of our DAGNN as they are called here."""
+        here = {"first": "lin1", "second": "lin2", "gate": "prop.proj"}
+        names = (name.partition(".") for name in state)
+        return {f"{here[first]}.{rest}": state[f"{first}.{rest}"] for first, _, rest in names}

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gbench.bench.train.baselines import PyGAPPNP
+from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.ours import trained
 from gbench.bench.train.pair import Comparison, Trained, check_same
@@ -62,10 +62,11 @@ class NodePair:
         task = build_task({**self.config, "seed": seed})
         batch = task.dataset.store.whole()
         model = self.make(task.dataset.spec, self.config["model"], batch)
-        renamed: Any = getattr(model, "renamed", str)
-        state = task.model.state_dict()
-        model.load_state_dict({renamed(name): value for name, value in state.items()})
-        return PlainLoop(model, task.dataset, self.config["optim"], patience)
+        renamed: Any = getattr(model, "renamed", dict)
+        model.load_state_dict(renamed(task.model.state_dict()))
+        optim = self.config["optim"]
+        prefix = getattr(model, "decay_prefix", optim["decay_prefix"])
+        return PlainLoop(model, task.dataset, {**optim, "decay_prefix": prefix}, patience)
 
     def by_turns(self) -> tuple[float, float]:
         """Seconds per epoch, ours first: our first epochs, and the other's next ones."""
@@ -131,7 +132,7 @@ PAIRS = {
     **{
         f"{model}-{data}": _citation(model, data, kind)
         for data in ("cora", "computers")
-        for model, kind in (("appnp", PyGAPPNP),)
+        for model, kind in (("appnp", PyGAPPNP), ("gcnii", PyGGCNII))
     },
     **{
         f"{model}-{data}": _sheaf_on(model, data)
