@@ -91,6 +91,8 @@ def operation(of: str, types: tuple[torch.dtype, ...] = FLOATS) -> Callable[[Fun
             kwargs = {name: _as(arg, dtype) for name, arg in kwargs.items()}
             with torch.autocast(features.device.type, enabled=False):
                 out = function(*args, **kwargs)
+            if isinstance(out, tuple):
+                return tuple(_as(part, features.dtype) for part in out)
             return out if features.dtype is dtype else out.to(features.dtype)
 
         return cast("Function", call)

@@ -18,7 +18,7 @@ from gbench.kernels import pna_aggregate
 from gbench.models.dropout import dropout
 from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.encoders import NodeEncoder
-from gbench.models.halving_head import HalvingHead
+from gbench.models.graph_head import GraphHead
 from gbench.models.norm_act import NormAct
 from gbench.models.readout import Readout
 
@@ -173,14 +173,14 @@ def _inverse_root_size(batch: Batch, dtype: torch.dtype) -> Tensor:
 class PNA(nn.Module):
     """Layers of PNA, a readout, and linear layers of widths D, D / 2 and D / 4.
 
-    form=simple, as for ogbg-molhiv: a layer aggregates its in-neighbours' vectors themselves and
-    reads no edges. form=towers: messages of a linear layer, from sender, receiver and with
-    edge_dim > 0 the edge. δ of the scalers is the mean of log(degree + 1) over the training nodes,
-    and is kept in the checkpoint. A node without in-neighbours has aggregates of 0, and its degree
-    counts as 1 where it divides.
+    aggregates=neighbours, as for ogbg-molhiv: of in-neighbours' vectors themselves, and no edges
+    are read. aggregates=messages: of a linear layer of sender, receiver and with edge_dim > 0 the
+    edge, by towers. δ of the scalers is the mean of log(degree + 1) over the training nodes, and is
+    kept in the checkpoint. A node without in-neighbours has aggregates of 0, and its degree counts
+    as 1 where it divides.
 
     Shapes: x (N, F) → (N, D) → (B, D) → (B, C).
-    Raises UserError where the training part has no edges, for an unknown form, and where the towers
+    Raises UserError where the training part has no edges, and where the towers
     do not divide D.
     """
 
@@ -195,7 +195,7 @@ class PNA(nn.Module):
         *,
         hidden_dim: int,
         num_layers: int,
-        form: str,
+        aggregates: str,
         towers: int,
         divide_input: bool,
         edge_dim: int,
@@ -204,8 +204,6 @@ class PNA(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        if form not in ("simple", "towers"):
-            raise UserError(f"model.form={form}: take simple or towers")
         delta = spec.statistics.get("mean_log_degree", 0.0)
         if not delta:
             raise UserError(
@@ -217,7 +215,7 @@ class PNA(nn.Module):
         self.nodes = NodeEncoder(spec, hidden_dim)
         has_edges = bool(spec.edge_categories or spec.edge_dim)
         self.edges = None
-        if form == "towers":
+        if aggregates == "messages":
             if hidden_dim % towers:
                 raise UserError(
                     f"model.hidden_dim={hidden_dim}: model.towers={towers} do not divide it"
@@ -225,7 +223,7 @@ class PNA(nn.Module):
             self.edges = EdgeEncoder(spec, edge_dim) if edge_dim and has_edges else None
         self.layers = nn.ModuleList(
             SimpleLayer(hidden_dim, rate=dropout)
-            if form == "simple"
+            if aggregates == "neighbours"
             else TowerLayer(
                 hidden_dim,
                 towers=towers,
@@ -237,7 +235,7 @@ class PNA(nn.Module):
             for _ in range(num_layers)
         )
         self.readout = Readout(spec, readout)
-        self.head = HalvingHead(hidden_dim, spec.num_outputs)
+        self.head = GraphHead("halves", hidden_dim, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         h: Tensor = self.nodes(batch)

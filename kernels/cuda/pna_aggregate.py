@@ -17,7 +17,6 @@ from gbench.kernels.csr import Graph
 from gbench.kernels.cuda.rows import (
     NOTHING,
     WHOLE,
-    Tiling,
     add_partials,
     gather,
     kernel,
@@ -25,8 +24,8 @@ from gbench.kernels.cuda.rows import (
     put,
     row_of,
     size_of,
-    tiling,
 )
+from gbench.kernels.cuda.several import block, put_block, tiles_of
 from gbench.kernels.cuda.tables import add_rows, chunk_bounds, private_tables, put_table
 from gbench.kernels.pna_aggregate import EPS
 
@@ -38,7 +37,7 @@ def pna_aggregate(
     rowptr, col, *_ = graph
     given = _contiguous(x, edge, edge_code)
     out = x.new_empty(rowptr.numel() - 1, 4, x.size(1))
-    _tiles(rowptr, col, x, longest, 4).launch(_forward, rowptr, col, *given, out, EPS=EPS)
+    tiles_of(rowptr, col, x, longest, 4).launch(_forward, rowptr, col, *given, out, EPS=EPS)
     return out
 
 
@@ -55,13 +54,13 @@ def pna_aggregate_backward(
     rowptr, col, rowptr_t, col_t, perm_t = graph
     given = _contiguous(x, edge, edge_code)
     part, grad = out.new_empty(out.shape), grad.contiguous()
-    _tiles(rowptr, col, x, longest, 2).launch(_shares, rowptr, col, *given, out, grad, part)
+    tiles_of(rowptr, col, x, longest, 2).launch(_shares, rowptr, col, *given, out, grad, part)
     grad_x, grad_edge = x.new_empty(x.shape), x.new_empty(0)
     rows = None
     if edge is not None and edge_code is None:
         grad_edge = rows = edge.new_empty(edge.shape)
     walk = (rowptr_t, col_t, perm_t, *given, out, part)
-    _tiles(rowptr_t, col_t, x, longest, 1).launch(_collect, *walk, grad_x, rows)
+    tiles_of(rowptr_t, col_t, x, longest, 1).launch(_collect, *walk, grad_x, rows)
     if edge is not None and edge_code is not None:
         tables = private_tables(col.numel(), edge.size(0), x)
         num_rows = grad_x.size(0)
@@ -78,15 +77,6 @@ def _contiguous(x: Tensor, edge: Tensor | None, edge_code: Tensor | None) -> tup
         None if edge_code is None else edge_code.contiguous(),
         0 if edge is None else edge.size(0),
     )
-
-
-def _tiles(rowptr: Tensor, col: Tensor, x: Tensor, longest: int, sums: int) -> Tiling:
-    """Tiles whose slots have so many sums."""
-    rows = rowptr.numel() - 1
-    tiles = tiling(rows, x.size(0), col.numel(), longest, x)
-    if tiles.num_slots and sums > 1:
-        tiles = tiles._replace(partial=x.new_empty(tiles.num_slots * sums, x.size(1)))
-    return tiles
 
 
 @triton.jit
@@ -110,27 +100,6 @@ def _message(
             exists = here & (code >= 0) & (code < num_codes)
         value += gather(edge, code, exists, column, WIDTH, float("nan"))
     return value
-
-
-@triton.jit
-def _block(row: tl.tensor, which: tl.constexpr, BLOCKS: tl.constexpr) -> tl.tensor:
-    """The row of an array (N, BLOCKS, D) that is read as (N · BLOCKS, D)."""
-    return row.to(tl.int64) * BLOCKS + which
-
-
-@triton.jit
-def _put_block(
-    value: tl.tensor,
-    row: tl.tensor,
-    whole: tl.tensor,
-    column: tl.tensor,
-    out: tl.tensor,
-    which: tl.constexpr,
-    BLOCKS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
-    place = _block(row, which, BLOCKS)[:, None] * WIDTH + column[None, :]
-    tl.store(out + place, value, whole[:, None] & (column < WIDTH)[None, :])
 
 
 @triton.jit
@@ -208,18 +177,18 @@ def _forward(
     variance = twice / size - over * over
     variance = tl.where(variance <= 0, 0.0, variance)  # a NaN stays one
     any_entry = (count > 0)[:, None]
-    _put_block(tl.where(any_entry, first + over, 0.0), row, whole, column, out, 0, 4, WIDTH)
-    _put_block(tl.where(any_entry, top, 0.0), row, whole, column, out, 1, 4, WIDTH)
-    _put_block(tl.where(any_entry, low, 0.0), row, whole, column, out, 2, 4, WIDTH)
+    put_block(tl.where(any_entry, first + over, 0.0), row, whole, column, out, 0, 4, WIDTH)
+    put_block(tl.where(any_entry, top, 0.0), row, whole, column, out, 1, 4, WIDTH)
+    put_block(tl.where(any_entry, low, 0.0), row, whole, column, out, 2, 4, WIDTH)
     deviation = tl.sqrt(variance + EPS)
-    _put_block(tl.where(any_entry, deviation, 0.0), row, whole, column, out, 3, 4, WIDTH)
+    put_block(tl.where(any_entry, deviation, 0.0), row, whole, column, out, 3, 4, WIDTH)
     if not MERGE:
         is_part = target >= 0
         slot = tl.where(is_part, target, 0)
-        _put_block(once, slot, is_part, column, partial, 0, 4, WIDTH)
-        _put_block(twice, slot, is_part, column, partial, 1, 4, WIDTH)
-        _put_block(top, slot, is_part, column, partial, 2, 4, WIDTH)
-        _put_block(low, slot, is_part, column, partial, 3, 4, WIDTH)
+        put_block(once, slot, is_part, column, partial, 0, 4, WIDTH)
+        put_block(twice, slot, is_part, column, partial, 1, 4, WIDTH)
+        put_block(top, slot, is_part, column, partial, 2, 4, WIDTH)
+        put_block(low, slot, is_part, column, partial, 3, 4, WIDTH)
 
 
 @kernel
@@ -252,8 +221,8 @@ def _shares(
     some = target != NOTHING
     most = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
     least = tl.zeros([ROWS, COLUMNS], partial.dtype.element_ty)
-    top = gather(out, _block(row, 1, 4), some, column, WIDTH, 0.0)
-    low = gather(out, _block(row, 2, 4), some, column, WIDTH, 0.0)
+    top = gather(out, block(row, 1, 4), some, column, WIDTH, 0.0)
+    low = gather(out, block(row, 2, 4), some, column, WIDTH, 0.0)
     for step in range(0, tl.max(length), UNROLL):
         for ahead in tl.static_range(UNROLL):
             here = step + ahead < length
@@ -269,20 +238,20 @@ def _shares(
     whole = target == WHOLE
     size = size_of(rowptr, row, whole).to(most.dtype)[:, None]
     # An empty row divides by 0, and no entry reads what comes of it.
-    mean = gather(grad, _block(row, 0, 4), whole, column, WIDTH, 0.0) / size
-    deviation = gather(out, _block(row, 3, 4), whole, column, WIDTH, 1.0)
-    wide = gather(grad, _block(row, 3, 4), whole, column, WIDTH, 0.0) / (size * deviation)
-    _put_block(mean, row, whole, column, part, 0, 4, WIDTH)
-    above = gather(grad, _block(row, 1, 4), whole, column, WIDTH, 0.0) / most
-    _put_block(above, row, whole, column, part, 1, 4, WIDTH)
-    below = gather(grad, _block(row, 2, 4), whole, column, WIDTH, 0.0) / least
-    _put_block(below, row, whole, column, part, 2, 4, WIDTH)
-    _put_block(wide, row, whole, column, part, 3, 4, WIDTH)
+    mean = gather(grad, block(row, 0, 4), whole, column, WIDTH, 0.0) / size
+    deviation = gather(out, block(row, 3, 4), whole, column, WIDTH, 1.0)
+    wide = gather(grad, block(row, 3, 4), whole, column, WIDTH, 0.0) / (size * deviation)
+    put_block(mean, row, whole, column, part, 0, 4, WIDTH)
+    above = gather(grad, block(row, 1, 4), whole, column, WIDTH, 0.0) / most
+    put_block(above, row, whole, column, part, 1, 4, WIDTH)
+    below = gather(grad, block(row, 2, 4), whole, column, WIDTH, 0.0) / least
+    put_block(below, row, whole, column, part, 2, 4, WIDTH)
+    put_block(wide, row, whole, column, part, 3, 4, WIDTH)
     if not MERGE:
         is_part = target >= 0
         slot = tl.where(is_part, target, 0)
-        _put_block(most, slot, is_part, column, partial, 0, 2, WIDTH)
-        _put_block(least, slot, is_part, column, partial, 1, 2, WIDTH)
+        put_block(most, slot, is_part, column, partial, 0, 2, WIDTH)
+        put_block(least, slot, is_part, column, partial, 1, 2, WIDTH)
 
 
 @triton.jit
@@ -296,12 +265,12 @@ def _gradient(
     WIDTH: tl.constexpr,
 ) -> tl.tensor:
     """That of a message."""
-    total = gather(part, _block(receiver, 0, 4), here, column, WIDTH, 0.0)
-    mean = gather(out, _block(receiver, 0, 4), here, column, WIDTH, 0.0)
-    total += gather(part, _block(receiver, 3, 4), here, column, WIDTH, 0.0) * (value - mean)
+    total = gather(part, block(receiver, 0, 4), here, column, WIDTH, 0.0)
+    mean = gather(out, block(receiver, 0, 4), here, column, WIDTH, 0.0)
+    total += gather(part, block(receiver, 3, 4), here, column, WIDTH, 0.0) * (value - mean)
     for which in tl.static_range(1, 3):
-        end = gather(out, _block(receiver, which, 4), here, column, WIDTH, 0.0)
-        share = gather(part, _block(receiver, which, 4), here, column, WIDTH, 0.0)
+        end = gather(out, block(receiver, which, 4), here, column, WIDTH, 0.0)
+        share = gather(part, block(receiver, which, 4), here, column, WIDTH, 0.0)
         total += tl.where(value == end, share, 0.0)
     return tl.where(here[:, None], total, 0.0)
 
@@ -345,7 +314,7 @@ def _collect(
             value = _message(x, row, edge, edge_code, num_codes, place, here, column, WIDTH)
             one = _gradient(value, out, part, receiver, here, column, WIDTH)
             if grad_edge is not None:
-                _put_block(one, place, here, column, grad_edge, 0, 1, WIDTH)
+                put_block(one, place, here, column, grad_edge, 0, 1, WIDTH)
             total += one
     put(total, total, row, target, column, grad_x, partial, WIDTH, MERGE)
 

@@ -174,6 +174,17 @@ def _drawn(name: str, inputs: tuple[Tensor, ...], arguments: Callable[..., Any])
     return Operation(name, inputs, function, reference)
 
 
+def _gated() -> Operation:
+    """The nodes' average, without the edges' states."""
+    module = import_module("gbench.kernels.gated_aggregate")
+    return Operation(
+        "gated_aggregate",
+        (some(EDGES, WIDTH), *(some(NODES, WIDTH) for _ in range(3))),
+        lambda at, *given: module.gated_aggregate(at.graph, *given)[0],
+        lambda at, *given: module.reference(at.graph, *given),
+    )
+
+
 import_module("gbench.kernels.cross_entropy")  # which defines what is called here
 
 
@@ -246,6 +257,7 @@ OPERATIONS = [
         tuple(some(NODES, 2, 3) for _ in range(3)),
         lambda at, q, k, v: (at.ptr, q, k, v, at.seed, 0.5),
     ),
+    _gated(),
     operation("pna_aggregate", (X,), lambda at, x: (at.graph, x)),
     operation(
         "pna_aggregate-table", (X, some(4, WIDTH)), lambda at, x, t: (at.graph, x, t, at.code)

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gbench.kernels as kernels
 from gbench.kernels import CSR
+from gbench.kernels.gated_aggregate import gated_aggregate
 
 OFFSETS = torch.tensor([0, 3, 5])
 
@@ -76,6 +77,9 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
             ),
             (x, x.flip(0)),
         ),
+        "gated_aggregate": Case(
+            lambda x, e: torch.cat(gated_aggregate(graph, e, x, x, x)), (x, rows)
+        ),
         "pna_aggregate": Case(lambda x, t: kernels.pna_aggregate(graph, x, t, code), (x, table)),
         "pna_aggregate-edges": Case(lambda x, e: kernels.pna_aggregate(graph, x, e), (x, rows)),
         "gcn_bond_aggregate": Case(
@@ -107,6 +111,7 @@ NAMES += [
     "embedding_sum",
     "gine_aggregate",
     "ragged_attention",
+    "gated_aggregate",
     "pna_aggregate",
     "pna_aggregate-edges",
     "gcn_bond_aggregate",

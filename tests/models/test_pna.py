@@ -20,7 +20,7 @@ from gbench.models.pna import PNA, SimpleLayer, TowerLayer, scalers
 from tests.models.conftest import Example, packaged
 from tests.models.test_parameter_counts import MOLHIV, ZINC, build
 
-TOWERS = ("model.form=towers", "model.hidden_dim=81")
+TOWERS = ("model.aggregates=messages", "model.hidden_dim=81")
 DELTA = torch.tensor(0.7, dtype=torch.float64)
 
 

@@ -184,6 +184,15 @@ def pna_aggregate(x: torch.Tensor) -> None:
         cuda("pna_aggregate").pna_aggregate_backward(out, *given, out)
 
 
+def gated_aggregate(x: torch.Tensor) -> None:
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    edge = x[:ENTRIES]
+    out, state = cuda("gated_aggregate").gated_aggregate(graph(), UNKNOWN, edge, x, x, x)
+    for arrives in (None, edge):
+        given = (out, arrives, graph(), UNKNOWN, x, out, state)
+        cuda("gated_aggregate").gated_aggregate_backward(*given)
+
+
 def ragged_attention(x: torch.Tensor) -> None:
     ptr, heads = graph()[0], x[:, None].expand(-1, 4, -1).contiguous()
     for seed, rate in ((None, 0.0), (torch.empty((), dtype=torch.int64), 0.5)):
@@ -398,7 +407,7 @@ OPERATIONS = [
     segment_add,
 ]
 OPERATIONS += [group_mean, embedding_sum, gine_aggregate, gine_dense, directed_propagate]
-OPERATIONS += [pna_aggregate]
+OPERATIONS += [pna_aggregate, gated_aggregate]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.
@@ -406,6 +415,7 @@ TRITON = ".".join(triton.__version__.split(".")[:2])
 MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"ragged_attention.": 255}  # tiles of queries, keys and values
+REGISTERS |= {"gated_aggregate.": 128}
 REGISTERS |= {"pna_aggregate._backward_table": 200, "pna_aggregate.": 128}  # four sums of a row
 REGISTERS |= {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 # The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.

@@ -18,6 +18,8 @@ from gbench.kernels.embedding_sum import reference as embedding_sum_reference
 from gbench.kernels.entry_loss import KINDS, entry_loss
 from gbench.kernels.entry_loss import reference as entry_loss_reference
 from gbench.kernels.gat_attention import reference as gat_reference
+from gbench.kernels.gated_aggregate import gated_aggregate
+from gbench.kernels.gated_aggregate import reference_of_both as gated_reference
 from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
@@ -637,6 +639,25 @@ def test_ragged_attention(sizes, width, rate, dtype, device, agrees) -> None:
         lambda *given: torch.ops.gbench.ragged_attention(ptr.to(device), *given, there, rate)[0],
         lambda *given: attention_reference(ptr, *given, seed, rate),
         *(torch.randn(sum(sizes), 2, width).to(dtype) for _ in range(3)),
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(3, torch.float64), (33, torch.float32)], ids=str)
+def test_gated_aggregate(hub_graph, width, dtype, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    rows = (graph.num_entries, *(graph.num_rows for _ in range(3)))
+    agrees(
+        lambda *given: torch.cat(gated_aggregate(there, *given)),
+        lambda *given: torch.cat(gated_reference(graph, *given)),
+        *(torch.randn(count, width).to(dtype) for count in rows),
+        roundings=4,
+    )
+    agrees(  # the last layer's states are not read
+        lambda *given: gated_aggregate(there, *given)[0],
+        lambda *given: gated_reference(graph, *given)[0],
+        *(torch.randn(count, width).to(dtype) for count in rows),
         roundings=4,
     )
 
