@@ -112,6 +112,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "encoding.steps": Interval(1),
     "encoding.dim": Interval(1),
     "encoding.max": Interval(1),
+    "encoding.curvature": OneOf(("ollivier", "forman", "forman-3")),
     "batching.nodes_per_batch": Interval(1),
     "batching.num_parts": Interval(1),
     "batching.parts_per_batch": Interval(1),
