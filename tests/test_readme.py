@@ -78,6 +78,28 @@ def test_a_model_that_chooses_its_encoding(mine: Path) -> None:
         compose(words, [mine / "mine"])
 
 
+def test_a_teacher_of_a_model_of_ones_own(mine: Path) -> None:
+    text = block("python", "mine/student.py")
+    assert len(text.splitlines()) < 20
+    (mine / "mine/student.py").write_text(text)
+    model = block("yaml", "mine/model/mymodel.yaml").replace("mymodel.MyModel", "student.Student")
+    assert "levels: [graph]" in model
+    (mine / "mine/model/student.yaml").write_text(model.replace("[graph]", "[node]"))
+    start = "gbench train --config-dir mine model=student"
+    (line,) = [line for line in README.splitlines() if line.startswith(start)]
+    words, records = ["trainer.max_epochs=2", "--json"], []
+    for command in ("gbench train model=gcn data=csbm", line):
+        if records:
+            command = re.sub("run:.*", f"run:{records[0]['run'].split('-s0')[0]}", command)
+        answer = subprocess.run(
+            [GBENCH, *shlex.split(command)[1:], *words], cwd=mine, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        records.append(json.loads(answer.stdout))
+    curve = (mine / "runs" / records[1]["run"] / "metrics.csv").read_text()
+    assert curve.startswith("step,train_loss,train_told,valid,")
+
+
 def test_a_metric_and_a_loss_of_ones_own(mine: Path) -> None:
     (mine / "mine/judges.py").write_text(block("python", "mine/judges.py"))
     (mine / "mine/data/judged.yaml").write_text(block("yaml", "mine/data/judged.yaml"))
