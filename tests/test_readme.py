@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gbench.build import build_task
 from gbench.cli.main import VERBS, main, parse
 from gbench.config.compose import compose
 from gbench.errors import UserError
@@ -138,6 +139,25 @@ def test_what_the_readme_makes_holds_what_a_result_rests_on(
     assert main(["check", "--config-dir", "mine", words]) == 0, capsys.readouterr().out
 
 
+def test_an_encoding_of_pairs_of_ones_own(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = block("python", "mine/encoding/alike.yaml")
+    assert len(code.splitlines()) <= 10
+    (mine / "mine" / "encoding").mkdir(exist_ok=True)
+    (mine / "mine" / "encoding" / "alike.yaml").write_text(
+        "# d\n_target_: alike.same_degree\nvalues: pairs\n"
+    )
+    (mine / "mine" / "alike.py").write_text(code)
+    monkeypatch.chdir(mine)
+    words = ["check", "--config-dir", "mine", "encoding=alike"]
+    assert main(words) == 0, capsys.readouterr().out
+    config = compose(["data=csl", "model=gin", "encoding=alike"], [mine / "mine"])
+    dataset = build_task({**config, "cache_dir": str(mine)}).dataset
+    assert dataset.spec.pair_dim == 1
+    assert bool((dataset.store.pair_values == 1).all())  # all nodes of CSL have four neighbours
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_one_that_gbench_understands(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -147,7 +167,8 @@ def test_every_command_is_one_that_gbench_understands(
     (mygraphs / "nodes.csv").write_text("id,label\n" + "".join(f"{i},{i % 2}\n" for i in range(10)))
     (mygraphs / "edges.csv").write_text("source,target\n0,1\n1,2\n")
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command.replace("[", "").replace("]", "").replace("...", ""))[1:]
+    optional = re.sub(r"(?<!=)\[(.*?)\]", r"\1", command)  # [words], but no list of values
+    words = shlex.split(optional.replace("...", ""))[1:]
     words = [word.split("|")[0] for word in words]
     assert words[0] in VERBS
     args = parse(words)
