@@ -96,7 +96,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.power_weights": OneOf(("exp", "lin")),
     "model.readout": OneOf(("mean", "sum", "max")),
     "model.norm": OneOf(("none", "batch")),
-    "model.head": OneOf(("linear", "halves", "mlp")),
+    "model.head": OneOf(("linear", "hidden", "halves", "mlp")),
     "model.num_blocks": Interval(0),
     "model.kernel_dropout": Interval(0, 1, high_open=True),
     "model.mlp_dropout": Interval(0, 1, high_open=True),

@@ -5,9 +5,12 @@ Legend: B graphs, D dim, C outputs.
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from gbench.errors import UserError
+from gbench.models.dropout import dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
@@ -18,28 +21,35 @@ def activation(act: str) -> nn.Module:
 
 
 class GraphHead(nn.Module):
-    """An MLP without norms, by `kind`.
+    """An MLP without norms, dropout after each activation, by `kind`.
 
     linear    one layer
+    hidden    D → D → C
     halves    D → D/2 → D/4 → C
     mlp       D → D → D → C
 
     Shapes: x (B, D) → (B, C). Raises UserError where D has no quarter.
     """
 
-    def __init__(self, kind: str, dim: int, num_outputs: int, act: str = "relu") -> None:
+    def __init__(
+        self, kind: str, dim: int, num_outputs: int, act: str = "relu", *, rate: float = 0.0
+    ) -> None:
         super().__init__()
         if kind == "halves" and dim < 4:
             raise UserError(f"model.hidden_dim={dim}: model.head=halves needs 4 or more")
-        inner = {"linear": (), "halves": (dim // 2, dim // 4), "mlp": (dim, dim)}[kind]
-        widths = (dim, *inner)
-        hidden = [
-            layer
-            for before, after in zip(widths, inner, strict=False)
-            for layer in (nn.Linear(before, after), activation(act))
+        inner = {"linear": (), "hidden": (dim,), "halves": (dim // 2, dim // 4), "mlp": (dim, dim)}[
+            kind
         ]
-        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], num_outputs))
+        widths = (dim, *inner, num_outputs)
+        self.layers = nn.ModuleList(
+            nn.Linear(before, after) for before, after in itertools.pairwise(widths)
+        )
+        self.activation = activation(act)
+        self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.layers(x)
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = dropout(self.activation(layer(x)), self.rate, self.training)
+        out: Tensor = last(x)
         return out
