@@ -24,15 +24,16 @@ class Linear(nn.Linear):
         self.weight = nn.Parameter(self.weight.detach().t().contiguous().t())
 
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
-        return self._product(x, self.bias)
+        return times(x, self.weight, self.bias)
 
     def without_bias(self, x: Tensor | SparseFeatures) -> Tensor:
         """The product x Wᵀ alone."""
-        return self._product(x, None)
+        return times(x, self.weight)
 
-    def _product(self, x: Tensor | SparseFeatures, bias: Tensor | None) -> Tensor:
-        if isinstance(x, Tensor):
-            return functional.linear(x, self.weight, bias)
-        draws = (x.seed, x.rate)
-        weight = self.weight.t()
-        return sparse_linear(x.pattern, x.values, weight, bias, *draws, longest_row=x.longest_row)
+
+def times(x: Tensor | SparseFeatures, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The product x Wᵀ + b. Shapes: x (N, F), weight (D, F), bias (D,) → (N, D)."""
+    if isinstance(x, Tensor):
+        return functional.linear(x, weight, bias)
+    draws = (x.seed, x.rate)
+    return sparse_linear(x.pattern, x.values, weight.t(), bias, *draws, longest_row=x.longest_row)

@@ -155,6 +155,17 @@ def expected() -> dict[str, dict[str, Any]]:
             "model.dropout": 0.0, "trainer.max_epochs": 10000, "trainer.patience": 400,
             "trainer.monitor": "metric", "trainer.select": "best",
         }  # fmt: skip
+        decay, powers, jk = (1.0, 4, "cat") if data == "chameleon" else (0.1, 5, "max")
+        names = ("*.imag.*", "*.real.*")
+        table[f"fabernet-{data}"] = {
+            "data.split": "geom-gcn-raw", "data.normalize_features": False,
+            "optim.optimizer": "adamw", "optim.lr": lr, "optim.weight_decay": 0.0,
+            "optim.groups": [{"match": name, "weight_decay": decay} for name in names],
+            "model.hidden_dim": 128, "model.num_layers": layers, "model.jk": jk,
+            "model.powers": powers, "model.alpha": 0.0, "model.normalize": True,
+            "model.complex_weights": True, "model.quirk": True, "model.zero_order": False,
+            "trainer.max_epochs": 10000, "trainer.patience": 400, "trainer.select": "best",
+        }  # fmt: skip
     return table
 
 
@@ -164,7 +175,7 @@ TABLE = expected()
 def test_every_experiment_of_these_models_is_in_the_table() -> None:
     others = {"gin-digits", "gcn-ogbl-collab", "gcn-ogbl-ddi"}  # of no paper's table
     starts = ("gcn-", "gin-", "sgc-", "diag-nsd-", "od-nsd-", "gen-nsd-")
-    starts += ("dagnn-gcn", "dagnn-sgc", "appnp-", "dir-gnn-")
+    starts += ("dagnn-gcn", "dagnn-sgc", "appnp-", "dir-gnn-", "fabernet-")
     assert {n for n in choices("experiment") if n.startswith(starts)} - others == set(TABLE)
 
 
