@@ -17,6 +17,7 @@ from gbench.data.bag_memory import bagged
 from gbench.data.dataset import Dataset
 from gbench.data.encodings.encode import encoded
 from gbench.data.load import load
+from gbench.data.pair_memory import with_pairs_told
 from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.statistics import asked, with_statistics
@@ -74,6 +75,7 @@ def build_task(config: Config, teaching: Taught | None = None) -> Task:
             f"{teaching.other.setting}: model {config['model']['name']} has no use for a teacher; "
             'a model of your own that reads batch.teacher says uses = ("teacher",) in its class'
         )
+    dataset = with_pairs_told(dataset, config["optim"]["batch_size"])
     patching = getattr(model, "patching", None)  # of a model that reads batch.patches
     if patching is not None:
         dataset = patched(dataset, patching, cache_dir)

@@ -20,6 +20,7 @@ from gbench.contracts import tiny
 from gbench.data.dataset import Dataset
 from gbench.data.encodings import pair_bounds
 from gbench.data.encodings.encode import encoded
+from gbench.data.pair_memory import with_pairs_told
 from gbench.data.spec import DataCard
 from gbench.data.store import GraphStore, pack
 from gbench.errors import UserError
@@ -221,3 +222,17 @@ def test_a_store_without_them_says_nothing_of_pairs() -> None:
     batch = store.batch(torch.tensor([0]))
     assert batch.pairs is None and batch.pair_ptr is None
     assert store.whole().pairs is None and store.whole().pair_ptr is None
+
+
+def test_a_training_batch_is_told_and_refused_where_memory_does_not_hold_it(
+    own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = encoded(a_dataset(), JOINED, tmp_path)  # trained on 9 7 6 5 9 8 nodes
+    (note,) = with_pairs_told(dataset, 3).notes
+    assert "a batch of 3 graphs has about 168, the largest graph 81;" in note
+    (note,) = with_pairs_told(dataset, 100).notes
+    assert "a batch of 6 graphs has about 336" in note
+    assert with_pairs_told(a_dataset(), 3).notes == ()
+    monkeypatch.setattr("gbench.data.pair_memory.memory_bytes", lambda: 1000)
+    with pytest.raises(UserError, match=r"their 2 values: take a smaller optim\.batch_size"):
+        with_pairs_told(dataset, 3)
