@@ -25,6 +25,7 @@ _WITHOUT_MEANING = {
     "config_dirs",
     "logger",
     "code",
+    "runs",  # what model.teacher and init_from resolve to
 }
 
 # Figures of a record, in the order that they are read.

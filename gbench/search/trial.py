@@ -14,6 +14,7 @@ from gbench.own_code.kept import at_hand
 from gbench.records.folder import LAST, claimed
 from gbench.sweep.fork_server import Message, Send
 from gbench.sweep.point import Reporter, told
+from gbench.teaching import begin_from, keep, taught
 from gbench.train.epochs import Epochs
 from gbench.train.shortage import advised
 from gbench.train.trainer import make_trainer
@@ -35,7 +36,8 @@ def run_trial(config: Config, folder: Path, send: Send) -> Message:
 
 def validated(config: Config, folder: Path, send: Send) -> float:
     """Train, or go on from the folder's checkpoint; the validation metric of the chosen epoch."""
-    task = build_task(at_hand(config, folder))
+    teaching = taught(config, folder)
+    task = build_task(at_hand(config, folder), teaching)
     card = task.dataset.card
     reason = undefined(card.metric, task.labels("valid"))
     if reason:
@@ -44,10 +46,14 @@ def validated(config: Config, folder: Path, send: Send) -> float:
             f"have: {reason}"
         )
     last = folder / LAST
+    task.is_resumed = last.exists()
+    if not task.is_resumed:
+        begin_from(task, config)
     display = _Progress(Console(quiet=True), config, send)
     epochs = Epochs(config, card, last_checkpoint=last, display=display)
     trainer = make_trainer(config["trainer"], [epochs], [])
     with claimed(folder), advised(folder):
+        keep(teaching, config, folder)
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
     chosen = epochs.best_epoch if epochs.best_weights else len(epochs.curve) - 1
     return epochs.curve[chosen]["valid"]

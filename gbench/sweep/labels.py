@@ -28,7 +28,7 @@ def labels(configs: Sequence[Config]) -> list[str]:
         words += [
             f"{key.rpartition('.')[2]}={settings.get(key)}"
             for key in differing[_group(settings)]
-            if key not in _NAMED
+            if key not in _NAMED and not key.startswith("runs.")  # what model.teacher resolves to
         ]
         if several["data.fold"]:
             words.append(f"fold {settings['data.fold']}")

@@ -18,6 +18,9 @@ from gbench.config.identity import identity
 from gbench.errors import UserError
 from gbench.own_code.kept import at_hand
 from gbench.records.record import RunRecord
+from gbench.search.trial import validated
+from gbench.sweep.labels import labels
+from gbench.sweep.points import compose_all
 from gbench.teaching import ANSWERS, taught
 from gbench.train import capturing
 from gbench.train.checkpoint import load_weights
@@ -250,3 +253,18 @@ def test_what_is_no_finished_run_is_told(mine: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="own-student cannot do without the answers of a finished"):
         mine("model=own-student", *NODE)
     assert other.run
+
+
+def test_trials_of_a_search_and_points_of_a_sweep_have_theirs(mine: Any, tmp_path: Path) -> None:
+    teacher, _ = mine(*TEACHER)
+    config = compose([*student(teacher), "trainer=cpu"], [tmp_path])
+    valid = validated(config, tmp_path / "trial", lambda message: None)
+    assert 0 <= valid <= 1 and (tmp_path / "trial" / ANSWERS).exists()
+    mine(*TEACHER, "seed=1")
+    setting = teacher.run.removesuffix("-s0-f0")
+    points = compose_all([*student(setting), "seeds=2"], [tmp_path])
+    taught_by = [point["runs"]["model.teacher"]["run"] for point in points]
+    assert taught_by == [f"{setting}-s0-f0", f"{setting}-s1-f0"]
+    assert len({identity(point) for point in points}) == 1
+    assert [label.rpartition(" · ")[2] for label in labels(points)] == ["seed 0", "seed 1"]
+    assert not any("runs." in label for label in labels(points))
