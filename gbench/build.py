@@ -30,6 +30,7 @@ from gbench.models.edge_weights import check_weights
 from gbench.models.link_predictor import LinkPredictor
 from gbench.models.needs import check_needs, reads
 from gbench.named_runs import is_run
+from gbench.train.labelled_graphs import LabelledGraphs
 from gbench.train.layerwise import layer_wise
 from gbench.train.optimizer import optimizer_class
 from gbench.train.parts import Cutter
@@ -125,10 +126,11 @@ def build_source(config: Config, dataset: Dataset, model: nn.Module, cache_dir: 
     if "_target_" in config["batching"]:
         cutter = build_cutter(config, dataset, model, cache_dir)
         return Parts(cutter, config["batching"]["workers"])
+    rules = (config["optim"]["batch_size"], config["optim"]["steps_per_epoch"])
     if dataset.spec.level == "node":
-        return WholeGraph()
-    drawn = Graphs if dataset.spec.level == "graph" else Pairs
-    return drawn(config["optim"]["batch_size"], config["optim"]["steps_per_epoch"])
+        is_one = dataset.store.num_graphs == 1
+        return WholeGraph() if is_one else LabelledGraphs.of(dataset, *rules)
+    return (Graphs if dataset.spec.level == "graph" else Pairs)(*rules)
 
 
 def build_cutter(config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path) -> Cutter:
@@ -138,6 +140,12 @@ def build_cutter(config: Config, dataset: Dataset, model: nn.Module, cache_dir: 
     """
     settings = config["batching"]
     spec = dataset.spec
+    if dataset.store.num_graphs > 1:
+        raise UserError(
+            f"batching={settings['name']} cuts one graph into batches, and {dataset.card.name} has "
+            f"{dataset.store.num_graphs}: take batching=full, whose batches are optim.batch_size "
+            "graphs"
+        )
     if spec.edge_categories is not None or spec.edge_dim or spec.has_edge_weight:
         what = "edge weights" if spec.has_edge_weight else "edge features"
         raise UserError(

@@ -90,7 +90,8 @@ def _unread(key: str, flat: Mapping[str, Any]) -> UserError | None:
 def check_protocol(flat: Mapping[str, Any]) -> None:
     """Raise UserError for rules that do not go together, or not with the data."""
     name, level = flat["data.name"], flat["data.level"]
-    is_one_batch = level == "node" and "batching._target_" not in flat
+    is_one = level == "node" and flat.get("data.statistics.num_graphs", 1) == 1
+    is_one_batch = is_one and "batching._target_" not in flat
     if flat["trainer.select"] == "best-mean-epoch":
         _check_best_mean_epoch(flat)
     if flat["optim.optimizer"] == "asam" and flat["trainer.precision"] == "16-mixed":
@@ -112,7 +113,7 @@ def check_protocol(flat: Mapping[str, Any]) -> None:
         _check_validated_now_and_then(flat)
     _check_warmup(flat)
     _check_cycle(flat)
-    if flat["optim.steps_per_epoch"] and level == "node":
+    if flat["optim.steps_per_epoch"] and is_one:
         raise UserError(
             "optim.steps_per_epoch counts batches drawn from many graphs or links, and "
             f"{name} is node-level: leave it at 0"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gbench.contracts.tiny import dataset
 from gbench.data.dataset import Dataset
+from gbench.data.graph_splits import graphs_of, nodes_of
 from gbench.data.source import Graph, Split
 from gbench.data.store import GraphStore
 
@@ -33,6 +34,8 @@ def part_of(whole: Dataset) -> Dataset:
         part = dataset(whole.card, whole.spec, made, split)
         batch = whole.store.batch(torch.cat(chosen))
         return replace(part, store=replace(part.store, pe=batch.pe, pair_values=batch.pairs))
+    if whole.store.num_graphs > 1:
+        return _of_labelled_graphs(whole)
     graph = graph_of(whole.store, 0)
     if whole.spec.level == "link":
         number = graph.x.size(0)
@@ -55,6 +58,24 @@ def part_of(whole: Dataset) -> Dataset:
         pairs = pairs.view(number, number, -1)[keep][:, keep].flatten(0, 1)
     pe = None if pe is None else pe[keep]
     return replace(part, store=replace(part.store, pe=pe, pair_values=pairs))
+
+
+def _of_labelled_graphs(whole: Dataset) -> Dataset:
+    """The smallest graph of each part whose nodes have labels, with those of its nodes that do."""
+    sizes, made, parts, chosen, first = whole.store.ranges[2], [], [], [], 0
+    for ids in whole.split:
+        of_part = graphs_of(whole.store, ids)
+        index = of_part[sizes[of_part].argmin()][None]
+        nodes = nodes_of(whole.store, index)
+        made.append(graph_of(whole.store, int(index)))
+        parts.append(first + torch.isin(nodes, ids.cpu()).nonzero().view(-1))
+        chosen.append(nodes)
+        first += nodes.numel()
+    part = dataset(whole.card, whole.spec, made, Split(*parts))
+    pe = whole.store.pe
+    return replace(
+        part, store=replace(part.store, pe=None if pe is None else pe[torch.cat(chosen)])
+    )
 
 
 def graph_of(store: GraphStore, index: int) -> Graph:

@@ -119,11 +119,13 @@ def with_other_labels(
     pieces: Sequence[Piece], rows: Tensor, level: Level, kinds: int
 ) -> list[Piece]:
     """The pieces with another label for each of these nodes, or graphs; missing ones stay so."""
-    changed = []
+    changed, first = [], 0  # of the nodes side by side
     for index, piece in enumerate(pieces):
         y = piece.graph.y.clone()
         if level == "node":
-            y[rows] = _other(y[rows], kinds)
+            own = rows[(rows >= first) & (rows < first + piece.num_nodes)] - first
+            y[own] = _other(y[own], kinds)
+            first += piece.num_nodes
         elif bool((rows == index).any()):
             y = _other(y, kinds)
         changed.append(piece._replace(graph=piece.graph._replace(y=y)))

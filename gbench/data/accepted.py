@@ -61,7 +61,8 @@ def accepted(card: DataCard, source: Any) -> Source:
             for name in ("pairs", "edge_weight", "x_numbers", "edge_numbers")
         }
         graphs.append(_of_edges(Graph(x, _tensor(graph.edge_index), y, attr, **more)))
-    size = len(given) if card.level == "graph" else _rows(ys[0]) if ys else 0
+    is_many = card.level == "graph" or len(given) > 1  # of nodes of many graphs, split by these
+    size = len(given) if is_many else _rows(ys[0]) if ys else 0
     splits = source.splits
     if isinstance(splits, Split | Mapping) or (
         isinstance(splits, Sequence)
@@ -70,7 +71,7 @@ def accepted(card: DataCard, source: Any) -> Source:
     ):
         splits = [splits]  # type: ignore[list-item]
     splits = [_split(card, k, split, size) for k, split in enumerate(splits)]
-    if labelled is not None:
+    if labelled is not None and (card.level == "graph" or not is_many):
         for k, split in enumerate(splits):
             for part, ids in zip(Split._fields, split, strict=True):
                 inside = ids[(ids >= 0) & (ids < size)]

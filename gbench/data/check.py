@@ -16,10 +16,8 @@ INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 def check_source(card: DataCard, source: Source) -> None:
     """Raise UserError at the first graph, label or split that does not fit the card."""
-    if card.level != "graph" and len(source.graphs) != 1:
-        raise _fault(
-            card, f"has {len(source.graphs)} graphs, but a {card.level}-level dataset has one"
-        )
+    if card.level == "link" and len(source.graphs) != 1:
+        raise _fault(card, f"has {len(source.graphs)} graphs, but a link-level dataset has one")
     if not source.graphs:
         raise _fault(card, "has no graphs")
     for i, graph in enumerate(source.graphs):
@@ -33,11 +31,14 @@ def check_source(card: DataCard, source: Source) -> None:
             raise _fault(card, f"y holds {other[0]:g}: labels for loss {card.loss} are 0, 1 or NaN")
     if len(source.splits) != card.num_folds:
         raise _fault(card, f"has {len(source.splits)} splits, but num_folds is {card.num_folds}")
-    size = len(source.graphs) if card.level == "graph" else source.graphs[0].y.size(0)
+    is_many = card.level == "graph" or len(source.graphs) > 1
+    size = len(source.graphs) if is_many else source.graphs[0].y.size(0)
     for fold, split in enumerate(source.splits):
         problem = _split_problem(card, split, size)
         if problem:
-            raise _fault(card, f"fold {fold}: {problem}")
+            of_graphs = is_many and card.level == "node" and "outside" in problem
+            more = ": of several graphs with labelled nodes a part is a list of graphs" * of_graphs
+            raise _fault(card, f"fold {fold}: {problem}{more}")
 
 
 def check_statistics(card: DataCard, measured: Mapping[str, int]) -> None:

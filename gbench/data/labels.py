@@ -159,8 +159,8 @@ def _doubt(name: str, count: int, where: str) -> str:
 def of_nodes_of_graphs(count: int) -> str:
     """What is said of many graphs whose nodes have the labels."""
     return (
-        f"y labels the nodes of each of {count:,} graphs: gbench predicts the nodes of one graph, "
-        "or graphs as wholes"
+        f"y labels the nodes of each of {count:,} graphs: write `level: node`, and splits that "
+        "list graphs"
     )
 
 

@@ -20,6 +20,7 @@ from gbench.data.class_weights import with_weights
 from gbench.data.dataset import Dataset
 from gbench.data.files import cache, named, raw
 from gbench.data.files.checked import read_checked, write_checked
+from gbench.data.graph_splits import by_nodes
 from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore, pack
@@ -75,6 +76,9 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
     if not card._target_.startswith("gbench."):
         source = accepted(card, source)
     check_source(card, source)
+    if card.level == "node" and len(source.graphs) > 1:
+        source = by_nodes(source)
+        _check_parts(card, source)
     store = pack(source.graphs, card.level)
     if card.normalize_features:
         # a row of zeros stays zero; x is this function's own, so that it may be divided in place
@@ -113,6 +117,17 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         said: dict[str, Any] = {key: prepared[key] for key in ("fingerprint", "told", "notes")}
         cache.describe(path, _what(card), "prepared", card._target_, **said)
     return prepared
+
+
+def _check_parts(card: DataCard, source: Source) -> None:
+    """Raise UserError for a part of a split whose graphs have no labelled node."""
+    for fold, split in enumerate(source.splits):
+        for part, ids in zip(Split._fields, split, strict=True):
+            if not ids.numel():
+                raise UserError(
+                    f"dataset '{card.name}': fold {fold}: no node of the {part} part's graphs has "
+                    "a label"
+                )
 
 
 def _source(card: DataCard, folder: Path) -> Source:

@@ -5,7 +5,8 @@ nodes.csv     id, label, graph (where there are several); every other column is 
 edges.csv     source, target: ids of nodes; weight: a number; every other column is a category
               (words or whole numbers) or a number (where any is not whole)
 graphs.csv    id, label: if it is there, graphs are predicted, and the labels of nodes are not
-splits.csv    id, part (train, valid or test), fold (0, 1, ...; may be left out)
+splits.csv    id (of several graphs theirs, else of nodes), part (train, valid or test), fold (0, 1,
+              ...; may be left out)
 dataset.yaml  task (classification, multi-label, regression), metric, direction, loss, loss_options,
               unlabelled, directed, source, licence, citation; any of them may be left out
 
@@ -93,6 +94,7 @@ def facts_of(path: Path) -> dict[str, Any]:
     title = Path(saved).stem if path.is_file() and saved != "data.pt" else root.name
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.") or "folder"
     drawn = "stratified-60-20-20" if about.task == "classification" else "random-60-20-20"
+    drawn = "graphs-60-20-20" if about.by_graphs else drawn
     return {
         "name": f"{slug[:NAME_CHARACTERS]}-{digest[:8]}",
         "level": about.level,
@@ -114,15 +116,17 @@ def described(folder: Path, saved: str) -> Description:
 
         if "directed" in said:
             raise UserError(f"{folder / ABOUT}: directed: the edges in {saved} stay as they are")
-        level, guess, num_folds = kind_of(folder / saved, Description("node", "", "", 0, said))
+        about = Description("node", "", "", 0, said)
+        level, guess, num_folds, by_graphs = kind_of(folder / saved, about)
     else:
         level = "graph" if (folder / "graphs.csv").is_file() else "node"
         guess, num_folds = "", 0
+        by_graphs = level == "node" and "graph" in table_of(folder, "nodes.csv").columns
     if (folder / "splits.csv").is_file():
         num_folds = _num_folds(folder / "splits.csv")
     task = said.get("task") or guess or _guessed_task(labels_of(folder, level), said)
     metric = said.get("metric", metrics.usual(TASKS[task]))
-    return Description(level, task, metric, num_folds, said)
+    return Description(level, task, metric, num_folds, said, by_graphs)
 
 
 def _judged(about: Description, path: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Description(NamedTuple):
     metric: str
     num_folds: int  # that splits.csv or masks list; 0: there is none
     said: Mapping[str, Any]
+    by_graphs: bool = False  # nodes of several graphs have labels, and parts have whole graphs
 
     @property
     def markers(self) -> list[Any] | None:
@@ -47,6 +48,17 @@ class Items(NamedTuple):
     classes: Sequence[str] = ()  # or targets, by name
     marks: Sequence[str] = ()  # what was taken for unlabelled
     notes: Sequence[str] = ()
+    graphs: Sequence[str] = ()  # the ids of several graphs whose nodes these are
+
+    def as_graphs(self) -> Items:
+        """The graphs, to be split."""
+        import numpy as np
+        import pandas
+        import torch
+
+        number = len(self.graphs)
+        y, is_known = torch.zeros(number, dtype=torch.long), np.ones(number, dtype=bool)
+        return Items(pandas.Series(list(self.graphs)), y, is_known, 1)
 
 
 def table_of(folder: Path, name: str) -> Table:

@@ -42,7 +42,10 @@ def sorted_out(given: Any) -> Graph:
 
 
 class Split(NamedTuple):
-    """One fold: indices of nodes, graphs or pairs, whatever the level is, int64."""
+    """One fold: indices of nodes, graphs or pairs, whatever the level is, int64.
+
+    Where nodes of several graphs have labels they are indices of graphs, each in one part.
+    """
 
     train: Tensor
     valid: Tensor
@@ -52,8 +55,8 @@ class Split(NamedTuple):
 class Source(NamedTuple):
     """A dataset as its loader read it, before it is checked and packed."""
 
-    graphs: Sequence[Graph]  # exactly one for a node- or link-level dataset
-    splits: Sequence[Split]  # one per fold
+    graphs: Sequence[Graph]  # exactly one for a link-level dataset
+    splits: Sequence[Split]  # one per fold; of several graphs with labelled nodes, of graphs
     num_outputs: int  # classes (cross-entropy) or tasks (bce, l1, mse)
     node_categories: tuple[int, ...] | None = None  # sizes of the columns of x, if categories
     edge_categories: tuple[int, ...] | None = None  # sizes of the columns of edge_attr

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.dataset import Dataset
+from gbench.data.graph_splits import graphs_of
 from gbench.errors import UserError, unknown
 from gbench.kernels.csr import CSR
 from gbench.locate import locate
@@ -87,6 +88,9 @@ def _training_part(dataset: Dataset) -> tuple[CSR, Tensor, Tensor]:
     train = dataset.split.train
     if dataset.spec.level == "graph":
         batch = dataset.store.batch(train)
+        return batch.graph, batch.node_ptr, torch.arange(batch.num_nodes)
+    if dataset.store.num_graphs > 1:  # whose nodes have labels
+        batch = dataset.store.batch(graphs_of(dataset.store, train))
         return batch.graph, batch.node_ptr, torch.arange(batch.num_nodes)
     batch = dataset.store.whole()
     ids = train if dataset.spec.level == "node" else torch.arange(batch.num_nodes)

@@ -13,6 +13,7 @@ from gbench.errors import UserError
 from gbench.losses import find
 from gbench.models.answers import called
 from gbench.train.cuda_graph import Work, captured
+from gbench.train.labelled_graphs import LabelledGraphs
 from gbench.train.rates import reads_tensors
 from gbench.train.sources import Graphs, Pairs, Parts
 
@@ -59,6 +60,9 @@ def refusal(task: Task, trainer: Trainer) -> str:
         "several devices wait for each other in each step": trainer.world_size > 1,
         "parts of a graph are cut on the CPU, each of its own size": isinstance(source, Parts),
         "batches of links are drawn on the CPU": isinstance(source, Pairs),
+        "graphs whose nodes have labels are batches of many sizes": (
+            isinstance(source, LabelledGraphs)
+        ),
         waits(model): bool(waits(model)),
         **(_unframed(task) if isinstance(source, Graphs) else {}),
         f"{loss.name} is a function of your own, which may wait": loss.is_own,

@@ -85,8 +85,8 @@ def test_faults_are_named(toy: Any, source: Source, message: str) -> None:
 
 
 def test_faults_of_the_level_and_the_loss(toy: Any) -> None:
-    with pytest.raises(UserError, match="has 3 graphs, but a node-level dataset has one"):
-        check_source(toy.card(level="node"), GOOD)
+    with pytest.raises(UserError, match="has 3 graphs, but a link-level dataset has one"):
+        check_source(toy.card(level="link", loss="bce", metric="hits@20"), GOOD)
     with pytest.raises(UserError, match=r"y has shape \(1,\), expected \(1, 2\) of floats"):
         check_source(toy.card(loss="bce", metric="rocauc"), GOOD)
     signs = [graph._replace(y=torch.tensor([[-1.0]])) for graph in GOOD.graphs]

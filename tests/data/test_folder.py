@@ -216,7 +216,6 @@ FAULTS = [
     ("nodes.csv", NODES.replace("c,3,2.5,red\n", "c,3\n"), ":4: 2 fields, but line 1 names 4"),
     ("nodes.csv", NODES.replace("\nd,4", '\n\n"d\n",oops'), ":7: column 'age' has 'oops'"),
     ("nodes.csv", NODES.replace("age", "height"), ":1: two columns have one name"),
-    ("nodes.csv", NODES.replace("age", "graph"), ":1: column 'graph': there is no graphs.csv"),
     ("nodes.csv", "id,label\n", ": there is nothing below"),
     ("nodes.csv", "", ":1: there is no column 'id'"),
     ("edges.csv", EDGES.replace("target", "to"), ":1: there is no column 'target', only source"),

@@ -223,11 +223,11 @@ def test_whole_floats_are_told_and_may_be_regressed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["one tensor", "list"])
-def test_labels_of_the_nodes_of_many_graphs_are_refused(tmp_path: Path, given: str) -> None:
+def test_labels_of_the_nodes_of_many_graphs_are_of_nodes(tmp_path: Path, given: str) -> None:
     sizes = [4, 5, 6] if given == "list" else [5, 5, 5]
     content = [Data(x=torch.ones(n, 1), edge_index=ring(n), y=torch.arange(n) % 2) for n in sizes]
-    with pytest.raises(UserError, match="y labels the nodes of each of 3 graphs"):
-        read(saved(tmp_path / "mine", content))
+    dataset = read(saved(tmp_path / "mine", content))
+    assert dataset.card.level == "node" and dataset.store.y.numel() == 15
 
 
 def test_a_graph_without_y_is_unlabelled(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gbench.contracts.pieces import Piece
 
 
 def check(subject: Subject) -> None:
-    if subject.is_node_level:
+    if subject.is_node_level and len(subject.pieces) == 1:
         _check_nodes(subject)
     else:
         _check_graphs(subject)

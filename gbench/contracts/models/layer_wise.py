@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -16,19 +17,22 @@ ENTRIES = (1, 20)  # at once, so that there are many chunks, and some
 
 
 def check(subject: Subject) -> None:
-    if not subject.is_node_level:
+    if not subject.is_node_level or len(subject.pieces) > 1:
         raise NotApplicableError("only one graph is trained on in parts")
     model = subject.model()
     if not (hasattr(model, "embed") and hasattr(model, "steps")):
         raise NotApplicableError("it has no embed and steps: batching=full alone is for it")
-    if subject.dataset.spec.edge_categories is not None:
+    spec = subject.dataset.spec
+    if spec.edge_categories is not None or spec.edge_dim or spec.has_edge_weight:
         raise NotApplicableError("a graph with features of edges is not cut into parts")
     store = packed(subject.pieces, "node")
-    x, pe = store.x, store.pe
-    if x.is_floating_point():
-        store = replace(store, x=x.to(subject.dtype))
-    if pe is not None:
-        store = replace(store, pe=pe.to(subject.dtype))
+    floats = {name: getattr(store, name) for name in ("x", "pe", "x_numbers")}
+    cast: dict[str, Any] = {
+        name: value.to(subject.dtype)
+        for name, value in floats.items()
+        if value is not None and value.is_floating_point()
+    }
+    store = replace(store, **cast)
     whole = subject.answers(model, subject.pieces)
     ids = torch.arange(whole.size(0)).flip(0)
     for entries in ENTRIES:

@@ -15,7 +15,7 @@ from gbench.data.batch import Batch
 def check(subject: Subject) -> None:
     if not subject.is_node_level or subject.dataset.spec.node_categories is not None:
         raise NotApplicableError("only features of one graph are stored so")
-    (piece,) = subject.pieces
+    piece = subject.pieces[0]
     x = piece.graph.x.clone()
     generator = torch.Generator().manual_seed(5)
     x[torch.rand(x.shape, generator=generator) < 0.9] = 0

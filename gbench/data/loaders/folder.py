@@ -38,6 +38,8 @@ def load(raw: Path, saved: str = "") -> Source:
         told={**source.told, **_unlabelled(about, items)},
         notes=[*source.notes, *items.notes, *_unseen(about, items)],
     )
+    if about.by_graphs:
+        about, items = about._replace(level="graph"), items.as_graphs()
     if (raw / "splits.csv").is_file():
         splits, notes = read_splits(raw, about, items)
     elif source.splits:
@@ -53,12 +55,19 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
     edges, items = table_of(folder, "edges.csv"), _items(table, names, about)
     ids, num_graphs = nodes.ids(), 1
     of_nodes = node_table.read_columns(nodes, _feature_names(nodes, about))
-    graph_of = np.zeros(len(nodes), dtype=np.int64)
+    graph_of, graph_ids = np.zeros(len(nodes), dtype=np.int64), list[str]()
     if about.level == "graph":
         num_graphs, graph_of = len(items.ids), _graph_of(nodes, folder, items)
+    elif about.by_graphs:
+        graph_of, graph_ids = _graphs_named(nodes)
+        num_graphs = len(graph_ids)
     counts = np.bincount(graph_of, minlength=num_graphs)
     first = np.cumsum(counts) - counts
     order = np.argsort(graph_of, kind="stable")
+    if about.by_graphs:
+        items = items._replace(
+            y=items.y[torch.from_numpy(order)], is_known=items.is_known[order], graphs=graph_ids
+        )
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
 
@@ -88,7 +97,7 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
     pieces = zip(
         of_nodes.x[by_graph].split(counts.tolist()),
         torch.from_numpy(edge_index - first[of_edge]).split(num_edges, dim=1),
-        items.y.split(1 if about.level == "graph" else len(items.y)),
+        items.y.split(1 if about.level == "graph" else counts.tolist()),
         split(codes, num_edges),
         [None] * num_graphs,
         [None if w is None else w[:, 0] for w in split(values[:, :has_weight], num_edges)],
@@ -206,6 +215,16 @@ def _graph_of(nodes: Table, folder: Path, items: Items) -> np.ndarray:
     return graph_of
 
 
+def _graphs_named(nodes: Table) -> tuple[np.ndarray, list[str]]:
+    """The graph of each node, in the order in which they are named first. Shapes: (N,)."""
+    import pandas
+
+    names = nodes.words("graph")
+    nodes.refuse(names == "", lambda row: "graph is empty")
+    codes, found = pandas.factorize(names)
+    return codes, [*found]
+
+
 def _feature_names(nodes: Table, about: Description) -> list[str]:
     """All columns that are nothing else."""
     labels = [name for name in nodes.columns if name == "label" or name.startswith("label_")]
@@ -213,6 +232,4 @@ def _feature_names(nodes: Table, about: Description) -> list[str]:
         raise UserError(f"{nodes.path}:1: there is no column 'graph', and graphs.csv lists graphs")
     if about.level == "graph" and labels:
         raise UserError(f"{nodes.path}:1: column '{labels[0]}': labels of graphs are in graphs.csv")
-    if about.level == "node" and "graph" in nodes.columns:
-        raise UserError(f"{nodes.path}:1: column 'graph': there is no graphs.csv that lists graphs")
     return [name for name in nodes.columns if name not in ("id", "graph", *labels)]

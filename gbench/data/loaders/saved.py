@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gbench.data.spec import Level
 
 
-def kind_of(path: Path, about: Description) -> tuple[Level, str, int]:
-    """Level, task and number of splits of a saved dataset, by what its tensors look like.
+def kind_of(path: Path, about: Description) -> tuple[Level, str, int, bool]:
+    """Level, task, number of splits, and whether these are of several graphs with labelled nodes.
 
     Words and whole numbers are classes. Columns of floats that are all 0, 1 or NaN, and several
     columns of such numbers, are tasks of their own (multi-label); others are to be regressed.
@@ -38,8 +38,9 @@ def kind_of(path: Path, about: Description) -> tuple[Level, str, int]:
     labels = labels_of(found, about.markers)
     task = about.said.get("task") or _guessed_task(path, labels)
     has_table = (path.parent / "splits.csv").is_file()
-    folds = 0 if has_table or labels.level != "node" else num_splits(found)
-    return labels.level, task, folds
+    by_graphs = labels.level == "node" and len(found.graphs) > 1
+    folds = 0 if has_table or labels.level != "node" or by_graphs else num_splits(found)
+    return labels.level, task, folds, by_graphs
 
 
 def read_saved(path: Path, about: Description) -> tuple[Source, Items]:
@@ -53,14 +54,17 @@ def read_saved(path: Path, about: Description) -> tuple[Source, Items]:
     xs, node_categories, of_x = _node_features(found)
     edges = edges_of(found)
     numbers, of_numbers = _node_numbers(found, node_categories)
-    ys = items.y.split(1) if about.level == "graph" else [items.y]
+    ys = items.y.split(1 if about.level == "graph" else found.sizes)
+    if about.by_graphs:
+        items = items._replace(graphs=[str(i) for i in range(len(found.graphs))])
     columns = (found.column("edge_index"), ys, edges.attrs, edges.weights, numbers, edges.numbers)
     graphs = [
         Graph(x, ends, y, attr, edge_weight=weight, x_numbers=beside, edge_numbers=more)
         for x, ends, y, attr, weight, beside, more in zip(xs, *columns, strict=True)
     ]
     splits, notes, used = list[Split](), [*found.notes, *edges.notes], {*edges.used, "x_numbers"}
-    if about.level == "node" and not (path.parent / "splits.csv").is_file():
+    is_one = about.level == "node" and not about.by_graphs
+    if is_one and not (path.parent / "splits.csv").is_file():
         splits, more = splits_of(found, about, items)
         notes, used = notes + more, used | {*SPLIT_KEYS} if splits else used
     unused = [text for key, text in found.others.items() if key not in used]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gbench.data.labels import numbers_of, of_nodes_of_graphs
+from gbench.data.labels import numbers_of
 from gbench.data.loaders.saved_graphs import Found, as_tensor
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Labels(NamedTuple):
 def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
     """Read every y; a graph without one is unlabelled, as are NaN and the user's `markers`.
 
-    One graph with a row of y for each node is of node level. Raises UserError for labels of nodes
-    in many graphs, for rows that do not fit, and for numbers that are not finite.
+    Graphs with a row of y for each node are of node level. Raises UserError for rows that do not
+    fit, and for numbers that are not finite.
     """
     ys = [_array(found, i, graph.get("y")) for i, graph in enumerate(found.graphs)]
     given = [y for y in ys if y is not None]
@@ -40,6 +40,9 @@ def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
         if len(given[0]) != found.sizes[0]:
             found.fault(f"y has {len(given[0]):,} rows for {found.sizes[0]:,} nodes")
         values, is_known = given[0].reshape(len(given[0]), -1), np.ones(len(given[0]), dtype=bool)
+    elif _label_nodes(found, ys):
+        level, values = "node", _of_nodes(found, ys)
+        is_known = np.ones(len(values), dtype=bool)
     else:
         values, is_known = _of_graphs(found, ys)
     if not values.shape[1]:
@@ -58,7 +61,8 @@ def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
         is_marked = np.isin(values.astype(str), [str(mark) for mark in markers])
         is_known = is_known & ~is_marked[:, 0] & (values[:, 0] != None)  # noqa: E711
     has_columns = given[0].ndim > 1
-    shape = f"{tuple(given[0].shape)}" if level == "node" else f"({values.shape[1]} for each graph)"
+    shape = f"{tuple(given[0].shape)}" if len(ys) == 1 else f"{values.shape}"
+    shape = shape if level == "node" else f"({values.shape[1]} for each graph)"
     marks = [str(mark) for mark in markers] if is_marked.any() else []
     return Labels(level, values, is_known, has_columns, marks, f"{shape} of {values.dtype}")
 
@@ -96,14 +100,30 @@ def _rows(y: np.ndarray) -> int:
     return len(y) if y.ndim else 1
 
 
+def _label_nodes(found: Found, ys: Sequence[np.ndarray | None]) -> bool:
+    """Whether the y of several graphs have a row for each of their nodes."""
+    sized = [(y, n) for y, n in zip(ys, found.sizes, strict=True) if y is not None]
+    return any(n > 1 for _, n in sized) and all(y.ndim and len(y) == n for y, n in sized)
+
+
+def _of_nodes(found: Found, ys: Sequence[np.ndarray | None]) -> np.ndarray:
+    """A row for each node of all graphs. Shapes: (N, T)."""
+    rows = []
+    for i, y in enumerate(ys):
+        if y is None:
+            found.fault(f"graph {i} has no y, and others have labels for their nodes")
+        rows.append(y.reshape(len(y), -1))
+        if rows[i].shape[1] != rows[0].shape[1] or rows[i].dtype.kind != rows[0].dtype.kind:
+            found.fault(
+                f"graph {i} has {rows[i].shape[1]} columns of {rows[i].dtype} in y, and graph 0 "
+                f"has {rows[0].shape[1]} of {rows[0].dtype}"
+            )
+    return np.concatenate(rows)
+
+
 def _of_graphs(found: Found, ys: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
     """A row for each graph. Shapes: (G, T), (G,)."""
     known = [(i, y) for i, y in enumerate(ys) if y is not None]
-    sizes = [found.sizes[i] for i, _ in known]
-    if len(ys) > 1 and all(
-        y.ndim and len(y) == n > 1 for (_, y), n in zip(known, sizes, strict=True)
-    ):
-        found.fault(of_nodes_of_graphs(len(ys)))
     width = known[0][1].size
     for i, y in known:
         if y.size != width:
