@@ -102,8 +102,7 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         "raw files": str(data_dir / card.folder) if card.folder else "none needed",
         "download": ", ".join(part["url"] for part in card.download) or "none",
         "state": _state(card, data_dir, cache_dir),
-        "cached": f"{_size(_cached(card.name, cache_dir))} in "
-        f"{cache.folder_of(card.name, cache_dir)}",
+        "cached": _told_cached(card, cache_dir),
     }
     if card.is_own_folder:  # which is soon prepared
         from gbench.data.load import load
@@ -112,6 +111,13 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
     said = cache.described(cache.path_of(card, cache_dir)) if _is_ready(card, cache_dir) else {}
     notes = {f"note {i + 1}": text for i, text in enumerate(said.get("notes", ()))}
     return "\n".join(_aligned({**rows, **said.get("told", {}), **notes}))
+
+
+def _told_cached(card: DataCard, cache_dir: Path) -> str:
+    """How much is kept of a dataset, and each encoding and whatever else was made of it."""
+    folder = cache.folder_of(card.name, cache_dir)
+    files = [f"{what}  {_size(size)}" for what, size in _derived(folder)]
+    return "\n".join([f"{_size(_cached(card.name, cache_dir))} in {folder}", *files])
 
 
 def _splits(card: DataCard) -> dict[str, str]:
