@@ -319,7 +319,8 @@ def test_settings_are_those_of_the_yaml(name: str) -> None:
         document = yaml.safe_load((models.CONF / f"{name}.yaml").read_text())
         found: dict[str, Any] = {}
         for base in document.get("defaults", ()):
-            found |= {} if base == "_self_" else read(base)
+            is_model = isinstance(base, str) and base != "_self_"  # else it chooses an encoding
+            found |= read(base) if is_model else {}
         return found | document.get("model", {})
 
     assert models.settings(name) == read(name)

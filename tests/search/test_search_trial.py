@@ -51,7 +51,7 @@ def test_no_label_of_the_test_part_can_move_it(
 ) -> None:
     """With test labels that are no classes at all, a trial says what it said before."""
 
-    def spoilt(config: Config) -> Task:
+    def spoilt(config: Config, teaching: None) -> Task:
         task = build_task(config)
         labels = task.dataset.store.y
         labels[task.dataset.split.test] = 10_000

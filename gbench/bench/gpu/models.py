@@ -46,12 +46,17 @@ def settings(name: str) -> dict[str, Any]:
             continue
         if not text.startswith(" "):
             section = text.rstrip(":")
-        elif section == "defaults" and text.strip() != "- _self_":
+        elif section == "defaults" and _is_base(text):
             found |= settings(text.strip().removeprefix("- "))
         elif section == "model":
             key, _, value = text.strip().partition(": ")
             found[key] = _value(value.strip())
     return found
+
+
+def _is_base(text: str) -> bool:
+    """Whether an entry of the defaults is another model's file."""
+    return text.strip() != "- _self_" and "override" not in text
 
 
 def _value(text: str) -> Any:
@@ -70,7 +75,9 @@ def _value(text: str) -> Any:
 
 def pairs() -> list[tuple[str, str]]:
     """Every packaged model with every level of data that it takes."""
-    names = sorted(path.stem for path in CONF.glob("*.yaml"))
+    # one that chooses an encoding has no such data here
+    files = [path for path in CONF.glob("*.yaml") if "- override" not in path.read_text()]
+    names = sorted(path.stem for path in files)
     kinds = {"node": "nodes", "graph": "molecules"}
     # one that answers pairs of nodes itself has no such data here
     return [(n, kinds[level]) for n in names for level in settings(n)["levels"] if level in kinds]
