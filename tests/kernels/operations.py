@@ -201,6 +201,7 @@ def _cross_entropy(at: SimpleNamespace, x: Tensor) -> Tensor:
 LABELS = some(NODES, WIDTH)
 LABELS[2, 3] = torch.nan
 HALF = some(EDGES, 3).abs() + 0.125
+SENDERS = some(NODES).abs()
 OPERATIONS = [
     *(
         operation(f"spmm-{reduce}", (X,), lambda at, x, reduce=reduce: (at.graph, x, None, reduce))
@@ -258,6 +259,17 @@ OPERATIONS = [
         lambda at, q, k, v: (at.ptr, q, k, v, at.seed, 0.5),
     ),
     _gated(),
+    operation("activated_sum", (X, X.flip(0)), lambda at, q, k: (at.graph, q, k, {"slope": 0.25})),
+    operation(
+        "activated_sum-table",
+        (X, X.flip(0), some(4, WIDTH)),
+        lambda at, q, k, t: (at.graph, q, k, t, at.code, {"act": "gelu"}),
+    ),
+    operation(
+        "activated_sum-edges",
+        (X, X.flip(0), some(EDGES, WIDTH)),
+        lambda at, q, k, e: (at.graph, q, k, e, {"scale": SENDERS.to(q)}),
+    ),
     operation("pna_aggregate", (X,), lambda at, x: (at.graph, x)),
     operation(
         "pna_aggregate-table", (X, some(4, WIDTH)), lambda at, x, t: (at.graph, x, t, at.code)

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gbench.kernels as kernels
 from gbench.kernels import CSR
+from gbench.kernels.activated_sum import activated_sum
 from gbench.kernels.gated_aggregate import gated_aggregate
 
 OFFSETS = torch.tensor([0, 3, 5])
@@ -36,6 +37,7 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
     both, _ = CSR.from_edge_index(torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1), nodes)
     norm = torch.nn.BatchNorm1d(width, dtype=dtype)
     rows = torch.randn(edges, width, dtype=dtype)
+    factor_of_senders = torch.rand(nodes, dtype=dtype)
     factor = 2.5 * (torch.rand(edges, 3) < 0.4).to(dtype)
     return {
         "spmm-sum": Case(lambda x: kernels.spmm(graph, x), (x,)),
@@ -77,6 +79,13 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
             ),
             (x, x.flip(0)),
         ),
+        "activated_sum": Case(
+            lambda q, k, t: activated_sum(graph, q, k, t, code, slope=0.2), (x, x.flip(0), table)
+        ),
+        "activated_sum-gelu": Case(
+            lambda q, e: activated_sum(graph, q, q, e, scale=factor_of_senders, act="gelu"),
+            (x, rows),
+        ),
         "gated_aggregate": Case(
             lambda x, e: torch.cat(gated_aggregate(graph, e, x, x, x)), (x, rows)
         ),
@@ -111,6 +120,8 @@ NAMES += [
     "embedding_sum",
     "gine_aggregate",
     "ragged_attention",
+    "activated_sum",
+    "activated_sum-gelu",
     "gated_aggregate",
     "pna_aggregate",
     "pna_aggregate-edges",

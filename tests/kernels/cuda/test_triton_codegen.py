@@ -184,6 +184,15 @@ def pna_aggregate(x: torch.Tensor) -> None:
         cuda("pna_aggregate").pna_aggregate_backward(out, *given, out)
 
 
+def activated_sum(x: torch.Tensor) -> None:
+    x, code = x.to(torch.promote_types(x.dtype, torch.float32)), torch.empty(ENTRIES).byte()
+    for edge in ((None, None), (x[:60], code), (x[:ENTRIES], None)):
+        for act, scale in (("relu", None), ("gelu", x[:, 0].contiguous())):
+            given = (graph(), UNKNOWN, x, x, *edge, scale, act, 0.2)
+            out = cuda("activated_sum").activated_sum(*given)
+            cuda("activated_sum").activated_sum_backward(out, *given)
+
+
 def gated_aggregate(x: torch.Tensor) -> None:
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     edge = x[:ENTRIES]
@@ -407,7 +416,7 @@ OPERATIONS = [
     segment_add,
 ]
 OPERATIONS += [group_mean, embedding_sum, gine_aggregate, gine_dense, directed_propagate]
-OPERATIONS += [pna_aggregate, gated_aggregate]
+OPERATIONS += [pna_aggregate, gated_aggregate, activated_sum]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.
@@ -415,6 +424,7 @@ TRITON = ".".join(triton.__version__.split(".")[:2])
 MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"ragged_attention.": 255}  # tiles of queries, keys and values
+REGISTERS |= {"activated_sum._backward_table": 200, "activated_sum.": 128}
 REGISTERS |= {"gated_aggregate.": 128}
 REGISTERS |= {"pna_aggregate._backward_table": 200, "pna_aggregate.": 128}  # four sums of a row
 REGISTERS |= {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
@@ -425,7 +435,7 @@ REGISTERS |= {"norm_act._few": 128, "norm_act.": 104}  # of 512 threads, the fir
 BEYOND = {"3.6": {"edge_softmax._grad_score": 106}}
 SPILLED = {  # bytes
     "3.6": {"norm_act._few_gradients": 8},
-    "3.7": {"ragged_attention._backward_keys": 16},
+    "3.7": {"ragged_attention._backward_keys": 16, "activated_sum._forward": 8},
     "3.8": {"residual_mlp._backward": 24, "sheaf_laplacian._diagonal": 8},
     "3.9": {"bonds._backward_x": 8, "normal_maps.forward": 8},
 }

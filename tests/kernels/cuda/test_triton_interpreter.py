@@ -33,7 +33,7 @@ GROUPS += [
     "inputs",
 ]
 GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "sheaf_step", "sheaf_blocks"]
-GROUPS += ["residual_mlp", "group_mean", "pna", "ragged_attention", "gated"]
+GROUPS += ["residual_mlp", "group_mean", "pna", "ragged_attention", "gated", "activated_sum"]
 GROUPS += ["act_dropout", "cross_entropy", "entry_loss", "gat_attention", "sparse_linear"]
 
 

@@ -8,6 +8,8 @@ from torch.utils._pytree import tree_leaves
 from gbench import kernels
 from gbench.kernels import CSR
 from gbench.kernels.act_dropout import reference as act_dropout_reference
+from gbench.kernels.activated_sum import activated_sum
+from gbench.kernels.activated_sum import reference as activated_reference
 from gbench.kernels.cross_entropy import counted, cross_entropy
 from gbench.kernels.cross_entropy import reference as cross_entropy_reference
 from gbench.kernels.cuda import rows
@@ -658,6 +660,33 @@ def test_gated_aggregate(hub_graph, width, dtype, device, agrees) -> None:
         lambda *given: gated_aggregate(there, *given)[0],
         lambda *given: gated_reference(graph, *given)[0],
         *(torch.randn(count, width).to(dtype) for count in rows),
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(3, torch.float64), (33, torch.float32)], ids=str)
+@pytest.mark.parametrize("act", ["relu", "gelu"])
+@pytest.mark.parametrize("kind", ["none", "table", "edges"])
+def test_activated_sum(hub_graph, width, dtype, kind, act, device, agrees) -> None:
+    graph = fewer(hub_graph, width)
+    there = graph.to(device)
+    code = torch.randint(0, 7, (graph.num_entries,), dtype=torch.uint8)
+    scale = torch.rand(graph.num_rows) if kind != "none" else None
+    given = () if kind != "table" else (code,)
+    rows = (graph.num_rows, graph.num_rows, 7 if kind == "table" else graph.num_entries)
+    options = {"act": act, "slope": 0.2}
+
+    def ours(*inputs):
+        factor = None if scale is None else scale.to(inputs[0])
+        codes = (part.to(device) for part in given)
+        return activated_sum(there, *inputs, *codes, scale=factor, **options)
+
+    agrees(
+        ours,
+        lambda *exact: activated_reference(
+            graph, *exact, *given, scale=None if scale is None else scale.to(dtype), **options
+        ),
+        *(torch.randn(count, width).to(dtype) for count in rows[: 2 + (kind != "none")]),
         roundings=4,
     )
 
