@@ -127,6 +127,7 @@ class DirGNN(nn.Module):
     """
 
     directed: ClassVar = True
+    contracts: ClassVar = {"layer-wise": "a part of a graph has the edges into its nodes alone"}
     waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(
