@@ -22,6 +22,7 @@ from gbench.data.patches.patching import patched
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.statistics import asked, with_statistics
 from gbench.data.taught import Taught, with_teacher
+from gbench.data.transforms.transform import transformed
 from gbench.errors import UserError, unknown
 from gbench.limits import check_limits
 from gbench.locate import locate
@@ -57,6 +58,7 @@ def build_task(config: Config, teaching: Taught | None = None) -> Task:
     Stopping.from_config(config["trainer"])
     check_functions(card, config["trainer"].get("also", ()))
     dataset = load(card, data_dir, cache_dir, source)
+    dataset = transformed(dataset, config["transform"], cache_dir)
     dataset = encoded(dataset, config["encoding"], cache_dir)
     if teaching is not None:
         dataset = with_teacher(dataset, teaching)

@@ -46,7 +46,7 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     except UserError as error:
         raise placed(error, files, request.typed) from error
     check_typed(request.typed, dict(flatten(config)))
-    if variant := _variant(config["data"], base["data"]):
+    if variant := _variant(config, base["data"]):
         config["data"]["variant"] = variant
     if config["data"]["level"] != "link" or answers_pairs(config["model"]):
         del config["predictor"]
@@ -79,10 +79,12 @@ def _composed(request: Request, files: Sequence[OwnFile]) -> tuple[Config, Confi
     return base, config
 
 
-def _variant(data: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
-    """What the command line changes of a dataset, as `homophily=0.2`."""
+def _variant(config: Config, usual: Mapping[str, Any]) -> str:
+    """What the command line changes of a dataset, as `homophily=0.2`, and any transform of it."""
+    data, transform = config["data"], config["transform"]["name"]
     names = {key for key in {**data, **usual} if data.get(key) != usual.get(key)} - {"fold"}
-    return " ".join(f"{key}={data.get(key)}" for key in sorted(names))
+    changed = [f"{key}={data.get(key)}" for key in sorted(names)]
+    return " ".join([*changed, *([] if transform == "none" else [f"transform={transform}"])])
 
 
 def find_own_code(config_dirs: Sequence[Path]) -> list[str]:

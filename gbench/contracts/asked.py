@@ -25,6 +25,7 @@ from gbench.data.encodings.encode import encoded, with_values
 from gbench.data.encodings.parts import parts
 from gbench.data.load import load
 from gbench.data.spec import DataCard
+from gbench.data.transforms.transform import transformed
 from gbench.errors import UserError
 from gbench.fault import placed
 from gbench.locate import locate
@@ -131,7 +132,9 @@ def _real(config: Config) -> Dataset:
     card = DataCard.from_config(config["data"])
     cache_dir = folders.cache_dir(config["cache_dir"])
     data_dir, source = folders.data_dir(config["data_dir"]), config.get("data_source", "")
-    dataset = encoded(load(card, data_dir, cache_dir, source), config["encoding"], cache_dir)
+    dataset = load(card, data_dir, cache_dir, source)
+    dataset = transformed(dataset, config["transform"], cache_dir)
+    dataset = encoded(dataset, config["encoding"], cache_dir)
     if card.level == "link":
         width = config["predictor"]["hidden_dim"]
         dataset = replace(dataset, spec=replace(dataset.spec, num_outputs=width))

@@ -57,6 +57,11 @@ def check_statistics(card: DataCard, measured: Mapping[str, int]) -> None:
             )
 
 
+def problem_of(card: DataCard, graph: Graph, source: Source) -> str:
+    """What is wrong with a graph, beside the first of its source; empty if nothing is."""
+    return _graph_problem(card, sorted_out(graph), source)
+
+
 def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
     for name in ("x", "edge_index", "y"):
         value = getattr(graph, name, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gbench.data import told
 from gbench.data.accepted import accepted
@@ -20,6 +18,7 @@ from gbench.data.class_weights import with_weights
 from gbench.data.dataset import Dataset
 from gbench.data.files import cache, named, raw
 from gbench.data.files.checked import read_checked, write_checked
+from gbench.data.files.fingerprint import fingerprint
 from gbench.data.graph_splits import by_nodes
 from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
@@ -107,7 +106,7 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "splits": splits,
         "split_sizes": sizes,
         "statistics": statistics,
-        "fingerprint": _fingerprint(tensors, splits, sizes),
+        "fingerprint": fingerprint({**tensors, "splits": splits}, str(sizes)),
         "told": told.rows(card, source, store.y),
         "notes": told.notes(card, source, store.y),
         "raw": state,
@@ -167,15 +166,6 @@ def _statistics(card: DataCard, source: Source, store: GraphStore) -> dict[str, 
         "num_valid": valid,
         "num_test": test,
     }
-
-
-def _fingerprint(tensors: dict[str, Tensor], splits: Tensor, sizes: list[list[int]]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted({**tensors, "splits": splits}.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(bytes(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
-    digest.update(str(sizes).encode())
-    return digest.hexdigest()
 
 
 def _what(card: DataCard) -> str:

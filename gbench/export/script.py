@@ -55,6 +55,7 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
     settings = {
         "SEED": config["seed"],
         "DATA": config["data"],
+        "TRANSFORM": config["transform"],
         "ENCODING": config["encoding"],
         "MODEL": config["model"],
         "OPTIM": config["optim"],
@@ -78,6 +79,7 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
     values["DEVICE"] = devices.get(trainer["accelerator"], CUDA)
     values["OWN_CODE"] = code.texts
     holds = {
+        "transform": config["transform"]["name"] != "none",
         "encoding": config["encoding"]["name"] != "none",
         "own code": code.texts,
         "own folders": code.folders,

@@ -23,6 +23,7 @@ from gbench.data.batch import Batch
 from gbench.data.encodings.encode import encoded  #: encoding
 from gbench.data.load import load
 from gbench.data.spec import DataCard
+from gbench.data.transforms.transform import transformed  #: transform
 from gbench.train.accumulation import Windows
 from gbench.train.fitting import fit  #: fit
 from gbench.train.loader import TrainingBatches
@@ -42,6 +43,7 @@ EXAMPLE = compose(["model=gcn", "data=csbm", "encoding=lappe", "trainer.max_epoc
 
 SEED = 0
 DATA: dict[str, Any] = EXAMPLE["data"]
+TRANSFORM: dict[str, Any] = EXAMPLE["transform"]  #: transform
 ENCODING: dict[str, Any] = EXAMPLE["encoding"]  #: encoding
 MODEL: dict[str, Any] = EXAMPLE["model"]
 OPTIM: dict[str, Any] = EXAMPLE["optim"]
@@ -73,6 +75,7 @@ torch.set_float32_matmul_precision(MATMUL)  #: matmul
 card = DataCard.from_config(DATA)
 cache_dir = folders.cache_dir(CACHE_DIR)
 dataset = load(card, folders.data_dir(DATA_DIR), cache_dir, DATA_SOURCE)
+dataset = transformed(dataset, TRANSFORM, cache_dir)  #: transform
 dataset = encoded(dataset, ENCODING, cache_dir)  #: encoding
 dataset = described(dataset, MODEL)
 card = dataset.card  # with what its labels say of the loss

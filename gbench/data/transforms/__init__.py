@@ -1,0 +1,1 @@
+"""Steps between the data and the model: see transform.py."""
