@@ -70,6 +70,30 @@ def dataset(card: DataCard, spec: DataSpec, made: Sequence[Graph], split: Split)
     return Dataset(replace(card, level=spec.level), spec, store, split, "", {})
 
 
+def with_values(made: Dataset) -> Dataset:
+    """The same with positive weights and two numbers of edges, alike in both directions.
+
+    Nodes that have categories have two numbers as well.
+    """
+    store, spec = made.store, made.spec
+    graph, node_ptr = store.union()
+    first = node_ptr[:-1].long().repeat_interleave(node_ptr.diff())
+    i, j = graph.row - first[graph.row], graph.col.long() - first[graph.row]
+    low, high = torch.minimum(i, j), torch.maximum(i, j)
+    weight = 0.5 + (3 * low + 5 * high) % 7 / 4
+    attr = torch.stack([(low + 2 * high).sin(), (low * high).cos()], 1)
+    numbers = None
+    if spec.node_categories is not None:
+        numbers = torch.randn(store.num_nodes, 2, generator=torch.Generator().manual_seed(4))
+    return replace(
+        made,
+        store=replace(store, edge_weight=weight, edge_attr=attr, x_numbers=numbers, memo={}),
+        spec=replace(
+            spec, has_edge_weight=True, edge_dim=2, num_numbers=0 if numbers is None else 2
+        ),
+    )
+
+
 def _edges_of(index: int, size: int, generator: torch.Generator) -> Tensor:
     edges = _random_edges(size, generator, share=0.45)
     if index == WITHOUT_EDGES:

@@ -21,6 +21,7 @@ from torch import nn
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.models.link_predictor import LinkPredictor
+from gbench.models.needs import reads
 from gbench.train.sources import Source
 
 NAMES = {  # each with the field of DataSpec that says whether the data have it
@@ -51,8 +52,7 @@ def _same_both_ways(model: nn.Module, name: str, dataset: Dataset) -> list[str]:
 
 def _unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
     has = [key for key, (_, field) in NAMES.items() if getattr(dataset.spec, field, 0)]
-    said = {key for part in model.modules() for key in getattr(type(part), "uses", ())}
-    left = [key for key in has if key not in said]
+    left = [key for key in has if not reads(model, key)]
     own = type(model.encoder if isinstance(model, LinkPredictor) else model)
     if left and not hasattr(own, "uses") and not own.__module__.startswith("gbench."):
         read = _read(model, dataset, source)
