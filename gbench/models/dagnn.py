@@ -51,7 +51,7 @@ class DAGNN(nn.Module):
         self.hops, self.input_dropout = hops, input_dropout
         self.encoder, in_dim = input_features(spec, hidden_dim)
         self.first = Linear(in_dim, hidden_dim)
-        self.norm_act = NormAct(hidden_dim, norm=norm == "batch", relu=True, dropout=dropout)
+        self.norm_act = NormAct(hidden_dim, norm=norm, relu=True, dropout=dropout)
         self.second = nn.Linear(hidden_dim, spec.num_outputs)
         self.gate = nn.Linear(spec.num_outputs, 1)
 

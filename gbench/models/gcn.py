@@ -114,7 +114,6 @@ class GCN(nn.Module):
     ) -> None:
         super().__init__()
         self.input_dropout = input_dropout
-        has_norm = norm == "batch"
         if virtual_node and spec.level == "node":
             raise UserError("model.virtual_node=true needs graph-level data: this is node-level")
         if spec.edge_categories is not None and spec.has_edge_weight:
@@ -136,7 +135,7 @@ class GCN(nn.Module):
             for a, b in itertools.pairwise(widths)
         )
         self.norm_acts = nn.ModuleList(
-            NormAct(hidden_dim, norm=has_norm, relu=True, dropout=dropout)
+            NormAct(hidden_dim, norm=norm, relu=True, dropout=dropout)
             for _ in range(num_layers - 1)
         )
         self.readout = Readout(spec, readout)
@@ -144,7 +143,7 @@ class GCN(nn.Module):
             self.norm_acts.append(nn.Identity())
             self.head: nn.Module = nn.Identity()
         else:
-            self.norm_acts.append(NormAct(hidden_dim, norm=has_norm, relu=False, dropout=dropout))
+            self.norm_acts.append(NormAct(hidden_dim, norm=norm, relu=False, dropout=dropout))
             self.head = nn.Linear(hidden_dim, spec.num_outputs)
         self.virtual_start = nn.Parameter(torch.zeros(hidden_dim)) if virtual_node else None
         self.virtual_nodes = nn.ModuleList(

@@ -50,8 +50,7 @@ class MLP(nn.Module):
         widths = [in_dim, *[hidden_dim] * (num_layers - 1)]
         self.layers = nn.ModuleList(Linear(a, b) for a, b in itertools.pairwise(widths))
         self.norm_acts = nn.ModuleList(
-            NormAct(hidden_dim, norm=norm == "batch", relu=True, dropout=dropout)
-            for _ in self.layers
+            NormAct(hidden_dim, norm=norm, relu=True, dropout=dropout) for _ in self.layers
         )
         self.readout = Readout(spec, readout)
         self.head = Linear(widths[-1], spec.num_outputs)

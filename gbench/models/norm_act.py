@@ -1,4 +1,4 @@
-"""What stands between two layers: batch norm, ReLU, dropout, each where it is asked for."""
+"""What stands between two layers: a norm, ReLU, dropout, each where it is asked for."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from gbench.kernels.act_dropout import act_dropout
 
 
 class NormAct(nn.Module):
-    """dropout(relu(batch_norm(x))), the statistics taken over all nodes (or graphs) of the batch.
+    """dropout(relu(norm(x))), a batch norm's statistics taken over all nodes (or graphs).
 
-    With a residual that is added to it. Of a batch in a frame only the first `rows` count, and
-    later rows are 0 (see gbench/data/padding.py).
+    `norm` is none, batch or layer, or true for batch. With a residual that is added to it. Of a
+    batch in a frame only the first `rows` count, and later rows are 0 after a batch norm (see
+    gbench/data/padding.py).
 
     Shapes: x (N, F), residual (N, F), rows () int64 → (N, F).
     """
 
-    def __init__(self, dim: int, *, norm: bool, relu: bool, dropout: float) -> None:
+    norm: nn.BatchNorm1d | nn.LayerNorm | None
+
+    def __init__(self, dim: int, *, norm: bool | str, relu: bool, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(dim) if norm else None
+        if norm == "layer":
+            self.norm = nn.LayerNorm(dim)
+        else:
+            self.norm = nn.BatchNorm1d(dim) if norm in (True, "batch") else None
         self.relu = relu
         self.dropout = dropout
 
@@ -31,7 +37,7 @@ class NormAct(nn.Module):
         if residual is not None and not _adds(x, residual):
             normalised: Tensor = self(x, rows=rows)
             return residual + normalised
-        if self.norm is not None:
+        if isinstance(self.norm, nn.BatchNorm1d):
             return fused(
                 x,
                 self.norm,
@@ -40,6 +46,8 @@ class NormAct(nn.Module):
                 residual=residual,
                 rows=rows,
             )
+        if self.norm is not None:
+            x = self.norm(x)
         rate = self.dropout if self.training else 0.0
         x = act_dropout(x, act="relu" if self.relu else "none", rate=rate)
         return x if residual is None else residual + x
@@ -62,9 +70,10 @@ def linear_norm_act(
     Its own sum over the batch would be a launch, and no more than what rounding left.
     """
     assert isinstance(linear, nn.Linear) and isinstance(norm_act, NormAct)
-    if norm_act.norm is None or linear.bias is None or not x.is_cuda:
+    norm = norm_act.norm
+    if not isinstance(norm, nn.BatchNorm1d) or linear.bias is None or not x.is_cuda:
         out: Tensor = norm_act(linear(x), rows=rows)
         return out
     x, relu, drops = functional.linear(x, linear.weight), norm_act.relu, norm_act.dropout
     bias = linear.bias
-    return fused(x, norm_act.norm, relu=relu, dropout=drops, rows=rows, before=bias)
+    return fused(x, norm, relu=relu, dropout=drops, rows=rows, before=bias)

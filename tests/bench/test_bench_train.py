@@ -14,7 +14,7 @@ from gbench.bench import measure, training, workloads
 from gbench.bench.case import Mismatch
 from gbench.bench.loader import pyg_graphs
 from gbench.bench.train import nodes
-from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII
+from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII, PyGSAGE
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.molecules import OGBGIN
 from gbench.bench.train.pair import Comparison, check_same
@@ -48,7 +48,7 @@ def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 PYG = [("gcn", PyGGCN), ("sgc", PyGSGC), ("dagnn", PyGDAGNN), ("appnp", PyGAPPNP)]
-PYG += [("gcnii", PyGGCNII)]
+PYG += [("gcnii", PyGGCNII), ("sage", PyGSAGE)]
 
 
 @pytest.mark.parametrize(("model", "kind"), PYG)

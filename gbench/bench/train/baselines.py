@@ -6,11 +6,12 @@ Legend: N nodes, E edges, F features, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_geometric.nn import APPNP, GCN2Conv
+from torch_geometric.nn import APPNP, GCN2Conv, SAGEConv
 
 from gbench.data.spec import DataSpec
 
@@ -65,3 +66,29 @@ class PyGGCNII(nn.Module):
         kept = {name: value for name, value in state.items() if name != "weights"}
         layers = enumerate(state["weights"])
         return kept | {f"layers.{layer}.weight1": weight for layer, weight in layers}
+
+
+class PyGSAGE(nn.Module):
+    """SAGEConv, the last ends in the classes. Shapes: x (N, F), edge_index (2, E) → (N, C)."""
+
+    def __init__(self, spec: DataSpec, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        hidden = [settings["hidden_dim"]] * (settings["num_layers"] - 1)
+        widths = [spec.num_features, *hidden, spec.num_outputs]
+        self.layers = nn.ModuleList(SAGEConv(a, b) for a, b in pairwise(widths))
+        self.input_dropout, self.dropout = settings["input_dropout"], settings["dropout"]
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        x = functional.dropout(x, self.input_dropout, self.training)
+        for layer in self.layers[:-1]:
+            x = functional.dropout(layer(x, edge_index).relu(), self.dropout, self.training)
+        out: Tensor = self.layers[-1](x, edge_index)
+        return out
+
+    @staticmethod
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of our SAGE as they are called here."""
+        return {
+            name.replace("neighbours", "lin_l").replace("root", "lin_r"): value
+            for name, value in state.items()
+        }

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII
+from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII, PyGSAGE
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.ours import trained
 from gbench.bench.train.pair import Comparison, Trained, check_same
@@ -132,7 +132,7 @@ PAIRS = {
     **{
         f"{model}-{data}": _citation(model, data, kind)
         for data in ("cora", "computers")
-        for model, kind in (("appnp", PyGAPPNP), ("gcnii", PyGGCNII))
+        for model, kind in (("appnp", PyGAPPNP), ("gcnii", PyGGCNII), ("sage", PyGSAGE))
     },
     **{
         f"{model}-{data}": _sheaf_on(model, data)
