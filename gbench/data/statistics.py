@@ -74,10 +74,15 @@ def with_statistics(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """
     if not names:
         return dataset
-    functions = {name: _function(name) for name in names}
-    graph, node_ptr, ids = _training_part(dataset)
-    values = {name: _plain(name, of(graph, node_ptr, ids)) for name, of in functions.items()}
+    for name in names:
+        _function(name)  # what is none is told before anything is computed
+    values = measured(names, *_training_part(dataset))
     return replace(dataset, spec=replace(dataset.spec, statistics=values))
+
+
+def measured(names: Sequence[str], graph: CSR, node_ptr: Tensor, ids: Tensor) -> dict[str, Any]:
+    """The statistics of these names, of the nodes `ids` of graphs. Raises as `with_statistics`."""
+    return {name: _plain(name, _function(name)(graph, node_ptr, ids)) for name in names}
 
 
 def _training_part(dataset: Dataset) -> tuple[CSR, Tensor, Tensor]:

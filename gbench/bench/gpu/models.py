@@ -24,6 +24,7 @@ from gbench.data.batch import Batch
 from gbench.data.loaders.ogb import ATOM_CATEGORIES, BOND_CATEGORIES
 from gbench.data.source import Graph
 from gbench.data.spec import DataSpec
+from gbench.data.statistics import asked, measured
 from gbench.data.store import pack
 from gbench.errors import UserError
 from gbench.kernels import library
@@ -94,7 +95,13 @@ def build(name: str, spec: DataSpec, is_tiny: bool = False) -> nn.Module:
     if is_tiny:
         narrow = {"hidden_dim": 8, "num_layers": 2, "num_mixer_layers": 1, "num_patches": 4}
         options |= {key: value for key, value in narrow.items() if key in options}
-    model: nn.Module = getattr(import_module(module), kind)(spec, **options)
+    target = getattr(import_module(module), kind)
+    if names := asked(target):
+        _, batch = nodes() if spec.level == "node" else molecules()
+        every = torch.arange(batch.num_nodes)
+        told = measured(names, batch.graph, batch.node_ptr, every)
+        spec = replace(spec, statistics=told)
+    model: nn.Module = target(spec, **options)
     return model
 
 
