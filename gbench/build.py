@@ -126,6 +126,11 @@ def check_functions(card: DataCard, also: Sequence[str]) -> None:
 def build_source(config: Config, dataset: Dataset, model: nn.Module, cache_dir: Path) -> Source:
     """Where the task's batches come from. Raises UserError as `build_cutter` does."""
     if "_target_" in config["batching"]:
+        kind: Any = locate(config["batching"]["_target_"])
+        if isinstance(kind, type) and issubclass(kind, Source):  # it makes batches by itself
+            options = {k: v for k, v in config["batching"].items() if k not in NOT_HYPERPARAMETERS}
+            made: Source = locate(config["batching"]["_target_"])(dataset, **options)
+            return made
         cutter = build_cutter(config, dataset, model, cache_dir)
         return Parts(cutter, config["batching"]["workers"])
     rules = (config["optim"]["batch_size"], config["optim"]["steps_per_epoch"])

@@ -15,6 +15,7 @@ from gbench.models.answers import called
 from gbench.train.cuda_graph import Work, captured
 from gbench.train.labelled_graphs import LabelledGraphs
 from gbench.train.rates import reads_tensors
+from gbench.train.scopes import Shadow
 from gbench.train.sources import Graphs, Pairs, Parts
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def refusal(task: Task, trainer: Trainer) -> str:
     reasons: Mapping[str, bool] = {
         f"{task.device.type} has no CUDA graphs": recorder(task.device) is None,
         "several devices wait for each other in each step": trainer.world_size > 1,
-        "parts of a graph are cut on the CPU, each of its own size": isinstance(source, Parts),
+        "parts of a graph are cut on the CPU, each of its own size": isinstance(
+            source, Parts | Shadow
+        ),
         "batches of links are drawn on the CPU": isinstance(source, Pairs),
         "graphs whose nodes have labels are batches of many sizes": (
             isinstance(source, LabelledGraphs)

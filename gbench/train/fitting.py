@@ -24,6 +24,7 @@ from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.train.own_loss import hidden
 from gbench.train.own_method import own_method, place
+from gbench.train.scopes import Shadow
 from gbench.train.sources import Parts, Source, WholeGraph
 
 _NOT_STATE = {"_parameters", "_buffers", "_modules", "training"}
@@ -51,7 +52,7 @@ class TrainingPart:
         else:
             store = replace(store, y=hidden(store.y, train), memo={})
         none = train.new_zeros(0)
-        if isinstance(source, Parts):  # of a graph that is big, which is seen whole
+        if isinstance(source, Parts | Shadow):  # of a graph that is big, which is seen whole
             source = WholeGraph()
         shown = replace(dataset, store=store, split=Split(train, none, none))
         return TrainingPart(shown, source)

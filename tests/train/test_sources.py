@@ -7,6 +7,7 @@ import torch
 
 from gbench.build import build_task
 from gbench.config.compose import compose
+from gbench.train.scopes import Shadow
 from gbench.train.sources import Graphs, Pairs, Parts, Share, Source, WholeGraph
 
 FEW = ("batching.num_parts=8", "batching.parts_per_batch=2")
@@ -19,6 +20,7 @@ SMALL = ("data=csbm", "data.num_nodes=200")
         (["data=csl"], Graphs),
         ([*SMALL], WholeGraph),
         ([*SMALL, "batching=neighbours"], Parts),
+        ([*SMALL, "batching=shadow"], Shadow),
         (
             [*SMALL, "batching=partitions", "batching.num_parts=8", "batching.parts_per_batch=2"],
             Parts,

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gbench.data.check import problem_of
 from gbench.data.dataset import Dataset
-from gbench.data.encodings.encode import parts
+from gbench.data.encodings.parts import parts
 from gbench.data.files.derived import Key, derived
 from gbench.data.files.fingerprint import fingerprint
 from gbench.data.source import Graph, Source, sorted_out
