@@ -205,3 +205,4 @@ class DataSpec:
     num_numbers: int = 0  # width of batch.x_numbers, numbers beside categories of nodes
     pair_dim: int = 0  # values of each pair of nodes; 0: no encoding of pairs
     encodings: tuple[tuple[str, int], ...] = ()  # name and columns of each part of batch.pe
+    pair_encodings: tuple[tuple[str, int], ...] = ()  # the same of batch.pairs

@@ -18,6 +18,7 @@ from gbench.choices import choices, read_yaml
 from gbench.config.compose import compose
 from gbench.data import manage
 from gbench.data.encodings.encode import encoded
+from gbench.data.encodings.parts import options_of
 from gbench.data.files import cache, code
 from gbench.data.files.code import NO_RESULT, ROOT, code_of, modules
 from gbench.data.load import load
@@ -36,6 +37,7 @@ ENCODINGS, LOADERS = targets("encoding"), targets("data")
 CUTTERS = ["gbench.data.patches.metis.assign", "gbench.data.big.kway.metis"]
 ALL = [*ENCODINGS, *LOADERS, *CUTTERS]
 LAPLACIAN = "gbench.data.encodings.laplacian.eigenvectors"
+EIGENPAIRS = "gbench.data.encodings.eigenpairs.eigenpairs"
 RANDOM_WALK = "gbench.data.encodings.random_walk.return_probabilities"
 
 
@@ -79,10 +81,11 @@ def test_a_new_file_beside_changes_no_key(copy: Path, new: str) -> None:
 @pytest.mark.parametrize(
     ("helper", "changed"),
     [
-        ("kernels/csr.py", {LAPLACIAN, RANDOM_WALK, "gbench.data.big.kway.metis"}),
-        ("parallel.py", {LAPLACIAN, RANDOM_WALK, "gbench.data.loaders.peptides.load"}),
+        ("kernels/csr.py", {*ENCODINGS, "gbench.data.big.kway.metis"}),
+        ("parallel.py", {*ENCODINGS, "gbench.data.loaders.peptides.load"}),
         ("kernels/cpu/spmm.py", {RANDOM_WALK}),  # found by the operation's name alone
-        ("data/encodings/krylov.py", {LAPLACIAN}),
+        ("data/encodings/krylov.py", {LAPLACIAN, EIGENPAIRS}),
+        ("data/encodings/transport.py", {"gbench.data.encodings.curvature.profile"}),
         ("data/loaders/mutag_order.py", {"gbench.data.loaders.tu.load"}),
         ("data/loaders/csbm.py", {"gbench.data.loaders.csbm.load"}),
         ("data/source.py", {*LOADERS}),
@@ -152,7 +155,7 @@ def test_all_that_an_encoding_executes_is_in_its_key(target: str, tmp_path: Path
     card = DataCard.from_config(compose(["data=csbm", "data.num_nodes=300"])["data"])
     graph, node_ptr = load(card, tmp_path, tmp_path).store.union()
     (stated,) = (
-        {k: v for k, v in values.items() if k not in ("_target_", "random_signs")}
+        options_of(values)
         for values in map(read_yaml, choices("encoding").values())
         if values.get("_target_") == target
     )

@@ -115,7 +115,7 @@ def test_several_stand_side_by_side_each_from_a_file_of_its_own(own, tmp_path: P
         "dim": 2,
         "random_signs": True,
     }
-    double = {**JOINED, "times": 2.0}
+    double = {**JOINED, "name": "double", "times": 2.0}
     together = {
         "name": "degree+rwse+joined+lappe+double",
         "degree": degree,
@@ -131,6 +131,7 @@ def test_several_stand_side_by_side_each_from_a_file_of_its_own(own, tmp_path: P
     assert {path.name for path in tmp_path.rglob("rwse-*.pt")} == files
     assert dataset.spec.encodings == (("degree", 1), ("rwse", 3), ("lappe", 2))
     assert dataset.spec.pe_dim == 6 and dataset.spec.pair_dim == 4
+    assert dataset.spec.pair_encodings == (("joined", 2), ("double", 2))
     assert torch.equal(dataset.store.pe[:, 1:4], alone.store.pe)
     assert torch.equal(2 * dataset.store.pair_values[:, 0], dataset.store.pair_values[:, 2])
     assert dataset.random_signs == (False,) * 4 + (True,) * 2

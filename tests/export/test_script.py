@@ -65,6 +65,10 @@ CASES = {
     "no decay": ("model=gin", "data=csbm", "trainer.max_epochs=4", "model.hidden_dim=16"),
     "graphs": ("model=gin", "data=digits", "trainer.max_epochs=1", "model.hidden_dim=8"),
     "random signs": ("model=gcn", "data=csbm", "encoding=lappe", "trainer.max_epochs=5"),
+    "values of pairs": (
+        "model=gin", "data=csl", "encoding=[rwse,spd]", "model.hidden_dim=8", "experiment=null",
+        "trainer.max_epochs=2", "trainer.limit_batches=2",
+    ),
     "several encodings": (
         "model=gcn", "data=csbm", "encoding=[rwse,lappe]", "encoding.rwse.steps=3",
         "trainer.max_epochs=3",

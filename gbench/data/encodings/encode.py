@@ -50,9 +50,9 @@ def with_values(dataset: Dataset, found: Sequence[tuple[Mapping[str, Any], Tenso
     if not found:
         return dataset
     nodes = [(part, values) for part, values in found if not are_pairs(part)]
-    pairs = [values for part, values in found if are_pairs(part)]
+    pairs = [(part, values) for part, values in found if are_pairs(part)]
     pe = _beside([values for _, values in nodes])
-    pair_values = _beside(pairs)
+    pair_values = _beside([values for _, values in pairs])
     signs = [bool(part.get("random_signs")) for part, v in nodes for _ in range(v.size(1))]
     return replace(
         dataset,
@@ -62,6 +62,7 @@ def with_values(dataset: Dataset, found: Sequence[tuple[Mapping[str, Any], Tenso
             pe_dim=0 if pe is None else pe.size(1),
             pair_dim=0 if pair_values is None else pair_values.size(1),
             encodings=tuple((str(part["name"]), values.size(1)) for part, values in nodes),
+            pair_encodings=tuple((str(part["name"]), values.size(1)) for part, values in pairs),
         ),
         random_signs=tuple(signs) if any(signs) else (),
     )
