@@ -42,7 +42,8 @@ def check_groups(groups: list[Any]) -> None:
                 f"optim.groups: match={entry['match']} sets nothing: add lr, weight_decay or "
                 f"another argument of the optimizer, as in {example}"
             )
-        for key in ("lr", "weight_decay"):
+        stays = entry.get("lr") == 0  # parameters that are not trained
+        for key in ("weight_decay",) if stays else ("lr", "weight_decay"):
             try:
                 check_limits({f"optim.{key}": entry[key]} if key in entry else {})
             except UserError as error:

@@ -45,36 +45,41 @@ def common_neighbours(graph: CSR, pairs: Tensor) -> CSR:
 
     Neighbours are in-neighbours. The order of a pair does not matter.
     """
-    size, degree = graph.num_cols, graph.in_degree.long()
-    keys = graph.row * size + graph.col  # ascending, as rows and their entries are
-    sizes = degree[pairs]
-    is_shorter = sizes[:, 0] <= sizes[:, 1]
+    degree = graph.in_degree[pairs]
+    is_shorter = degree[:, 0] <= degree[:, 1]
     few = torch.where(is_shorter, pairs[:, 0], pairs[:, 1])
     many = torch.where(is_shorter, pairs[:, 1], pairs[:, 0])
-    length = degree[few]
-    rows, cols = [], []
+    return _neighbours(graph, few, many, are_of_both=True)
+
+
+def neighbours_of_one(graph: CSR, pairs: Tensor) -> CSR:
+    """N(i) - N(j) of each pair (i, j), without j. Shapes: N × N, (P, 2) → P × N."""
+    return _neighbours(graph, pairs[:, 0], pairs[:, 1], are_of_both=False)
+
+
+def _neighbours(graph: CSR, of: Tensor, other: Tensor, *, are_of_both: bool) -> CSR:
+    """The neighbours of the nodes `of`, (P,), that are neighbours of `other`, or are none."""
+    size, number, device = graph.num_cols, len(of), graph.device
+    keys = graph.row * size + graph.col  # ascending, as rows and their entries are
+    length = graph.in_degree.long()[of]
+    rows, cols = [of.new_zeros(0)], [of.new_zeros(0)]
     for chunk in _chunks(length):
-        pair = torch.repeat_interleave(
-            torch.arange(len(pairs), device=keys.device)[chunk], length[chunk]
-        )
-        begins = length[chunk].cumsum(0) - length[chunk]
-        entry = torch.arange(len(pair), device=keys.device)
-        entry += (graph.rowptr.long()[few[chunk]] - begins).repeat_interleave(length[chunk])
-        node = graph.col[entry].long()
-        wanted = many[pair] * size + node
+        sizes = length[chunk]
+        pair = torch.arange(number, device=device)[chunk].repeat_interleave(sizes)
+        entry = torch.arange(len(pair), device=device)
+        begins = graph.rowptr.long()[of[chunk]] - (sizes.cumsum(0) - sizes)
+        node = graph.col[entry + begins.repeat_interleave(sizes)].long()
+        wanted = other[pair] * size + node
         place = torch.searchsorted(keys, wanted).clamp_(max=max(0, len(keys) - 1))
-        found = keys[place] == wanted if len(keys) else wanted < 0
+        found = keys[place] == wanted
+        if not are_of_both:
+            found = ~found & (node != other[pair])
         rows.append(pair[found])
         cols.append(node[found])
-    row = torch.cat(rows) if rows else pairs.new_zeros(0)
-    col = torch.cat(cols) if cols else pairs.new_zeros(0)
+    row, col = torch.cat(rows), torch.cat(cols)
     perm_t = col.argsort(stable=True)
     return CSR(
-        _pointers(row, len(pairs)),
-        col.int(),
-        _pointers(col, size),
-        row[perm_t].int(),
-        perm_t.int(),
+        _pointers(row, number), col.int(), _pointers(col, size), row[perm_t].int(), perm_t.int()
     )
 
 

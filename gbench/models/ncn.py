@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
+from gbench.kernels.csr import CSR
 from gbench.kernels.spmm import spmm
 from gbench.models.common_neighbours import common_neighbours, without
 from gbench.models.dropout import dropout
@@ -79,13 +80,20 @@ class NCN(nn.Module):
         for _ in range(self.num_layers):
             h = spmm(graph, h) + h
         x = h + self.of_nodes(h)
-        answers = []
-        for some in pairs.split(len(pairs) if self.training else PAIRS_AT_ONCE):
-            common = spmm(common_neighbours(graph, some), x)
-            # F.embedding, because its backward adds in a fixed order where indexing's does not
-            product = F.embedding(some[:, 0], h) * F.embedding(some[:, 1], h)
-            answers.append(self.out(self.beta * self.of_common(common) + self.of_pair(product)))
+        chunks = pairs.split(len(pairs) if self.training else PAIRS_AT_ONCE)
+        answers = [self.answer(some, h, self.common(graph, some, x)) for some in chunks]
         return torch.cat(answers)
+
+    def common(self, graph: CSR, pairs: Tensor, x: Tensor) -> Tensor:
+        """c_ij. Shapes: graph N × N, pairs (P, 2), x (N, D) → (P, D)."""
+        return spmm(common_neighbours(graph, pairs), x)
+
+    def answer(self, pairs: Tensor, h: Tensor, common: Tensor) -> Tensor:
+        """s_ij of h and c. Shapes: pairs (P, 2), h (N, D), common (P, D) → (P, 1)."""
+        # F.embedding, because its backward adds in a fixed order where indexing's does not
+        product = F.embedding(pairs[:, 0], h) * F.embedding(pairs[:, 1], h)
+        out: Tensor = self.out(self.beta * self.of_common(common) + self.of_pair(product))
+        return out
 
     def _embedded(self, batch: Batch) -> Tensor:
         x: Tensor

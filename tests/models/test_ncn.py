@@ -18,8 +18,10 @@ from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.models import common_neighbours as common_module
 from gbench.models import ncn as ncn_module
+from gbench.models import ncnc as ncnc_module
 from gbench.models.common_neighbours import common_neighbours, without
 from gbench.models.ncn import NCN
+from gbench.models.ncnc import NCNC
 from gbench.train.metrics import hits
 
 NODES, LINKS, OTHERS = 40, 30, 200
@@ -185,3 +187,52 @@ def test_numbers_of_nodes_are_features_and_other_levels_are_refused() -> None:
     assert net(replace(batch, x=torch.randn(NODES, 4))).shape == (1, 1)
     with pytest.raises(UserError, match="ncn answers pairs of nodes, and these data are nodes'"):
         NCN(DataSpec("node", 1, 4), **settings)
+
+
+COMPLETION = {"scale": 2.0, "offset": 0.5, "link_rate": 0.3, "completion": 0.6}
+
+
+def completed(net: NCNC, dense: Tensor, pairs: Tensor) -> Tensor:
+    """NCNC with N × N and P × N matrices. Shapes: → (P, 1)."""
+    h = (dense + torch.eye(NODES, dtype=dense.dtype)) @ net.table.weight[:NODES]  # type: ignore[union-attr]
+    x = h + net.of_nodes(h)
+
+    def answered(pairs: Tensor, h: Tensor, c: Tensor) -> Tensor:
+        product = h[pairs[:, 0]] * h[pairs[:, 1]]
+        out: Tensor = net.out(net.beta * net.of_common(c) + net.of_pair(product))
+        return out
+
+    with torch.no_grad():  # every pair's answer to x'
+        every = torch.cartesian_prod(torch.arange(NODES), torch.arange(NODES))
+        inner = (dense[every[:, 0]] * dense[every[:, 1]]) @ (x + net.of_nodes(x))
+        s = (2.0 * (answered(every, x, inner)[:, 0] - 0.5)).sigmoid().view(NODES, NODES)
+        p = 0.6 * 0.3 * s / (0.3 * s + 1 - s)
+    i, j = pairs.T
+    only_i, only_j = dense[i] * (1 - dense[j]), dense[j] * (1 - dense[i])
+    only_i[torch.arange(len(pairs)), j] = only_j[torch.arange(len(pairs)), i] = 0
+    c = dense[i] * dense[j] + only_i * p[:, j].T + only_j * p[:, i].T
+    return answered(pairs, h, c @ x)
+
+
+def test_completion_is_the_published_one_and_its_inner_answers_have_no_gradient(
+    drawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ncnc_module, "PAIRS_AT_ONCE", 23)
+    dense, batch = drawn
+    torch.manual_seed(2)
+    settings = {"hidden_dim": 8, "num_layers": 1, "input_dropout": 0.0, "dropout": 0.0}
+    net = NCNC(DataSpec("link", 1, 1, (NODES,)), **settings, **COMPLETION).double()
+    left = taken_out(dense, batch.pairs[:LINKS])
+    ours, theirs = net.train()(batch), completed(net, left, batch.pairs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    weight, weights = torch.randn_like(ours), [*net.parameters()]
+    grads = [torch.autograd.grad((y * weight).sum(), weights) for y in (ours, theirs)]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+    turned = replace(batch, pairs=batch.pairs.flip(1))
+    torch.testing.assert_close(net(batch), net(turned), rtol=1e-12, atol=1e-12)
+    plain = model()
+    plain.load_state_dict(net.state_dict())  # what a trained NCN leaves is what this begins with
+    nothing = NCNC(DataSpec("link", 1, 1, (NODES,)), **settings, **COMPLETION | {"completion": 0.0})
+    nothing.double().load_state_dict(net.state_dict())
+    torch.testing.assert_close(nothing(batch), plain(batch))

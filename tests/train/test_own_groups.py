@@ -121,3 +121,13 @@ def test_a_run_steps_by_them_under_a_schedule(tmp_path: Path, run: Any) -> None:
         weights.append(torch.load(folder / "best.ckpt", weights_only=True))
     assert torch.equal(weights[0]["lin.weight"], weights[1]["lin.weight"])
     assert not torch.equal(weights[0]["lin.bias"], weights[1]["lin.bias"])
+
+
+def test_a_rate_of_0_in_optim_groups_keeps_parameters_as_they_are(run: Any) -> None:
+    words = ("model=mlp", "data=csbm", "optim.groups=[{match:head.*,lr:0}]", "trainer.select=last")
+    weights = []
+    for epochs in (1, 3):
+        _, folder = run(*words, f"trainer.max_epochs={epochs}")
+        weights.append(torch.load(folder / "best.ckpt", weights_only=True))
+    assert torch.equal(weights[0]["head.weight"], weights[1]["head.weight"])
+    assert not torch.equal(weights[0]["layers.0.weight"], weights[1]["layers.0.weight"])
