@@ -141,7 +141,6 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             f"batching={batching} cuts one graph of labelled nodes into batches, and "
             f"{data['name']} is {data['level']}-level: see optim.batch_size"
         )
-    check_pairs(config["encoding"], data, batching)
     levels = model.get("levels", _ALL_LEVELS)
     if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS, "link"}:
         raise UserError(f"model.levels={levels}: expected a list of node, graph and link")
@@ -160,6 +159,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             f"{model['name']} works on {' and '.join(model['levels'])}-level datasets, and "
             f"{data['name']} is {data['level']}-level: models that fit are {', '.join(fit)}"
         )
+    check_pairs(config["encoding"], data, batching)
     check_protocol(flat)
     if flat["logger._target_"] == "gbench.train.loggers.wandb":
         check_wandb(config["logger"])
