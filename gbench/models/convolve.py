@@ -32,6 +32,26 @@ def neighbour_sum(batch: Batch, x: Tensor) -> Tensor:
     return total * (batch.degree[: batch.num_nodes] / present).to(x.dtype)[:, None]
 
 
+def neighbour_mean(batch: Batch, x: Tensor, *, self_loops: bool = False) -> Tensor:
+    """Σ_{j→i} w_ji x_j / Σ_{j→i} w_ji, 0 of no neighbours; with self_loops x_i is one of weight 1.
+
+    Shapes: x (M, F) → (N, F).
+    """
+    graph, rows = batch.graph, slice(batch.num_nodes)
+    if batch.degree is None and batch.edge_weight is None and not self_loops:
+        return spmm(graph, x, reduce="mean")
+    if batch.edge_weight is not None:
+        weight = batch.edge_weight.to(x.dtype)
+        size = spmm(graph, weight.new_ones(graph.num_cols, 1), weight)
+    else:
+        degree = graph.in_degree if batch.degree is None else batch.degree[rows]
+        size = degree[:, None].to(x.dtype)
+    total = neighbour_sum(batch, x)
+    if self_loops:
+        total, size = total + x[rows], size + 1
+    return torch.where(size == 0, 0, total / torch.where(size == 0, 1, size))
+
+
 def gcn_average(
     batch: Batch,
     x: Tensor,

@@ -40,6 +40,9 @@ class GCNLayer(nn.Module):
     Shapes: x (N, in_dim) → (N, out_dim).
     """
 
+    uses: ClassVar = ("edge_weight",)
+    roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
+
     def __init__(self, in_dim: int, out_dim: int, *, bias: bool) -> None:
         super().__init__()
         self.linear = Linear(in_dim, out_dim, bias=False)

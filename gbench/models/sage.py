@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +15,7 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import spmm
-from gbench.models.convolve import neighbour_sum
+from gbench.models.convolve import neighbour_mean
 from gbench.models.gat import with_loops
 from gbench.models.linear import Linear
 from gbench.models.stack import Stack
@@ -30,6 +29,8 @@ class SAGELayer(nn.Module):
 
     Shapes: x (M, in_dim) → (N, out_dim).
     """
+
+    uses: ClassVar = ("edge_weight",)
 
     def __init__(
         self, in_dim: int, out_dim: int, *, reduce: str, self_loops: bool, normalize: bool
@@ -48,21 +49,9 @@ class SAGELayer(nn.Module):
         return functional.normalize(out) if self.normalize else out
 
     def _aggregate(self, batch: Batch, x: Tensor) -> Tensor:
-        graph = batch.graph
         if self.reduce == "max":
-            return spmm(with_loops(batch) if self.self_loops else graph, x, reduce="max")
-        if batch.degree is None and batch.edge_weight is None and not self.self_loops:
-            return spmm(graph, x, reduce="mean")
-        if batch.edge_weight is not None:
-            weight = batch.edge_weight.to(x.dtype)
-            size = spmm(graph, weight.new_ones(graph.num_cols, 1), weight)
-        else:
-            degree = graph.in_degree if batch.degree is None else batch.degree[: batch.num_nodes]
-            size = degree[:, None].to(x.dtype)
-        total = neighbour_sum(batch, x)
-        if self.self_loops:
-            total, size = total + x[: batch.num_nodes], size + 1
-        return torch.where(size == 0, 0, total / torch.where(size == 0, 1, size))
+            return spmm(with_loops(batch) if self.self_loops else batch.graph, x, reduce="max")
+        return neighbour_mean(batch, x, self_loops=self.self_loops)
 
 
 class SAGE(Stack):
@@ -71,8 +60,6 @@ class SAGE(Stack):
     Shapes: x (N, F) → (N, D) → ... → (N, C).
     Raises UserError as Stack does, and for another `reduce` than mean or max.
     """
-
-    uses: ClassVar = ("edge_weight",)
 
     def __init__(
         self,

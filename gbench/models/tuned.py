@@ -5,8 +5,6 @@ Legend: N nodes, F features, D hidden_dim, C outputs.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
@@ -39,8 +37,6 @@ class Tuned(Stack):
 
     Shapes: x (N, F) → (N, D) → ... → (N, C).
     """
-
-    uses: ClassVar = ()
 
     def __init__(
         self,
