@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII, PyGSAGE
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
+from gbench.bench.train.directions import PyGDirSAGE
 from gbench.bench.train.ours import trained
 from gbench.bench.train.pair import Comparison, Trained, check_same
 from gbench.bench.train.plain import PlainLoop
@@ -113,8 +114,8 @@ def _logits(model: nn.Module, *inputs: Any) -> Tensor:
     return out
 
 
-def _citation(model: str, data: str, kind: type[nn.Module]) -> Comparison:
-    words = (f"model={model}", f"data={data}")
+def _citation(model: str, data: str, kind: type[nn.Module], *more: str) -> Comparison:
+    words = (f"model={model}", f"data={data}", *more)
     return Comparison(data, lambda: NodePair(words, "PyG", _pyg(kind)))
 
 
@@ -133,6 +134,10 @@ PAIRS = {
         f"{model}-{data}": _citation(model, data, kind)
         for data in ("cora", "computers")
         for model, kind in (("appnp", PyGAPPNP), ("gcnii", PyGGCNII), ("sage", PyGSAGE))
+    },
+    **{
+        f"dir-gnn-{data}": _citation("dir-gnn", data, PyGDirSAGE, "model.base=sage")
+        for data in ("cora", "computers")
     },
     **{
         f"{model}-{data}": _sheaf_on(model, data)
