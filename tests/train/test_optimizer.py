@@ -183,7 +183,7 @@ def test_the_command_line_takes_names_in_any_case_and_new_options() -> None:
         ("optim.momentum=0.5", r"asam alone: what sgd takes .* is optim.options.momentum=0.5"),
         ("optim.groups=[{lr:1}]", "needs a match, as in"),
         ("optim.groups=[{match:layers.*}]", "match=layers.. sets nothing"),
-        ("optim.groups=[{match:layers.*,lr:0}]", "match=layers.*: optim.lr=0: allowed is"),
+        ("optim.groups=[{match:layers.*,lr:-1}]", "match=layers.*: optim.lr=-1: allowed is"),
         ("optim.groups=layers", "expected a list"),
         ("optim.groups={match:layers.0.*}", "optim.groups is a list, without settings"),
         ("optim.options=[1]", "optim.options=.* expected a mapping"),
