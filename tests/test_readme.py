@@ -101,6 +101,34 @@ def test_a_teacher_of_a_model_of_ones_own(mine: Path) -> None:
     assert curve.startswith("step,train_loss,train_told,valid,")
 
 
+def test_a_model_with_features_of_edges(mine: Path) -> None:
+    code = block("python", "mine/gine.py")
+    assert len(code.splitlines()) < 20
+    (mine / "mine/gine.py").write_text(code)
+    (mine / "mine/lengths.py").write_text(block("python", "mine/lengths.py"))
+    (mine / "mine/data/lengths.yaml").write_text("defaults: [rings]\n_target_: lengths.load\n")
+    model = block("yaml", "mine/model/mymodel.yaml").replace("mymodel.MyModel", "gine.GINE")
+    (mine / "mine/model/gine.yaml").write_text(model)
+    start = "gbench train --config-dir mine model=gine"
+    (line,) = [line for line in README.splitlines() if line.startswith(start)]
+    words = [*shlex.split(line)[1:], "trainer.max_epochs=2"]
+    answer = subprocess.run([GBENCH, *words], cwd=mine, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "does not use" not in answer.stdout + answer.stderr
+
+
+def test_a_batching_of_ones_own(mine: Path) -> None:
+    (mine / "mine/balanced.py").write_text(block("python", "mine/batching/balanced.yaml"))
+    (mine / "mine/batching").mkdir()
+    (mine / "mine/batching/balanced.yaml").write_text(
+        "# as many of each class\n_target_: balanced.Balanced\n"
+        "fan_outs: [10, 10]\nnodes_per_batch: 64\nworkers: 2\n"
+    )
+    words = "train --config-dir mine model=gcn data=csbm batching=balanced trainer.max_epochs=2"
+    answer = subprocess.run([GBENCH, *words.split()], cwd=mine, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_a_metric_and_a_loss_of_ones_own(mine: Path) -> None:
     (mine / "mine/judges.py").write_text(block("python", "mine/judges.py"))
     (mine / "mine/data/judged.yaml").write_text(block("yaml", "mine/data/judged.yaml"))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.labels import classes_of, numbers_of, of_nodes_of_graphs
+from gbench.data.other_kinds import mesh, refusal
 from gbench.data.source import Graph, Source, Split, sorted_out
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
@@ -30,6 +31,8 @@ def accepted(card: DataCard, source: Any) -> Source:
         _fault(card, f"its loader returned a {_kind(source)}, not a gbench.data.source.Source")
     from torch_geometric.data import Data
 
+    if told := refusal(_kind(source.graphs)):
+        _fault(card, f"graphs is {told}")
     if isinstance(source.graphs, Graph | Data):
         _fault(card, "graphs should be a list: [graph], where there is one")
     if not isinstance(source.num_outputs, int | np.integer):
@@ -38,6 +41,12 @@ def accepted(card: DataCard, source: Any) -> Source:
         _fault(card, f"splits is {source.splits!r}, not a list of a Split for each fold")
     given = list(source.graphs)
     for i, graph in enumerate(given):
+        if told := refusal(_kind(graph)):
+            _fault(card, f"graph {i} is {told}")
+        keys = graph.keys() if isinstance(graph, Data) else ()
+        has_edges = getattr(graph, "edge_index", None) is not None
+        if told := mesh(keys, has_edges=has_edges):
+            _fault(card, f"graph {i}: {told}")
         if not hasattr(graph, "edge_index") or not hasattr(graph, "x"):
             _fault(card, f"graph {i} is a {_kind(graph)}, not a Graph or a PyG Data")
     ys = [_tensor(graph.y) for graph in given]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from gbench.data.other_kinds import of_edges
 from gbench.data.source import Graph, Source, Split, sorted_out
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
@@ -113,7 +114,7 @@ def _graph_problem(card: DataCard, graph: Graph, source: Source) -> str:
             return f"pairs names nodes outside 0..{nodes - 1}"
         return _label_problem(card, y, pairs.size(0), source.num_outputs)
     rows = nodes if card.level == "node" else 1
-    return _label_problem(card, y, rows, source.num_outputs)
+    return _label_problem(card, y, rows, source.num_outputs, edges)
 
 
 def _numbers_problem(graph: Graph, source: Source) -> str:
@@ -147,7 +148,9 @@ def _numbers_problem(graph: Graph, source: Source) -> str:
     return ""
 
 
-def _label_problem(card: DataCard, y: Tensor, rows: int, num_outputs: int) -> str:
+def _label_problem(card: DataCard, y: Tensor, rows: int, num_outputs: int, edges: int = -1) -> str:
+    if card.level == "node" and y.dim() and y.size(0) == edges != rows:
+        return of_edges(y.size(0), edges)
     if card.labels == "classes":
         if y.shape != (rows,) or y.is_floating_point():
             return f"y has shape {tuple(y.shape)}, expected ({rows},) of integers{_held(y)}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Data, HeteroData, TemporalData
 
 from gbench.data import told
 from gbench.data.accepted import accepted
@@ -147,7 +147,10 @@ def test_what_is_not_used_is_named(toy: Any) -> None:
         (Source(graphs([0])[0], [SPLIT], 2), r"graphs should be a list"),  # type: ignore[arg-type]
         (Source(graphs([0]), None, 2), "splits is None, not a list"),  # type: ignore[arg-type]
         (source([0, 1], outputs=2.0), "num_outputs is 2.0, not a whole"),  # type: ignore[arg-type]
-        (Source([HeteroData()], [SPLIT], 2), "graph 0 is a HeteroData, not a Graph or a PyG Data"),
+        (
+            Source([HeteroData()], [SPLIT], 2),
+            "graph 0 is HeteroData, several kinds of nodes or edges",
+        ),
     ],
 )
 def test_what_is_no_source(toy: Any, given: Any, message: str) -> None:
@@ -182,3 +185,19 @@ def test_no_column_of_features_is_a_one(toy: Any) -> None:
     made = accepted(card(toy), Source([Graph(torch.ones(3, 0), ring(3), torch.tensor([i % 2]))
                                        for i in range(10)], [SPLIT], 2))  # fmt: skip
     assert all(graph.x.tolist() == [[1.0]] * 3 for graph in made.graphs)
+
+
+def test_graphs_of_other_kinds_are_refused_in_a_sentence(toy: Any) -> None:
+    kinds = {
+        "is HeteroData, several kinds of nodes or edges: HeteroData.to_homogeneous": HeteroData(),
+        "is TemporalData, events in time: make a graph of them": TemporalData(),
+        "a mesh has faces and no edges": Data(x=torch.ones(3, 1), face=torch.zeros(3, 1).long()),
+    }
+    for message, graph in kinds.items():
+        with pytest.raises(UserError, match=message):
+            accepted(card(toy), Source([graph], [], 2))  # type: ignore[list-item]
+    edges = Data(x=torch.ones(3, 1), edge_index=torch.zeros(2, 5).long(), y=torch.arange(5) % 2)
+    of_nodes = toy.card(level="node", _target_="mine.load")
+    split = Split(*(torch.tensor([i]) for i in range(3)))
+    with pytest.raises(UserError, match="y has 5 rows for 5 edges: gbench predicts nodes, graphs"):
+        check_source(of_nodes, accepted(of_nodes, Source([edges], [split], 2)))  # type: ignore[list-item]

@@ -222,6 +222,14 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: labelled(Y, edge_attr=torch.ones(60, 1, 1)),
         r"edge_attr has shape \(60, 1, 1\), not \(edges, columns\)",
     ),
+    "mesh": (
+        lambda: Data(x=torch.ones(4, 1), face=torch.tensor([[0], [1], [2]]), y=torch.arange(4) % 2),
+        r"a mesh has faces and no edges: torch_geometric.transforms.FaceToEdge\(\)",
+    ),
+    "labels of edges": (
+        lambda: labelled(torch.arange(60) % 2),
+        "y has 60 rows for 60 edges: gbench predicts nodes, graphs and links",
+    ),
     "part": (lambda: Mine(many())[2:5], "holds a part of a dataset: save a list"),
 }  # fmt: skip
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from gbench.data.loaders.unpickle import Unread, unpickled
+from gbench.data.other_kinds import KINDS, mesh, refusal
 from gbench.errors import UserError
 
 READ = ("x", "edge_index", "edge_attr", "y", "adj_t")  # what may become part of a dataset
 COUNTED = ("x", "pos", "z", "batch", "node_species", "train_mask", "val_mask", "test_mask")
-PLURAL = {"HeteroData": "several kinds of nodes or edges", "TemporalData": "events in time"}
 
 
 @dataclass
@@ -49,6 +49,8 @@ def read_graphs(path: Path) -> Found:
         for key in ("x", "edge_index", "edge_attr", "adj_t"):
             graph[key] = as_tensor(graph.get(key))
     _read_adjacency(found)
+    if told := mesh(names, has_edges=found.has("edge_index")):
+        found.fault(told)
     if not found.has("edge_index"):
         found.fault("the graphs have no edge_index")
     if not found.has("y"):
@@ -98,12 +100,8 @@ def _graphs(path: Path, content: Any) -> list[dict[str, Any]]:
             return _cut(path, data, slices)
     kinds = [content, *content] if isinstance(content, list | tuple) else [content]
     for kind in map(_kind, kinds):
-        if kind in PLURAL:
-            raise UserError(
-                f"{path} holds {kind}, {PLURAL[kind]}: gbench trains on Data, graphs of one kind "
-                "of nodes and edges"
-                + (" (HeteroData.to_homogeneous() makes one)" if kind == "HeteroData" else "")
-            )
+        if told := refusal(kind):
+            raise UserError(f"{path} holds {told}")
     raise UserError(
         f"{path} holds {_kind(content)}, not a PyG Data, a list of them, or what "
         "InMemoryDataset.save writes"
@@ -122,7 +120,7 @@ def _stored(item: Any) -> dict[str, Any] | None:
     if isinstance(item, Data):
         return dict(item.to_dict())
     is_data = isinstance(item, Unread) and isinstance(item.state.get("_store"), GlobalStorage)
-    is_plain = is_data and _kind(item) not in PLURAL
+    is_plain = is_data and _kind(item) not in KINDS
     return dict(item.state["_store"].to_dict()) if is_plain else None
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gbench.data.labels import numbers_of
 from gbench.data.loaders.saved_graphs import Found, as_tensor
+from gbench.data.other_kinds import of_edges
 
 if TYPE_CHECKING:
     from gbench.data.spec import Level
@@ -37,6 +38,9 @@ def labels_of(found: Found, markers: Sequence[Any] | None) -> Labels:
     given = [y for y in ys if y is not None]
     level: Level = "node" if len(ys) == 1 and _rows(given[0]) > 1 else "graph"
     if level == "node":
+        edges = found.graphs[0]["edge_index"].size(-1)
+        if len(given[0]) == edges != found.sizes[0]:
+            found.fault(of_edges(len(given[0]), edges))
         if len(given[0]) != found.sizes[0]:
             found.fault(f"y has {len(given[0]):,} rows for {found.sizes[0]:,} nodes")
         values, is_known = given[0].reshape(len(given[0]), -1), np.ones(len(given[0]), dtype=bool)
