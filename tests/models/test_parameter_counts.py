@@ -96,6 +96,30 @@ COUNTED = [
     # and a classifier of the input and of each layer
     ("model=gin data=mutag", MUTAG, 256 + 7 * 1056 + 4 * 128 + 16 + 4 * 66),
     # DSS: two GINs of MLPs 9-32-32 and 32-32-32 with a norm inside and one after, head 32-64-2
+    # AK+: Embeddings 28 and 4; in each layer GINE of 144, back to 128, two transforms with norms,
+    # 20 hops, three gates, 3 · 128 to 128 and a norm; head 128-128-1 (tables as large as used)
+    (
+        "model=gnn-ak-plus data=zinc",
+        replace(ZINC, pe_dim=0),
+        28 * 128
+        + 6
+        * (
+            4 * 144
+            + 2 * 144 * 144
+            + 4 * 144
+            + 1
+            + 144 * 128
+            + 128
+            + 2 * (128 * 128 + 256)
+            + 20 * 16
+            + 3 * (16 * 128 + 128)
+            + 3 * 128 * 128
+            + 256
+        )
+        + 128 * 128
+        + 256
+        + 129,
+    ),
     ("model=dss-gnn data=mutag", MUTAG, 2 * (320 + 7 * 1056 + 8 * 64) + 2112 + 130),
 ]
 

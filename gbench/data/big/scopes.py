@@ -90,7 +90,8 @@ def scopes_of(pattern: Pattern, roots: Tensor, members: Members) -> Scopes:
         rowptr, col, entry = _induced(array(pattern.rowptr), array(pattern.col), ptr, node, free)
     graph = with_transpose(rowptr, col, len(node), pattern.longest)
     root_at = torch.tensor(places, dtype=torch.int64)
-    return Scopes(graph, *map(torch.from_numpy, (node, entry, ptr)), root_at)
+    made = [torch.from_numpy(each) for each in (node, entry, ptr)]
+    return Scopes(graph, made[0], made[1], made[2], root_at)
 
 
 def batch_of(store: GraphStore, scopes: Scopes) -> Batch:
