@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,6 +69,20 @@ def test_without_a_weight_of_labels_their_values_change_nothing(made_up_teacher:
         torch.manual_seed(2)
         losses.append(task.training_step(batch, 0).item())
     assert losses[0] == losses[1]
+
+
+def test_binary_features_are_those_that_are_not_0(made_up_teacher: Any) -> None:
+    config = compose(["model=glnn", "data=csbm", "model.binary_features=true", "model.dropout=0"])
+    task = build_task(config, made_up_teacher(config))
+    batch = task.dataset.store.whole()
+    batch.x[:, ::2] = 0
+    plain = MLP(task.dataset.spec, readout="mean", **SETTINGS)
+    plain.load_state_dict(task.model.state_dict())
+    ours, x = task.model.eval(), batch.x.clone()
+    for _ in range(2):
+        got = ours(batch)
+    assert torch.equal(batch.x, x)
+    torch.testing.assert_close(got, plain.eval()(replace(batch, x=(x != 0).float(), memo={})))
 
 
 def test_what_it_cannot_do_is_told() -> None:
