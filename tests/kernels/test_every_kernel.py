@@ -36,6 +36,8 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
     root, eps = torch.randn(width, dtype=dtype), torch.tensor(0.2, dtype=dtype)
     both, _ = CSR.from_edge_index(torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1), nodes)
     norm = torch.nn.BatchNorm1d(width, dtype=dtype)
+    pairs = kernels.Pairs.of(torch.tensor([0, 3, 3, 8, nodes], dtype=torch.int32), nodes)
+    psi = torch.randn(int(pairs.ptr[-1]), width, dtype=dtype)
     rows = torch.randn(edges, width, dtype=dtype)
     factor_of_senders = torch.rand(nodes, dtype=dtype)
     factor = 2.5 * (torch.rand(edges, 3) < 0.4).to(dtype)
@@ -106,6 +108,18 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
             lambda m, x: kernels.sheaf_laplacian(both, m, x.view(nodes, 3, -1)),
             (torch.randn(both.num_entries, 3, 3, dtype=dtype), x),
         ),
+        "pair_conv": Case(lambda p, x: kernels.pair_conv(pairs, p, x, mean=True), (psi, x)),
+        "pair_conv-heads": Case(
+            lambda p, x: kernels.pair_conv(pairs, p, x), (psi[:, : width // 3].contiguous(), x)
+        ),
+        "pair_softmax": Case(lambda p: kernels.pair_softmax(pairs, p), (psi,)),
+        "pair_sum": Case(
+            lambda w, p: kernels.pair_sum(pairs, w, p), (psi[:, : width // 3].contiguous(), psi)
+        ),
+        "pair_gate": Case(
+            lambda e, q, k: kernels.pair_gate(pairs, q, k, e),
+            (torch.cat([psi.abs() + 0.5, psi], 1), x.abs() + 0.5, x.flip(0).abs() + 0.5),
+        ),
         "norm_act": Case(lambda x, r: kernels.norm_act(x, norm, residual=r), (x, x.flip(0))),
     }[name]
 
@@ -130,6 +144,11 @@ NAMES += [
     "edge_softmax-factor",
     "sheaf_laplacian",
     "norm_act",
+    "pair_conv",
+    "pair_conv-heads",
+    "pair_softmax",
+    "pair_sum",
+    "pair_gate",
 ]
 every_kernel = pytest.mark.parametrize("name", NAMES)
 
