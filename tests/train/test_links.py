@@ -386,6 +386,17 @@ def test_a_model_that_answers_pairs_itself_ranks_held_out_links_first(
     assert main(["eval", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test"] == record.test
 
+    completed, there = run(
+        "model=ncnc", "data=ogbl-ddi", f"data_dir={tmp_path / 'data'}", "model.hidden_dim=16",
+        f"cache_dir={tmp_path / 'cache'}", "optim.batch_size=64", "model.dropout=0",
+        f"init_from=run:{folder}", data={"statistics": {}},
+    )  # fmt: skip
+    assert completed.test > 0.8 and completed.epochs == 2
+    began, ended = (load_weights(at / "best.ckpt") for at in (folder, there))
+    assert began.keys() == ended.keys()
+    assert torch.equal(began["table.weight"], ended["table.weight"])  # its rate is 0
+    assert not torch.equal(began["beta"], ended["beta"])
+
 
 def test_predictor_is_refused_elsewhere() -> None:
     with pytest.raises(UserError, match="predictor is for link-level datasets, and cora is none"):
