@@ -42,6 +42,10 @@ def joined(graph, node_ptr, *, times=1.0):
     return torch.cat(rows)
 def of_nodes(graph, node_ptr):
     return graph.in_degree.float().unsqueeze(1)
+def far(graph, node_ptr):
+    values = joined(graph, node_ptr)
+    values[5, 1] = float("inf")
+    return values
 def nothing(graph, node_ptr):
     return None
 """
@@ -144,6 +148,7 @@ def test_several_stand_side_by_side_each_from_a_file_of_its_own(own, tmp_path: P
         ({"_target_": "own_pairs.of_nodes"}, r"\(86, 1\).*\(604, K\), a row for each pair.*nodes"),
         ({"_target_": "own_pairs.joined", "values": "node"}, "values is 'node', allowed are nodes"),
         ({"_target_": "own_pairs.joined", "values": "nodes"}, r"\(86, K\).*values: pairs"),
+        ({"_target_": "own_pairs.far"}, "returned inf in row 5: every value has to be a finite"),
         ({"_target_": "own_pairs.nothing"}, "returned NoneType, expected a tensor"),
     ],
 )

@@ -106,7 +106,10 @@ def _computed(dataset: Dataset, part: Mapping[str, Any], cache_dir: Path) -> Ten
 
 
 def checked(values: object, store: GraphStore, of_pairs: bool, who: str) -> Tensor:
-    """What a function returned as float32, if it is a row per node, or per pair of nodes."""
+    """What a function returned as float32, if it is a row per node, or per pair of nodes.
+
+    Raises UserError for anything else, and for a value that is not finite.
+    """
     if not isinstance(values, Tensor):
         raise UserError(f"{who} returned {type(values).__name__}, expected a tensor of floats")
     rows, others = store.num_nodes, int(store.first_pair[-1])
@@ -120,7 +123,15 @@ def checked(values: object, store: GraphStore, of_pairs: bool, who: str) -> Tens
             f"{who} returned {values.dtype} of shape {tuple(values.shape)}, "
             f"expected floats of shape ({rows}, K){meant}{hint}"
         )
-    return values.float().contiguous()
+    values = values.float().contiguous()
+    # a sum of finite float32 in float64 is finite, and needs no mask of all values
+    if not bool(values.sum(dtype=torch.float64).isfinite()):
+        row = int((~values.isfinite()).any(1).nonzero()[0])
+        raise UserError(
+            f"{who} returned {values[row][~values[row].isfinite()][0].item()} in row {row}: every "
+            "value has to be a finite number"
+        )
+    return values
 
 
 def _width(function: Callable[..., Tensor], options: Mapping[str, Any]) -> int:
