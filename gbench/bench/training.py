@@ -12,12 +12,17 @@ import torch
 from gbench import environment, folders
 from gbench.bench import measure
 from gbench.bench.case import Mismatch
-from gbench.bench.train import mixer, molecules, nodes
+from gbench.bench.train import graph_layers, mixer, molecules, nodes
 from gbench.bench.train.pair import Comparison, Pair
 from gbench.data import manage
 from gbench.data.files import named
 
-COMPARISONS: dict[str, Comparison] = {**nodes.PAIRS, **molecules.PAIRS, **mixer.PAIRS}
+COMPARISONS: dict[str, Comparison] = {
+    **nodes.PAIRS,
+    **molecules.PAIRS,
+    **mixer.PAIRS,
+    **graph_layers.PAIRS,
+}
 CPU = torch.device("cpu")
 
 

@@ -26,17 +26,17 @@ SCALERS = 3
 
 
 def scalers(batch: Batch, delta: Tensor, dtype: torch.dtype) -> Tensor:
-    """1, log(d + 1) / δ and δ / log(d + 1) of each node's in-degree d; 0 counts as 1 in the last.
+    """1, log(d + 1) / δ and δ / log(d + 1) of each node's in-degree d; all are 0 where d is.
 
-    The scaled aggregates of a node without in-neighbours are 0, whatever its factors. They are kept
-    with the batch, for all layers. Shapes: → (N, 3).
+    They are kept with the batch, for all layers. Shapes: → (N, 3).
     """
     kept = batch.memo.get("pna scalers")
     if kept is None or kept[0] is not delta or kept[1].dtype is not dtype:
         log = batch.graph.in_degree.to(dtype).log1p()
         least = log.clamp(min=math.log(2))
         found = torch.stack([torch.ones_like(log), log / delta, delta / least], 1)
-        kept = batch.memo["pna scalers"] = delta, found.to(dtype)
+        found = (found * (log > 0)[:, None]).to(dtype)
+        kept = batch.memo["pna scalers"] = delta, found
     factors: Tensor = kept[1]
     return factors
 
@@ -46,9 +46,11 @@ class Scaled(nn.Module):
 
     A_i are the four aggregates of the in-neighbours' messages a_j + e_ij + r_i. What the receiver
     adds, r_i, moves the mean, the maximum and the minimum alone, and the factors are numbers of a
-    row: so U is applied to the aggregates of a_j + e_ij, scaler by scaler, and to r.
+    row: so U is applied to the aggregates of a_j + e_ij, scaler by scaler, and `beside` it to r and
+    to h.
 
-    Shapes: A (N, 4, T · I), h (N, T, I) or None, r (N, T, I) or None, scalers (N, 3) → (N, T · O).
+    Shapes: A (N, 4, T · I), scalers (N, 3), beside (T, N, 4 · O) or None, of r by scaler and of h →
+    (N, T · O).
     """
 
     def __init__(self, towers: int, own: int, messages: int, out: int) -> None:
@@ -60,24 +62,32 @@ class Scaled(nn.Module):
         for weight in self.weight.data:
             small_(weight.t())
 
-    def forward(
-        self, aggregates: Tensor, h: Tensor | None, root: Tensor | None, factors: Tensor
-    ) -> Tensor:
+    def forward(self, aggregates: Tensor, factors: Tensor, beside: Tensor | None = None) -> Tensor:
         towers, _, out = self.weight.shape
-        # (T, scaler, aggregator · I, O), then the scalers side by side
-        weight = self.weight[:, self.own :].unflatten(1, (SCALERS, -1))
-        beside = weight.transpose(1, 2).flatten(2)
+        by_scaler = self.weight[:, self.own :].unflatten(1, (SCALERS, -1)).transpose(1, 2)
         each = aggregates.unflatten(2, (towers, -1)).permute(2, 0, 1, 3).flatten(2)
-        scaled = each @ beside
-        if root is not None:
-            moved = weight.unflatten(2, (4, -1))[:, :, :3].sum(2).transpose(1, 2).flatten(2)
-            scaled = torch.baddbmm(scaled, root.transpose(0, 1), moved)
-        scaled = scaled.unflatten(2, (SCALERS, out))
-        total = (scaled * factors[None, :, :, None]).sum(2) + self.bias[:, None]
-        if h is not None:
-            total = torch.baddbmm(total, h.transpose(0, 1), self.weight[:, : self.own])
+        if beside is None:
+            scaled = each @ by_scaler.flatten(2)
+        else:
+            scaled = torch.baddbmm(beside[:, :, : SCALERS * out], each, by_scaler.flatten(2))
+        scaled = scaled.unflatten(2, (SCALERS, out)) * factors[None, :, :, None]
+        total = scaled.sum(2) + self.bias[:, None]
+        if beside is not None:
+            total = total + beside[:, :, SCALERS * out :]
         out_ND: Tensor = total.transpose(0, 1).flatten(1)
         return out_ND
+
+    def of_receiver(self, receiver: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """What U makes of r_i = h_i receiver + bias, and of h_i itself, as one matrix of h_i.
+
+        Shapes: receiver (T, I', I), bias (T, 1, I) → (T, I', 4 · O), (T, 1, 4 · O).
+        """
+        towers, _, out = self.weight.shape
+        blocks = self.weight[:, self.own :].unflatten(1, (SCALERS, 4, -1))
+        moved = blocks[:, :, :3].sum(2).transpose(1, 2).flatten(2)  # (T, I, 3 · O)
+        own = self.weight[:, : self.own]
+        shift = torch.cat([bias @ moved, moved.new_zeros(towers, 1, out)], 2)
+        return torch.cat([receiver @ moved, own], 2), shift
 
 
 def small_(weight: Tensor) -> None:
@@ -106,7 +116,7 @@ class SimpleLayer(nn.Module):
         self.rate = rate
 
     def forward(self, batch: Batch, h: Tensor, factors: Tensor, *edges: Tensor | None) -> Tensor:
-        x = self.update(pna_aggregate(batch.graph, h), None, None, factors)
+        x = self.update(pna_aggregate(batch.graph, h), factors)
         x = self.norm_act(x, h, batch.valid_nodes)
         dropped: Tensor = dropout(x, self.rate, self.training)
         return dropped
@@ -150,14 +160,14 @@ class TowerLayer(nn.Module):
             [width, width, self.message.size(1) - 2 * width], 1
         )
         own = h.unflatten(1, (self.towers, -1)) if self.divides else h[:, None]
-        own = own.expand(-1, self.towers, -1)
-        sent = (own.transpose(0, 1) @ sender).transpose(0, 1).flatten(1)
-        root = (own.transpose(0, 1) @ receiver + self.bias).transpose(0, 1)
-        root = root * (batch.graph.in_degree > 0)[:, None, None]
+        own = own.expand(-1, self.towers, -1).transpose(0, 1)
+        received, shift = self.update.of_receiver(receiver, self.bias)
+        both = own @ torch.cat([sender, received], 2)
+        sent = both[:, :, :width].transpose(0, 1).flatten(1)
         if edges is not None:
             edges = edges @ edge.transpose(0, 1).flatten(1)
-        aggregates = pna_aggregate(batch.graph, sent.contiguous(), edges, code)
-        x: Tensor = self.update(aggregates, own, root, factors)
+        aggregates = pna_aggregate(batch.graph, sent, edges, code)
+        x: Tensor = self.update(aggregates, factors, both[:, :, width:] + shift)
         if self.graph_norm:
             x = x * _inverse_root_size(batch, x.dtype)
         x = self.norm(x, rows=batch.valid_nodes)

@@ -13,15 +13,16 @@ from torch_geometric.data import Batch
 from gbench.bench import measure, training, workloads
 from gbench.bench.case import Mismatch
 from gbench.bench.loader import pyg_graphs
-from gbench.bench.train import nodes
+from gbench.bench.train import graph_layers, nodes
 from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII, PyGSAGE
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.molecules import OGBGIN
 from gbench.bench.train.pair import Comparison, check_same
 from gbench.bench.train.sheaf import GatherScatterNSD
-from gbench.build import build_task
+from gbench.build import build_model, build_task
 from gbench.cli.main import main
 from gbench.config.compose import compose
+from gbench.data.loaders.ogb import ATOM_CATEGORIES, BOND_CATEGORIES
 from gbench.data.spec import DataSpec
 from gbench.data.store import pack
 from gbench.models.gin import GIN
@@ -178,3 +179,21 @@ def test_rows_hold_medians_of_ratios(monkeypatch, capsys) -> None:
     assert dataclasses.asdict(row)["versions"]["gbench"]
     assert main(["bench", "train", "--only", "fixd"]) == 2
     assert "did you mean 'fixed'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [(graph_layers.PNA, "PyGPNA"), (graph_layers.GPS, "PyGGPS")]
+)
+def test_graph_layers_of_pyg_say_what_ours_say(words, kind) -> None:
+    """Molecules of different sizes, with the same weights."""
+    config = compose([*words])
+    store = pack(workloads.drawn_molecules(6))
+    spec = DataSpec("graph", 1, 9, ATOM_CATEGORIES, BOND_CATEGORIES)
+    spec = dataclasses.replace(spec, statistics={"mean_log_degree": 1.1})
+    ours = build_model(config["model"], spec).eval()
+    theirs = getattr(graph_layers, kind)(config["model"])
+    theirs.take_weights(ours)
+    theirs.eval()
+    ids = torch.arange(6)
+    with torch.no_grad():
+        check_same(ours(store.batch(ids)), theirs(Batch.from_data_list(pyg_graphs(store, ids))))

@@ -117,17 +117,28 @@ class Side(NamedTuple):
 
 
 class MoleculePair:
-    """Our GIN with our loader, and OGB's with PyG's over a list of graphs."""
+    """Our model with our loader, and another's with PyG's over a list of graphs.
 
-    other, unit = "OGB's model, PyG's loader", "step"
+    `theirs` is built from our settings and has `take_weights(ours)`; both are trained on `trained`
+    graphs.
+    """
 
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
-        self.config = compose(["model=gin", "data=ogbg-molhiv", f"optim.batch_size={batch_size}"])
+    unit = "step"
+
+    def __init__(
+        self,
+        batch_size: int,
+        words: Sequence[str] = ("model=gin", "data=ogbg-molhiv"),
+        theirs: Any = OGBGIN,
+        other: str = "OGB's model, PyG's loader",
+        trained: int = TRAINED,
+    ) -> None:
+        self.batch_size, self.kind, self.other, self.trained = batch_size, theirs, other, trained
+        self.config = compose([*words, f"optim.batch_size={batch_size}"])
         self.dataset = build_task(self.config).dataset
         train = self.dataset.split.train
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-        self.ids = train[order[:TRAINED]]
+        self.ids = train[order[:trained]]
         self.graphs = pyg_graphs(self.dataset.store, self.ids)
         sides = self._sides(self.ids, self.graphs)
         check_same(*(side.logits(islice(side.batches(), 1)) for side in sides))
@@ -138,7 +149,7 @@ class MoleculePair:
     def _sides(self, ids: Tensor, graphs: Sequence[Data]) -> tuple[Side, Side]:
         """Both with the same fresh weights, and the optimizer as each of them has it."""
         ours = build_task(self.config).model
-        theirs = OGBGIN(self.config["model"])
+        theirs = self.kind(self.config["model"])
         theirs.take_weights(ours)
         optim, store = self.config["optim"], self.dataset.store
         return (
@@ -161,7 +172,7 @@ class MoleculePair:
 
     def finished(self, is_quick: bool) -> Trained:
         """The test metric after one pass."""
-        count = QUICK if is_quick else TRAINED
+        count = QUICK if is_quick else self.trained
         test = self.dataset.split.test
         sides = self._sides(self.ids[:count], self.graphs[:count])
         for side in sides:
@@ -175,7 +186,7 @@ class MoleculePair:
         )
         card = self.dataset.card
         reached, other = (score(card, each, y) for each in logits)
-        return Trained(reached, other, card.metric, f"{count:,} molecules once")
+        return Trained(reached, other, card.metric, f"{count:,} graphs once")
 
 
 def _seconds(steps: Iterator[None], count: int) -> float:
