@@ -139,8 +139,12 @@ def _table(about: Made, y: list[Any], random: RandomState) -> None:
             values if random.rand() < 0.5 else random.randint(5, size=pairs.shape[1])
         )
     if random.rand() < 0.1 and pairs.shape[1]:
-        edges["weight"] = random.rand(pairs.shape[1]).round(3) + 0.0005
-        about.refused = ["edges have categories"]
+        edges["weight"] = random.randn(pairs.shape[1]).round(3)
+    if random.rand() < 0.1 and pairs.shape[1]:
+        edges["length"] = random.rand(pairs.shape[1]).round(3) + 0.0005
+    if random.rand() < 0.1:
+        nodes["type"] = random.choice(["p", "q"], num_nodes)
+        about.width = 1
     _write(about, "nodes", pandas.DataFrame(nodes), random)
     _write(about, "edges", pandas.DataFrame(edges), random)
     if random.rand() < 0.6:
@@ -220,9 +224,9 @@ def _graphs(about: Made, y: list[Any], random: RandomState) -> list[Data]:
         data.update(_extras(n, edges.size(1), RandomState(seed)))
         data.y = _y_of(about, y if about.level == "node" else [y[i]])
         content.append(data)
-    if with_attr == 2 and sum(data.num_edges for data in content):
-        about.refused = ["edge_attr holds"]
-    about.named += [*_extras(1, 1, RandomState(seed))]
+    extras = [*_extras(1, 1, RandomState(seed))]
+    read = next((name for name in ("edge_weight", "weight") if name in extras), "")
+    about.named += [name for name in extras if name != read]
     return content
 
 
@@ -301,8 +305,8 @@ def _loader(about: Made, y: list[Any], random: RandomState) -> None:
     if about.classes[:1] in (["False"], ["True"]):
         about.classes = [str(int(name == "True")) for name in about.classes]
     content = _graphs(about, y, random)
-    if about.refused:
-        about.refused = ["edge_attr"]
+    if "edge_weight" not in content[0] and "weight" in content[0]:
+        about.named.append("weight")  # which a loader calls edge_weight
     kinds = None
     for data in content:
         if data.x.dtype == torch.long and data.x.size(1):
@@ -320,7 +324,7 @@ def _loader(about: Made, y: list[Any], random: RandomState) -> None:
     else:
         split = tuple(torch.tensor(part) for part in parts)
     attrs = None
-    if content[0].edge_attr is not None and not about.refused:
+    if content[0].edge_attr is not None and not content[0].edge_attr.is_floating_point():
         attrs = (3, 3)
     outputs = len(about.classes) or int(np.asarray(y[0]).size)
     what = {"graphs": content, "splits": [split], "num_outputs": outputs,
