@@ -10,6 +10,7 @@ Legend: B graphs with N nodes and E entries in all, S copies, C nodes and K entr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ class Bag:
         """The original of each node of a copy, int32 (C,)."""
         return self.members.col
 
-    @property
+    @cached_property
     def copies(self) -> CSR:
         """The copies of each node, N × C: `spmm` with it sums or averages them."""
         members = self.members

@@ -171,7 +171,7 @@ def test_the_ten_classes_of_csl_are_told_apart(form, policy, hops, classes) -> N
 @pytest.mark.data
 @pytest.mark.parametrize("form", ["dss", "ds"])
 def test_the_graphs_of_each_pair_of_exp_are_told_apart(form, data_dir) -> None:
-    batch = batch_of(exp.load(data_dir / "EXP" / "raw", split="gnn-rni-10-fold"), count=16)
+    batch = batch_of(exp.load(data_dir / "EXP" / "raw", split="gnn-rni-10-fold"), count=8)
     spec = DataSpec("graph", 2, 1, (2,))
     model = built(spec, f"model.form={form}", "model.num_layers=6")
     for out in answers(model, batch):

@@ -129,7 +129,7 @@ def test_classes_of_csl_that_are_told_apart(hops, classes) -> None:
 
 @pytest.mark.data
 def test_the_graphs_of_each_pair_of_exp_are_told_apart(data_dir) -> None:
-    batch = batch_of(exp.load(data_dir / "EXP" / "raw", split="gnn-rni-10-fold"), count=16)
+    batch = batch_of(exp.load(data_dir / "EXP" / "raw", split="gnn-rni-10-fold"), count=8)
     words = ("model.num_layers=4", "model.num_inner_layers=2")
     for out in answers(built(DataSpec("graph", 2, 1, (2,)), *words), batch):
         assert (out[0::2] - out[1::2]).abs().amax(1).min() > 1e-6 * out.abs().max()
