@@ -64,7 +64,7 @@ class FramedSteps:
             self.frames[size] = Frame(size, batch)
         frame = self.frames[size]
         frame.lay(batch)
-        if not self.task.has_begun:
+        if not self.task.has_begun or self.loss_sum is None:  # a run that goes on has begun
             self._step(frame.batch)
             return
         if size not in self.works:
