@@ -107,7 +107,7 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "split_sizes": sizes,
         "statistics": statistics,
         "fingerprint": fingerprint({**tensors, "splits": splits}, str(sizes)),
-        "told": told.rows(card, source, store.y),
+        "told": told.rows(card, source, store.y) | told.weights(store),
         "notes": told.notes(card, source, store.y),
         "raw": state,
     }

@@ -10,6 +10,7 @@ from torch import Tensor
 from gbench.data.labels import doubts
 from gbench.data.source import Source
 from gbench.data.spec import DataCard
+from gbench.data.store import GraphStore
 
 MOST_SHOWN = 12  # classes or targets by name; of more, the first ten and the last
 
@@ -51,6 +52,21 @@ def rows(card: DataCard, source: Source, y: Tensor) -> dict[str, str]:
         facts["gaps"] = f"{gaps:,} of {y.numel():,} entries, left out of loss and metric"
     none = int(is_known.logical_not().all(dim=1).sum())
     return {**facts, **_unlabelled(card, none, items), **source.told}
+
+
+def weights(store: GraphStore) -> dict[str, str]:
+    """The range of edge weights, and how many edges weigh otherwise than their reverse."""
+    weight = store.edge_weight
+    if weight is None or not weight.numel():
+        return {}
+    said = (
+        f"{float(weight.min()):.4g} to {float(weight.max()):.4g}, mean {float(weight.mean()):.4g}"
+    )
+    if store.out_degree is None:  # every edge has its reverse
+        reverse = weight[store.union()[0].perm_t.long()]
+        if other := int((weight != reverse).sum()) // 2:
+            said += f"; of {other:,} pairs of nodes the two directions differ, and stay as stated"
+    return {"weights": said}
 
 
 def notes(card: DataCard, source: Source, y: Tensor) -> list[str]:

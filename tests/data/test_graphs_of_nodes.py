@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from gbench.contracts.part import part_of
 from gbench.data.dataset import Dataset
 from gbench.data.graph_splits import graphs_of, nodes_of
+from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.train.labelled_graphs import LabelledGraphs
 from gbench.train.sources import Share
@@ -161,3 +162,25 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     (folder / "dataset.yaml").write_text("unlabelled: -1\n")
     with pytest.raises(UserError, match="no node of the test part's graphs has a label"):
         read(folder)
+
+
+def test_a_loader_of_ones_own_splits_by_graphs() -> None:
+    from gbench.data.accepted import accepted
+    from gbench.data.check import check_source
+    from gbench.data.graph_splits import by_nodes
+    from gbench.data.source import Source, Split
+    from tests.data.test_edge_values import CARD
+
+    card = DataCard(**{**CARD, "level": "node"})
+    part = torch.tensor([0, 1, 0, 2, 0, 0, 1, 2])
+    for split in (
+        [*(part == k for k in range(3))],
+        [(part == k).nonzero().view(-1) for k in range(3)],
+    ):
+        source = accepted(card, Source(graphs(), [Split(*split)], 3))  # type: ignore[arg-type]
+        check_source(card, source)
+        assert by_nodes(source).splits[0].test.tolist() == nodes(3, 7)
+    of_nodes = Split(*torch.arange(45).split(15))
+    source = accepted(card, Source(graphs(), [of_nodes], 3))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"outside 0..7: of several graphs with labelled nodes"):
+        check_source(card, source)

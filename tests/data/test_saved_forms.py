@@ -261,4 +261,5 @@ def test_weights_and_numbers_of_edges_and_nodes(tmp_path: Path, name: str) -> No
     assert whole.x_numbers is not None and torch.equal(whole.x_numbers, data.x_numbers)
     text = told(folder)
     assert "not used" not in text and f"{name} weights" in text
+    assert "of 30 pairs of nodes the two directions differ, and stay as stated" in text
     assert "edge_numbers 1 numbers" in text and "x_numbers 2 numbers" in text
