@@ -217,7 +217,7 @@ STEPS = {
 @cache
 def composed(*words: str) -> dict[str, Any]:
     """The config of a run."""
-    return compose.compose([*words, "trainer.max_epochs=5"])
+    return compose.compose([*words, "trainer.max_epochs=5", "optim.warmup_epochs=0"])
 
 
 def task_of(
