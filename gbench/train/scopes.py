@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.big.part import Pattern
-from gbench.data.big.scopes import batch_of, by_hops, by_ppr, scopes_of
+from gbench.data.big.scopes import batch_of, by_hops, by_ppr, remembered, scopes_of
 from gbench.data.transfer import Packed
 from gbench.errors import UserError
 from gbench.train.parts import ahead
@@ -25,7 +25,7 @@ class Shadow(Source):
 
     scope=ppr takes the `most_nodes` nodes that personalised PageRank ranks highest, scope=hops
     those within `hops` edges, of each node's in-neighbours `budget` at most (see scopes.py).
-    Evaluation sees the same scopes as training. Raises UserError for other words and numbers, and
+    Evaluation sees the same scopes as training, and each node's is found once. Raises UserError for other words and numbers, and
     for data of several graphs.
     """
 
@@ -53,9 +53,10 @@ class Shadow(Source):
         self.pattern = Pattern(dataset.store)
         if scope == "ppr":
             options = {"alpha": alpha, "epsilon": epsilon}
-            self.members = by_ppr(self.pattern, most=most_nodes, **options)
+            members = by_ppr(self.pattern, most=most_nodes, **options)
         else:
-            self.members = by_hops(self.pattern, hops=hops, budget=budget)
+            members = by_hops(self.pattern, hops=hops, budget=budget)
+        self.members = remembered(members)
 
     def num_batches(self, num_ids: int, rank: int, world_size: int) -> int:
         """A last batch that leaves a device no node is left out."""

@@ -10,7 +10,7 @@ from gbench.build import build_task
 from gbench.config.compose import compose
 from gbench.data.big.part import Pattern
 from gbench.data.big.ppr import personalised
-from gbench.data.big.scopes import ALL, batch_of, by_hops, by_ppr, scopes_of
+from gbench.data.big.scopes import ALL, batch_of, by_hops, by_ppr, remembered, scopes_of
 from gbench.train.scopes import Shadow
 from gbench.train.sources import Share
 
@@ -69,6 +69,16 @@ def test_a_budget_bounds_what_is_drawn_and_draws_the_same_each_time(task) -> Non
     one, again = (scopes_of(pattern, torch.arange(50), members) for _ in range(2))
     assert torch.equal(one.node, again.node)
     assert int(one.ptr.diff().max()) <= 1 + 3 + 9
+
+
+def test_what_is_remembered_is_what_was_found(task) -> None:
+    pattern = Pattern(task.dataset.store)
+    members = by_ppr(pattern, alpha=0.15, epsilon=1e-4, most=10)
+    kept = remembered(members)
+    for roots in (torch.tensor([3, 8]), torch.tensor([8, 8, 1, 3])):
+        one, other = scopes_of(pattern, roots, members), scopes_of(pattern, roots, kept)
+        assert torch.equal(one.node, other.node)
+        assert torch.equal(one.root, other.root)
 
 
 def test_a_batch_has_labels_at_its_roots_alone(task) -> None:

@@ -73,6 +73,19 @@ def by_hops(pattern: Pattern, *, hops: int, budget: int) -> Members:
     return members
 
 
+def remembered(members: Members) -> Members:
+    """The same, each root's nodes found once: 4 bytes in memory for each of them."""
+    found: dict[int, Any] = {}
+
+    def look(roots: Any) -> Iterator[Any]:
+        missing = np.array([root for root in roots.tolist() if root not in found], dtype=np.int64)
+        for root, nodes in zip(missing.tolist(), members(missing), strict=True):
+            found[root] = nodes.astype(np.int32)
+        return (found[root] for root in roots.tolist())
+
+    return look
+
+
 def scopes_of(pattern: Pattern, roots: Tensor, members: Members) -> Scopes:
     """The scopes of these roots, each root in its own."""
     own = roots.numpy().astype(np.int64)
