@@ -25,8 +25,8 @@ class Shadow(Source):
 
     scope=ppr takes the `most_nodes` nodes that personalised PageRank ranks highest, scope=hops
     those within `hops` edges, of each node's in-neighbours `budget` at most (see scopes.py).
-    Evaluation sees the same scopes as training, and each node's is found once. Raises UserError for other words and numbers, and
-    for data of several graphs.
+    Evaluation sees the same scopes as training, and each node's is found once. Raises UserError for
+    other words and numbers, and for data of several graphs.
     """
 
     row = "node"
