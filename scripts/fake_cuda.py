@@ -409,7 +409,7 @@ CUDA: dict[str, Callable[..., Any]] = {
 
 
 def _grouped(group: Callable[..., Any]) -> Callable[..., Any]:
-    """Torch's optimizers group tensors by a device that they read below Python."""
+    """Torch's optimizers and clipping group tensors by a device that they read below Python."""
 
     def by_device(lists: Any, *args: Any, **kwargs: Any) -> Any:
         groups = group(lists, *args, **kwargs)
@@ -424,14 +424,17 @@ def _grouped(group: Callable[..., Any]) -> Callable[..., Any]:
 def on_fake_cuda() -> Iterator[Notes]:
     """Within the block `cuda` is the imagined device."""
     stub_triton()
-    optimizer = import_module("torch.optim.optimizer")
+    grouping = [
+        import_module(f"torch.{name}") for name in ("optim.optimizer", "nn.utils.clip_grad")
+    ]
     with ExitStack() as stack:
         for name, function in CUDA.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, function))
         name = "_group_tensors_by_device_and_dtype"
-        if hasattr(optimizer, name):
-            grouped = _grouped(getattr(optimizer, name))
-            stack.enter_context(mock.patch.object(optimizer, name, grouped))
+        for module in grouping:
+            if hasattr(module, name):
+                grouped = _grouped(getattr(module, name))
+                stack.enter_context(mock.patch.object(module, name, grouped))
         # a module's parameters become tensors of another class
         before = torch.__future__.get_overwrite_module_params_on_conversion()
         stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, before)
