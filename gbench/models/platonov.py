@@ -40,7 +40,8 @@ class FeedForward(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = functional.gelu(dropout(self.first(z), self.rate, self.training))
-        return dropout(self.second(hidden), self.rate, self.training)
+        out: Tensor = dropout(self.second(hidden), self.rate, self.training)
+        return out
 
 
 class Own(nn.Module):
@@ -139,14 +140,16 @@ class Transformer(nn.Module):
         made = edge_softmax(graph, score, value).flatten(1)
         if self.sep:
             made = torch.cat([own, made], 1)
-        return dropout(self.out(made), self.rate, self.training)
+        out: Tensor = dropout(self.out(made), self.rate, self.training)
+        return out
 
 
 def _products(graph: CSR, query: Tensor, key: Tensor, heads: int) -> Tensor:
     """⟨Q x_i, K x_j⟩ / √F of each entry. Shapes: query (N, D), key (M, D) → (E, H)."""
     product_ED = of_rows(graph, query) * of_columns(graph, key)
     scale = math.sqrt(query.size(1) / heads)
-    return product_ED.unflatten(1, (heads, -1)).sum(2) / scale
+    score: Tensor = product_ED.unflatten(1, (heads, -1)).sum(2) / scale
+    return score
 
 
 class Residual(nn.Module):
