@@ -132,7 +132,7 @@ def test_parameters_of_tuned_gcn_on_cora():
     as large as it, 1433 · 512 + 512 and twice 512² + 512; a layer norm and a batch norm for each,
     3 · 2 · 1024.
     """
-    config = compose(["experiment=tuned-gcn-cora"])
+    config = compose(["experiment=gcn-tuned-cora"])
     model = build_model(config["model"], replace(SPEC, num_outputs=7, num_features=1433))
     unused = 2 * (1433 * 512 + 512) + 2 * (512**2 + 512) + 3 * 2 * 1024
     assert sum(p.numel() for p in model.parameters()) == 3_262_983 - unused
