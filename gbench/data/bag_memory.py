@@ -5,16 +5,14 @@ Legend: G graphs of a dataset.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from gbench.data.bag import Bagging
 from gbench.data.bagging import most
 from gbench.data.dataset import Dataset
+from gbench.data.memory import free_bytes
 from gbench.errors import UserError
 from gbench.figures import memory_text
 
@@ -37,13 +35,13 @@ def bagged(dataset: Dataset, bagging: Bagging, batch_size: int) -> Dataset:
     copies, nodes, entries = sizes.sum(1).tolist()
     costs = _bytes(sizes, bagging)
     usual = int(costs.double().mean() * batch_size)
-    largest, free = int(costs.max()), _free_bytes()
+    largest, free = int(costs.max()), free_bytes()
     told = (
         f"bags ({bagging.policy}): at most {copies:,} copies of {sizes.size(1):,} graphs, with "
         f"{nodes:,} nodes and {entries:,} edge entries; a batch of {batch_size} takes about "
         f"{_text(usual)}, the largest graph alone {_text(largest)}"
     )
-    if max(usual, largest) > free or int(sizes[1:].max()) >= 2**31:
+    if (free and max(usual, largest) > free) or int(sizes[1:].max()) >= 2**31:
         raise UserError(
             f"{told}, and {_text(free)} are free. Take a smaller optim.batch_size or "
             "model.hidden_dim, or a dataset of smaller graphs"
@@ -59,18 +57,6 @@ def rows_of(ranges: Tensor, bagging: Bagging) -> Tensor:
 def _bytes(sizes: Tensor, bagging: Bagging) -> Tensor:
     """What a training step keeps for each graph. Shapes: sizes (3, G) → (G,)."""
     return sizes[1] * (NODE_BYTES + 4 * bagging.floats) + sizes[2] * ENTRY_BYTES
-
-
-def _free_bytes() -> int:
-    """Of the GPU if there is one, else of the machine, what its caches would give up included."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        (text,) = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-        return int(text) * 1024
-    except (OSError, ValueError):  # no Linux: all that there is
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _text(num_bytes: float) -> str:

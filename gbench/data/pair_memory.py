@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from gbench.data.dataset import Dataset
-from gbench.data.encodings.pair_bounds import memory_bytes
+from gbench.data.memory import free_bytes
 from gbench.errors import UserError
 
 
@@ -29,7 +27,7 @@ def with_pairs_told(dataset: Dataset, batch_size: int) -> Dataset:
         f"{largest:,}; each number that a model keeps of all pairs of a batch takes "
         f"{4 * usual / 1e6:.1f} MB"
     )
-    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else memory_bytes()
+    free = free_bytes()
     if free and 4 * width * max(usual, largest) > free:
         raise UserError(
             f"{told}, and {free / 1e6:,.0f} MB do not hold their {width} values: take a smaller "

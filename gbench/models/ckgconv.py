@@ -15,12 +15,11 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import pair_conv
 from gbench.models.dropout import dropout
+from gbench.models.encoders import NodeFeatures
 from gbench.models.graph_head import GraphHead
 from gbench.models.norm_act import NormAct
 from gbench.models.pair_features import (
     EdgesOnPairs,
-    NodeFeatures,
-    check_pairs,
     own_values,
     pair_values,
     pairs_of,
@@ -187,11 +186,10 @@ class CKGConv(nn.Module):
     numbers, in the stem a bias) change nothing and are not here.
 
     Shapes: h (N, D), p (P, D) → (B, D) → (B, C).
-    Raises UserError without an encoding of pairs.
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
-    uses: ClassVar = ("pairs",)
+    needs: ClassVar = ("pairs",)
 
     def __init__(
         self,
@@ -208,7 +206,6 @@ class CKGConv(nn.Module):
         mlp_dropout: float,
     ) -> None:
         super().__init__()
-        check_pairs(spec, "ckgconv", "rrwp")
         self.nodes = NodeStem(spec, hidden_dim)
         self.pairs = PairStem(spec, hidden_dim, affine=affine)
         self.layers = nn.ModuleList(

@@ -44,12 +44,9 @@ class EdgeInput(nn.Module):
     def __init__(self, spec: DataSpec, dim: int, *, dense: bool) -> None:
         super().__init__()
         has_edges = bool(spec.edge_categories or spec.edge_dim)
-        self.encoder = EdgeEncoder(spec, dim) if has_edges else None
+        self.encoder = EdgeEncoder(spec, dim, normal=True) if has_edges else None
         self.shared = None if has_edges else nn.Parameter(torch.randn(1, dim))
         self.dense = dense
-        if self.encoder is not None and spec.edge_categories and len(spec.edge_categories) == 1:
-            assert self.encoder.embeddings is not None
-            nn.init.normal_(self.encoder.embeddings.table)  # a single table as nn.Embedding
 
     def forward(self, batch: Batch) -> Edges:
         entries = batch.graph.num_entries

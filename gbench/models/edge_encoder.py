@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
+from gbench.kernels import embedding_sum
 from gbench.models.encoders import Embeddings
 
 
@@ -19,6 +21,7 @@ class EdgeEncoder(nn.Module):
 
     What the data do not have is left out, and without either there is no e. A model whose kernel
     takes a row for each combination of categories (`gine_aggregate`) needs this for numbers alone.
+    `normal`: see Embeddings.
 
     Shapes: batch.edge_attr (E, F), batch.edge_code (E,), batch.edge_combos (U, K) → (E, D) in the
     order of batch.graph.col, or None.
@@ -26,17 +29,24 @@ class EdgeEncoder(nn.Module):
 
     uses: ClassVar = ("edge_attr",)
 
-    def __init__(self, spec: DataSpec, dim: int, *, bias: bool = True) -> None:
+    first: Tensor
+
+    def __init__(
+        self, spec: DataSpec, dim: int, *, bias: bool = True, normal: bool = False
+    ) -> None:
         super().__init__()
         self.linear = nn.Linear(spec.edge_dim, dim, bias=bias) if spec.edge_dim else None
         categories = spec.edge_categories
-        self.embeddings = Embeddings(categories, dim) if categories else None
+        self.embeddings = Embeddings(categories, dim, normal=normal) if categories else None
+        self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     def forward(self, batch: Batch) -> Tensor | None:
         out: Tensor | None = None
         if self.embeddings is not None and batch.edge_combos is not None:
             assert batch.edge_code is not None
-            out = self.embeddings(batch.edge_combos).index_select(0, batch.edge_code.int())
+            # no indexing, whose gradient is summed in no fixed order on a GPU
+            table = self.embeddings(batch.edge_combos)
+            out = embedding_sum(batch.edge_code[:, None], table, self.first)
         if self.linear is not None and batch.edge_attr is not None:
             numbers: Tensor = self.linear(batch.edge_attr)
             out = numbers if out is None else out + numbers

@@ -25,20 +25,23 @@ class Embeddings(nn.Module):
     """One embedding per categorical column, summed over the columns (OGB's atom and bond encoder).
 
     All tables lie below each other in one parameter, so that `embedding_sum` makes one pass where
-    K lookups and K - 1 additions were. Each table starts Xavier-uniform on its own, as OGB's.
+    K lookups and K - 1 additions were. Each table starts Xavier-uniform on its own, as OGB's; with
+    `normal` a single table from normal numbers, as nn.Embedding.
 
     Shapes: codes (N, K) integer, code k below categories[k] → (N, D).
     """
 
     offsets: Tensor
 
-    def __init__(self, categories: tuple[int, ...], dim: int) -> None:
+    def __init__(self, categories: tuple[int, ...], dim: int, *, normal: bool = False) -> None:
         super().__init__()
         starts = list(itertools.accumulate(categories, initial=0))
         self.table = nn.Parameter(torch.empty(starts[-1], dim))
         self.register_buffer("offsets", torch.tensor(starts[:-1]), persistent=False)
         for start, end in itertools.pairwise(starts):
             nn.init.xavier_uniform_(self.table.data[start:end])
+        if normal and len(categories) == 1:
+            nn.init.normal_(self.table)
 
     def forward(self, codes: Tensor) -> Tensor:
         return embedding_sum(codes, self.table, self.offsets)
@@ -60,36 +63,48 @@ def bond_tables(layers: Iterable[nn.Module], batch: Batch) -> list[Tensor | None
     return [*embedding_sum(codes, table, found[0].offsets).unbind()]
 
 
-class NodeEncoder(nn.Module):
-    """x_i + relu(batch_norm(W pe_i)), where x_i embeds categories or projects dense features.
+class NodeFeatures(nn.Module):
+    """x_i = Σ_k T_k[c_ik] + W_n n_i of categories and numbers, or a projection of dense features.
 
-    Of nodes that have both, x_i = Σ_k T_k[c_ik] + W_n n_i: c_i their categories, which may be
-    types, and n_i their numbers. The second part, as of He et al. (ICML 2023), is there with a
-    positional encoding only.
+    Categories may be types. `normal`: see Embeddings.
 
-    Shapes: batch.x (N, F) float, dense or sparse, or (N, F) categories; batch.x_numbers (N, F_n);
-    batch.pe (N, K) → (N, D).
+    Shapes: batch.x (N, F) float, dense or sparse, or (N, F) categories; batch.x_numbers (N, F_n) →
+    (N, D).
     """
 
     uses: ClassVar = ("x_numbers",)
 
-    def __init__(self, spec: DataSpec, dim: int) -> None:
+    def __init__(self, spec: DataSpec, dim: int, *, normal: bool = True) -> None:
         super().__init__()
         self.features: nn.Module
         if spec.node_categories is None:
             self.features = Linear(spec.num_features, dim)
         else:
-            self.features = Embeddings(spec.node_categories, dim)
+            self.features = Embeddings(spec.node_categories, dim, normal=normal)
         self.numbers = nn.Linear(spec.num_numbers, dim, bias=False) if spec.num_numbers else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        x: Tensor = self.features(batch.sparse_x or batch.x)
+        return x if self.numbers is None else x + self.numbers(batch.x_numbers)
+
+
+class NodeEncoder(NodeFeatures):
+    """x_i + relu(batch_norm(W pe_i)), x_i of NodeFeatures.
+
+    The second part, as of He et al. (ICML 2023), is there with a positional encoding only.
+
+    Shapes: as NodeFeatures, batch.pe (N, K) → (N, D).
+    """
+
+    def __init__(self, spec: DataSpec, dim: int) -> None:
+        super().__init__(spec, dim, normal=False)
         self.pe = None
         if spec.pe_dim:
             norm_act = NormAct(dim, norm=True, relu=True, dropout=0.0)
             self.pe = nn.Sequential(nn.Linear(spec.pe_dim, dim, bias=False), norm_act)
 
     def forward(self, batch: Batch) -> Tensor:
-        x: Tensor = self.features(batch.sparse_x or batch.x)
-        if self.numbers is not None:
-            x = x + self.numbers(batch.x_numbers)
+        x = super().forward(batch)
         if self.pe is None:
             return x
         linear, norm_act = self.pe

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.models.pair_features import NodeFeatures
+from gbench.models.encoders import NodeFeatures
 
 EIGENPAIRS = "eigenpairs"
 

@@ -17,11 +17,10 @@ from gbench.kernels import pair_conv, pair_gate, pair_softmax, pair_sum
 from gbench.models.ckgconv import DegreeScaler, norm
 from gbench.models.convolutions import check_heads
 from gbench.models.dropout import dropout
+from gbench.models.encoders import NodeFeatures
 from gbench.models.graph_head import GraphHead
 from gbench.models.pair_features import (
     EdgesOnPairs,
-    NodeFeatures,
-    check_pairs,
     own_values,
     pair_values,
     pairs_of,
@@ -114,11 +113,11 @@ class GRIT(nn.Module):
     w_ij are the pair's values (RRWP: I, M, ..., M^(K - 1)); a readout and an MLP follow.
 
     Shapes: h (N, D), e (P, D) → (B, D) → (B, C).
-    Raises UserError without an encoding of pairs and where the heads do not divide D.
+    Raises UserError where the heads do not divide D.
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
-    uses: ClassVar = ("pairs",)
+    needs: ClassVar = ("pairs",)
 
     def __init__(
         self,
@@ -133,7 +132,6 @@ class GRIT(nn.Module):
         attention_dropout: float,
     ) -> None:
         super().__init__()
-        check_pairs(spec, "grit", "rrwp")
         check_heads(hidden_dim, num_heads)
         self.features = NodeFeatures(spec, hidden_dim)
         self.own = nn.Linear(spec.pair_dim + spec.pe_dim, hidden_dim, bias=False)

@@ -5,45 +5,56 @@ A model says so in a class attribute, `needs = ("teacher",)`, by the names of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError, unknown
 
-Has = Callable[[DataSpec], Any]
 
-# whether the data have it, what it is, and what brings it
-NEEDS: Mapping[str, tuple[Has, str, str]] = {
-    "teacher": (
-        lambda spec: spec.teacher_dim,
+class Field(NamedTuple):
+    """A field of the batch: that of DataSpec which says whether it is there, and words for it."""
+
+    of_spec: str
+    what: str
+    brought_by: str
+
+
+FIELDS: Mapping[str, Field] = {
+    "teacher": Field(
+        "teacher_dim",
         "the answers of a finished run, its teacher",
         "model.teacher=run:NAME",
     ),
-    "pe": (
-        lambda spec: spec.pe_dim,
+    "pe": Field(
+        "pe_dim",
         "a positional encoding",
         "encoding=rwse, or another of gbench list encodings",
     ),
-    "pairs": (
-        lambda spec: spec.pair_dim,
+    "pairs": Field(
+        "pair_dim",
         "values of pairs of nodes",
         "an encoding of pairs, as encoding=rrwp",
     ),
-    "edge_attr": (
-        lambda spec: spec.edge_dim or spec.edge_categories,
-        "features of edges",
+    "edge_code": Field(
+        "edge_categories",
+        "categories of edges",
         "data that have them, as data=zinc",
     ),
-    "edge_weight": (
-        lambda spec: spec.has_edge_weight,
+    "edge_attr": Field(
+        "edge_dim",
+        "numbers of edges",
+        "data that have them: columns of edges.csv, or a float `edge_attr` of saved graphs",
+    ),
+    "edge_weight": Field(
+        "has_edge_weight",
         "edge weights",
         "data that have them: a column `weight` of edges.csv, or `edge_weight` of saved graphs",
     ),
-    "x_numbers": (
-        lambda spec: spec.num_numbers,
+    "x_numbers": Field(
+        "num_numbers",
         "numbers of nodes beside their categories",
         "data that have both",
     ),
@@ -67,11 +78,11 @@ def check_needs(target: Any, model: str, data: str, spec: DataSpec) -> None:
     if isinstance(names, str):
         raise UserError(f'{target.__qualname__}.needs is {names!r}: wanted is ("{names}",)')
     for name in names:
-        if name not in NEEDS:
-            raise unknown(f"need of {target.__qualname__}", str(name), NEEDS)
-        has, what, typed = NEEDS[name]
-        if not has(spec):
+        if name not in FIELDS:
+            raise unknown(f"need of {target.__qualname__}", str(name), FIELDS)
+        field = FIELDS[name]
+        if not getattr(spec, field.of_spec):
             raise UserError(
-                f"model={model} cannot do without {what} (batch.{name}), and data={data} comes "
-                f"here without: take {typed}"
+                f"model={model} cannot do without {field.what} (batch.{name}), and data={data} "
+                f"comes here without: take {field.brought_by}"
             )

@@ -12,19 +12,8 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
-from gbench.errors import UserError
 from gbench.kernels import Pairs, embedding_sum
 from gbench.models.encoders import Embeddings
-from gbench.models.linear import Linear
-
-
-def check_pairs(spec: DataSpec, model: str, encoding: str) -> None:
-    """Raise UserError where the data have no values of pairs, which the model computes on."""
-    if not spec.pair_dim:
-        raise UserError(
-            f"model={model} reads values of pairs of nodes, and there are none: type "
-            f"encoding={encoding}, or another encoding of pairs"
-        )
 
 
 def pairs_of(batch: Batch) -> Pairs:
@@ -60,32 +49,6 @@ def own_values(batch: Batch) -> Tensor:
     return pair_values(batch).index_select(0, batch.memo["pair_diagonal"])
 
 
-class NodeFeatures(nn.Module):
-    """x_i = Σ_k T_k[c_ik] + W_n n_i of categories and numbers, or a projection of dense features.
-
-    A single table starts with normal numbers, as nn.Embedding; several as OGB's.
-
-    Shapes: batch.x (N, F) → (N, D).
-    """
-
-    uses: ClassVar = ("x_numbers",)
-
-    def __init__(self, spec: DataSpec, dim: int) -> None:
-        super().__init__()
-        self.features: nn.Module
-        if spec.node_categories is None:
-            self.features = Linear(spec.num_features, dim)
-        else:
-            self.features = Embeddings(spec.node_categories, dim)
-            if len(spec.node_categories) == 1:
-                nn.init.normal_(self.features.table)
-        self.numbers = nn.Linear(spec.num_numbers, dim, bias=False) if spec.num_numbers else None
-
-    def forward(self, batch: Batch) -> Tensor:
-        x: Tensor = self.features(batch.sparse_x or batch.x)
-        return x if self.numbers is None else x + self.numbers(batch.x_numbers)
-
-
 class EdgesOnPairs(nn.Module):
     """Adds e_ij to the pair of each edge (j → i): embeddings of its categories, W a + b of numbers.
 
@@ -100,10 +63,7 @@ class EdgesOnPairs(nn.Module):
     def __init__(self, spec: DataSpec, dim: int) -> None:
         super().__init__()
         categories = spec.edge_categories
-        self.bonds = Embeddings(categories, dim) if categories else None
-        if categories is not None and len(categories) == 1:
-            assert self.bonds is not None
-            nn.init.normal_(self.bonds.table)
+        self.bonds = Embeddings(categories, dim, normal=True) if categories else None
         self.numbers = nn.Linear(spec.edge_dim, dim) if spec.edge_dim else None
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 

@@ -16,12 +16,10 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import CSR, embedding_sum, pair_conv, pair_softmax, segment_reduce, spmm
 from gbench.models.dropout import dropout
-from gbench.models.encoders import Embeddings
+from gbench.models.encoders import Embeddings, NodeFeatures
 from gbench.models.graph_head import GraphHead, activation
 from gbench.models.norm_act import NormAct
 from gbench.models.pair_features import (
-    NodeFeatures,
-    check_pairs,
     entries_of,
     pair_values,
     pairs_of,
@@ -69,7 +67,8 @@ class PDFLayer(nn.Module):
             told = pair_conv(pairs_of(batch), f, self.act(u + table[0]).to(f.dtype))
             told = told + self._of_bonds(batch, u, f, table)
         h = h + dropout(told, self.dropout, self.training)
-        return h + dropout(self.second(self.first(h)), self.dropout, self.training)
+        out: Tensor = h + dropout(self.second(self.first(h)), self.dropout, self.training)
+        return out
 
     def _of_bonds(self, batch: Batch, u: Tensor, f: Tensor, table: Tensor) -> Tensor:
         """What bonds say beyond what would be said without them. Shapes: → (N, D)."""
@@ -101,11 +100,10 @@ class PDF(nn.Module):
     With `softmax` f is a softmax over the senders j, of each channel by itself.
 
     Shapes: bases (P, K) → f (P, D); h (N, D) → (B, D) → (B, C).
-    Raises UserError without an encoding of pairs.
     """
 
     waits: ClassVar = ""  # see gbench/train/capturing.py
-    uses: ClassVar = ("pairs",)
+    needs: ClassVar = ("pairs",)
 
     def __init__(
         self,
@@ -122,13 +120,10 @@ class PDF(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        check_pairs(spec, "pdf", "pdf")
         self.features = NodeFeatures(spec, hidden_dim)
         self.bonds = None
         if spec.edge_categories is not None:
-            self.bonds = Embeddings(spec.edge_categories, hidden_dim)
-            if len(spec.edge_categories) == 1:
-                nn.init.normal_(self.bonds.table)
+            self.bonds = Embeddings(spec.edge_categories, hidden_dim, normal=True)
         filter_normed = filter_norm == "batch"
         self.filter = nn.Sequential(
             Dense(spec.pair_dim, hidden_dim, norm=filter_normed, act=act),

@@ -32,10 +32,12 @@ def scalers(batch: Batch, delta: Tensor, dtype: torch.dtype) -> Tensor:
     """
     kept = batch.memo.get("pna scalers")
     if kept is None or kept[0] is not delta or kept[1].dtype is not dtype:
-        log = batch.graph.in_degree.to(dtype).log1p()
-        least = log.clamp(min=math.log(2))
-        found = torch.stack([torch.ones_like(log), log / delta, delta / least], 1)
-        found = (found * (log > 0)[:, None]).to(dtype)
+        # what validation leaves here is trained on: autograd refuses inference-mode tensors
+        with torch.inference_mode(False):
+            log = batch.graph.in_degree.to(dtype).log1p()
+            least = log.clamp(min=math.log(2))
+            found = torch.stack([torch.ones_like(log), log / delta, delta / least], 1)
+            found = (found * (log > 0)[:, None]).to(dtype)
         kept = batch.memo["pna scalers"] = delta, found
     factors: Tensor = kept[1]
     return factors

@@ -56,7 +56,7 @@ class SIRConv(nn.Module):
         if self.aggregate == "max":
             inside = of_rows(graph, query) + of_columns(graph, key)
             if edge is not None:
-                inside = inside + (edge if code is None else edge.index_select(0, code.int()))
+                inside = inside + edge
             message = self.value(_activated(inside, self.act))
             return segment_reduce(graph.rowptr, message, "max", longest=graph.longest)
         degrees = graph.in_degree if batch.degree is None else batch.degree
@@ -81,12 +81,12 @@ class SIRConv(nn.Module):
     def _edges(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
         """A row for each combination of categories and the code of each entry, or rows alone.
 
-        With dropout in training each entry has a draw of its own, and a row.
+        An entry has a row where it has a vector of its own: of max, and with dropout in training.
         """
         if self.edges is None:
             return None, None
-        drops = self.training and self.rate > 0
-        if self.edges.linear is None and batch.edge_combos is not None and not drops:
+        is_own = self.aggregate == "max" or (self.training and self.rate > 0)
+        if self.edges.linear is None and batch.edge_combos is not None and not is_own:
             assert self.edges.embeddings is not None
             return self.edges.embeddings(batch.edge_combos), batch.edge_code
         rows = self.edges(batch)

@@ -15,9 +15,9 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import embedding_sum, gine_aggregate, segment_add, segment_reduce, spmm
-from gbench.models.encoders import Embeddings
+from gbench.models.encoders import Embeddings, NodeFeatures
 from gbench.models.norm_act import NormAct, linear_norm_act
-from gbench.models.pair_features import NodeFeatures, check_pairs, pair_values, pairs_of
+from gbench.models.pair_features import pair_values, pairs_of
 from gbench.models.pair_patterns import Product, patterns_of
 
 SCHEMES = {
@@ -63,9 +63,7 @@ class Aggregation(nn.Module):
         self.eps = nn.Parameter(torch.zeros(()))
         self.bonds = None
         if kind != "vv" and spec.edge_categories is not None:
-            self.bonds = Embeddings(spec.edge_categories, dim)
-            if len(spec.edge_categories) == 1:
-                nn.init.normal_(self.bonds.table)
+            self.bonds = Embeddings(spec.edge_categories, dim, normal=True)
         self.register_buffer("zero", torch.zeros(1, dim), persistent=False)
         self.mlp = MLP(dim)
 
@@ -123,7 +121,6 @@ class SSWL(nn.Module):
         self, spec: DataSpec, *, scheme: str, hidden_dim: int, num_layers: int, pooling: str
     ) -> None:
         super().__init__()
-        check_pairs(spec, "sswl-plus", "spd")
         if spec.pair_dim != 1:
             raise UserError(
                 f"model=sswl-plus reads one value of each pair of nodes, their distance, and there "

@@ -21,15 +21,10 @@ from torch import nn
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.models.link_predictor import LinkPredictor
-from gbench.models.needs import reads
+from gbench.models.needs import FIELDS, reads
 from gbench.train.sources import Source
 
-NAMES = {  # each with the field of DataSpec that says whether the data have it
-    "edge_weight": ("edge weights", "has_edge_weight"),
-    "edge_attr": ("numbers of edges", "edge_dim"),
-    "x_numbers": ("numbers of nodes beside their categories", "num_numbers"),
-    "pairs": ("values of pairs of nodes", "pair_dim"),
-}
+NAMES = ("edge_weight", "edge_attr", "x_numbers", "pairs")
 
 
 def unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
@@ -51,7 +46,7 @@ def _same_both_ways(model: nn.Module, name: str, dataset: Dataset) -> list[str]:
 
 
 def _unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
-    has = [key for key, (_, field) in NAMES.items() if getattr(dataset.spec, field, 0)]
+    has = [key for key in NAMES if getattr(dataset.spec, FIELDS[key].of_spec)]
     left = [key for key in has if not reads(model, key)]
     own = type(model.encoder if isinstance(model, LinkPredictor) else model)
     if left and not hasattr(own, "uses") and not own.__module__.startswith("gbench."):
@@ -59,7 +54,7 @@ def _unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> li
         left = [key for key in left if key not in read]
     if not left:
         return []
-    listed = " and ".join(f"{NAMES[key][0]} (batch.{key})" for key in left)
+    listed = " and ".join(f"{FIELDS[key].what} (batch.{key})" for key in left)
     return [
         f"model {name} does not use the {listed} of {dataset.card.name}: it answers as if the data "
         "had none"

@@ -173,7 +173,7 @@ def test_more_pairs_than_a_machine_holds_are_refused_before_anything_is_computed
     with pytest.raises(UserError, match=says):
         encoded(large, JOINED, tmp_path)
     assert not own()
-    monkeypatch.setattr(pair_bounds, "memory_bytes", lambda: 1_000_000_000)
+    monkeypatch.setattr(pair_bounds, "machine_bytes", lambda: 1_000_000_000)
     monkeypatch.setenv("GBENCH_MOST_PAIRS", "100000000")
     says = r"100,000,011 pairs of nodes of csl have 2 values each, 0\.8 GB.*half of.* 1\.0 GB"
     with pytest.raises(UserError, match=says):
@@ -239,6 +239,6 @@ def test_a_training_batch_is_told_and_refused_where_memory_does_not_hold_it(
     (note,) = with_pairs_told(dataset, 100).notes
     assert "a batch of 6 graphs has about 336" in note
     assert with_pairs_told(a_dataset(), 3).notes == ()
-    monkeypatch.setattr("gbench.data.pair_memory.memory_bytes", lambda: 1000)
+    monkeypatch.setattr("gbench.data.pair_memory.free_bytes", lambda: 1000)
     with pytest.raises(UserError, match=r"their 2 values: take a smaller optim\.batch_size"):
         with_pairs_told(dataset, 3)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.models.ckgconv import CKGConv
+from gbench.models.needs import check_needs
 from tests.models.conftest import ATOMS, BONDS, moved, walks
 
 STEPS = 4
@@ -119,5 +120,5 @@ def test_numbers_of_edges_and_an_encoding_of_nodes_are_read(make_batch, random_g
 
 
 def test_needs_an_encoding_of_pairs() -> None:
-    with pytest.raises(UserError, match=r"model=ckgconv .* type encoding=rrwp"):
-        CKGConv(replace(SPEC, pair_dim=0), **SETTINGS)
+    with pytest.raises(UserError, match=r"model=ckgconv cannot .* pairs .* encoding=rrwp"):
+        check_needs(CKGConv, "ckgconv", "zinc", replace(SPEC, pair_dim=0))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.models.grit import GRIT
+from gbench.models.needs import check_needs
 from tests.models.conftest import ATOMS, BONDS, moved, walks
 
 STEPS = 4
@@ -100,7 +101,7 @@ def test_gradients_reach_every_parameter(make_batch, random_graph) -> None:
 
 
 def test_what_it_cannot_do_is_told() -> None:
-    with pytest.raises(UserError, match=r"model=grit .* type encoding=rrwp"):
-        GRIT(replace(SPEC, pair_dim=0), **SETTINGS)
+    with pytest.raises(UserError, match=r"model=grit cannot .* pairs .* encoding=rrwp"):
+        check_needs(GRIT, "grit", "zinc", replace(SPEC, pair_dim=0))
     with pytest.raises(UserError, match="attention has 3 heads"):
         GRIT(SPEC, **{**SETTINGS, "num_heads": 3})

@@ -12,16 +12,16 @@ from gbench.cli.main import main
 from gbench.config.compose import compose
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
-from gbench.models.needs import NEEDS, check_needs
+from gbench.models.needs import FIELDS, check_needs
 
 BARE = DataSpec("node", 2, 3)
 FULL = DataSpec(
-    "node", 2, 3, pe_dim=1, edge_dim=1, has_edge_weight=True, num_numbers=1, pair_dim=1,
-    teacher_dim=2,
+    "node", 2, 3, edge_categories=(2,), pe_dim=1, edge_dim=1, has_edge_weight=True, num_numbers=1,
+    pair_dim=1, teacher_dim=2,
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_each_need_is_met_by_its_field_and_told_else(name: str) -> None:
     target = SimpleNamespace(needs=(name,), __qualname__="Own")
     check_needs(target, "own", "cora", FULL)
@@ -29,7 +29,7 @@ def test_each_need_is_met_by_its_field_and_told_else(name: str) -> None:
         check_needs(target, "own", "cora", BARE)
     said = str(error.value)
     assert said.startswith("model=own cannot do without ") and f"(batch.{name})" in said
-    assert said.endswith(NEEDS[name][2])
+    assert said.endswith(FIELDS[name].brought_by)
 
 
 def test_a_need_is_one_that_there_is() -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from gbench.data.encodings.degree_powers import bases
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
+from gbench.models.needs import check_needs
 from gbench.models.pdf import PDF
 from tests.models.conftest import ATOMS, BONDS, moved
 
@@ -137,5 +138,5 @@ def test_is_the_formula_on_dense_matrices(spec, changes, make_batch, random_grap
 
 
 def test_needs_an_encoding_of_pairs() -> None:
-    with pytest.raises(UserError, match=r"model=pdf .* type encoding=pdf"):
-        PDF(replace(FEATURES, pair_dim=0), **SETTINGS)
+    with pytest.raises(UserError, match=r"model=pdf cannot .* pairs .* encoding=rrwp"):
+        check_needs(PDF, "pdf", "zinc", replace(FEATURES, pair_dim=0))

@@ -107,7 +107,7 @@ def test_patterns_have_their_transposes(make_batch, random_graph) -> None:
 
 def test_needs_distances() -> None:
     settings = {"scheme": "sswl", "hidden_dim": 8, "num_layers": 1, "pooling": "vs"}
-    with pytest.raises(UserError, match=r"model=sswl-plus .* type encoding=spd"):
+    with pytest.raises(UserError, match="there are 0: type encoding=spd"):
         SSWL(replace(SPEC, pair_dim=0), **settings)
     with pytest.raises(UserError, match="there are 21: type encoding=spd"):
         SSWL(replace(SPEC, pair_dim=21), **settings)

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from gbench.data.encodings.laplacian import _signed
+from gbench.data.encodings.laplacian import signed
+from gbench.data.encodings.simple import simple
 from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.parallel import in_threads
@@ -34,15 +35,11 @@ def eigenpairs(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
     Shapes: graph N × N, the union of all graphs; node_ptr (B + 1,) → (N, 2 K) float32.
     Raises UserError for a connected part of more than 3,000 nodes.
     """
-    ends = graph.edge_index.numpy()
-    ends = ends[:, ends[0] != ends[1]]
-    count = graph.num_rows
-    codes = np.unique(np.concatenate([ends[0] * count + ends[1], ends[1] * count + ends[0]]))
-    adjacency = sp.csr_matrix((np.ones(codes.size), divmod(codes, count)), (count, count))
+    adjacency = simple(graph)
     degree = np.asarray(adjacency.sum(1)).reshape(-1)
     part = sp.csgraph.connected_components(adjacency, directed=False)[1]
     ptr = node_ptr.numpy().astype(np.int64)
-    out = np.zeros((count, 2 * dim), dtype=np.float32)
+    out = np.zeros((graph.num_rows, 2 * dim), dtype=np.float32)
 
     def one(index: int) -> None:
         begin, end = ptr[index], ptr[index + 1]
@@ -59,7 +56,7 @@ def eigenpairs(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
                 )
             laplacian = np.diag(degree[nodes]) - adjacency[nodes][:, nodes].toarray()
             values, vectors = np.linalg.eigh(laplacian)
-            vectors = _signed(vectors[None, :, :dim])[0]
+            vectors = signed(vectors[None, :, :dim])[0]
             found += [
                 (round(max(0.0, float(value)), 6), -nodes.size, len(found), nodes, vectors[:, k])
                 for k, value in enumerate(values[:dim])

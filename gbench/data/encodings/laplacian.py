@@ -49,12 +49,12 @@ def eigenvectors(graph: CSR, node_ptr: Tensor, *, dim: int) -> Tensor:
         chosen = np.take_along_axis(
             vectors, np.minimum(columns, nodes.shape[1] - 1)[:, None, :], axis=2
         )
-        out[nodes] = _signed(chosen * (columns < nodes.shape[1])[:, None, :])
+        out[nodes] = signed(chosen * (columns < nodes.shape[1])[:, None, :])
 
     def large(graphs: np.ndarray) -> None:
         nodes = slice(ptr[graphs[0]], ptr[graphs[0] + 1])
         vectors = _by_part(normalized[nodes, nodes], degree[nodes], part[nodes], dim)
-        out[nodes, : vectors.shape[1]] = _signed(vectors[None])[0]
+        out[nodes, : vectors.shape[1]] = signed(vectors[None])[0]
 
     pieces = []
     sizes = np.diff(ptr)
@@ -149,7 +149,7 @@ def _slowest(
     return 1 - values, vectors
 
 
-def _signed(vectors: np.ndarray) -> np.ndarray:
+def signed(vectors: np.ndarray) -> np.ndarray:
     """The entry of largest size of each vector is positive. Shapes: (G, n, K) → (G, n, K)."""
     place = np.abs(vectors).argmax(axis=1, keepdims=True)
     return vectors * np.where(np.take_along_axis(vectors, place, axis=1) < 0, -1.0, 1.0)

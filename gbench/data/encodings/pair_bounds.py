@@ -10,10 +10,10 @@ Legend: G graphs, K values of a pair.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from torch import Tensor
 
+from gbench.data.memory import machine_bytes
 from gbench.errors import UserError
 
 MOST_PAIRS = 50_000_000  # of one graph: 7,071 nodes
@@ -36,7 +36,7 @@ def check_largest(name: str, sizes: Tensor) -> None:
 def check_total(name: str, data: str, sizes: Tensor, width: int) -> None:
     """Raise UserError where the values of all graphs take more than half of the memory."""
     pairs = int(sizes.long().square().sum())
-    memory = memory_bytes()
+    memory = machine_bytes()
     if memory and 4 * pairs * width > memory / 2:
         raise UserError(
             f"encoding={name}: the {pairs:,} pairs of nodes of {data} have {width} values each, "
@@ -44,19 +44,6 @@ def check_total(name: str, data: str, sizes: Tensor, width: int) -> None:
             f"{memory / 1e9:.1f} GB: take fewer values, as with encoding.steps=, or a machine with "
             "more memory; computed once, they are read from cache_dir anywhere"
         )
-
-
-def memory_bytes() -> int:
-    """Of this machine, or of the container that the process runs in; 0 where nothing tells."""
-    found = [0]
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            found.append(int(Path(file).read_text()))
-        except (OSError, ValueError):  # there is none, or it says "max"
-            continue
-    return min(filter(None, found), default=0)
 
 
 def _most_pairs() -> int:
