@@ -107,6 +107,7 @@ LIMITS: dict[str, Interval | OneOf] = {
     "model.reduce": OneOf(("mean", "max")),
     "model.readout": OneOf(("mean", "sum", "max")),
     "model.norm": OneOf(("none", "batch", "layer")),
+    "model.filter_norm": OneOf(("none", "batch", "layer")),
     "model.head": OneOf(("linear", "hidden", "halves", "mlp")),
     "model.num_blocks": Interval(0),
     "model.kernel_dropout": Interval(0, 1, high_open=True),

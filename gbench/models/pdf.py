@@ -28,9 +28,9 @@ from gbench.models.readout import Readout
 
 
 class Dense(nn.Module):
-    """act(BN(W x + b)), without BN where `norm` says so. Shapes: x (R, I) → (R, D)."""
+    """act(norm(W x + b)), norm one of batch, layer and none. Shapes: x (R, I) → (R, D)."""
 
-    def __init__(self, in_dim: int, dim: int, *, norm: bool, act: str) -> None:
+    def __init__(self, in_dim: int, dim: int, *, norm: str, act: str) -> None:
         super().__init__()
         self.linear = nn.Linear(in_dim, dim)
         self.norm_act = NormAct(dim, norm=norm, relu=act == "relu", dropout=0.0)
@@ -50,7 +50,7 @@ class PDFLayer(nn.Module):
     Shapes: h (N, D), f (P, D), bonds (U, D) with no bond first → (N, D).
     """
 
-    def __init__(self, dim: int, *, norm: bool, act: str, dropout: float) -> None:
+    def __init__(self, dim: int, *, norm: str, act: str, dropout: float) -> None:
         super().__init__()
         self.linear = nn.Linear(dim, dim)
         self.act = activation(act)
@@ -124,15 +124,13 @@ class PDF(nn.Module):
         self.bonds = None
         if spec.edge_categories is not None:
             self.bonds = Embeddings(spec.edge_categories, hidden_dim, normal=True)
-        filter_normed = filter_norm == "batch"
         self.filter = nn.Sequential(
-            Dense(spec.pair_dim, hidden_dim, norm=filter_normed, act=act),
-            Dense(hidden_dim, hidden_dim, norm=filter_normed, act=act),
+            Dense(spec.pair_dim, hidden_dim, norm=filter_norm, act=act),
+            Dense(hidden_dim, hidden_dim, norm=filter_norm, act=act),
         )
         self.softmax, self.dropout = softmax, dropout
         self.layers = nn.ModuleList(
-            PDFLayer(hidden_dim, norm=norm == "batch", act=act, dropout=dropout)
-            for _ in range(num_layers)
+            PDFLayer(hidden_dim, norm=norm, act=act, dropout=dropout) for _ in range(num_layers)
         )
         self.readout = Readout(spec, readout)
         self.head = GraphHead(head, hidden_dim, spec.num_outputs, act, rate=dropout)
