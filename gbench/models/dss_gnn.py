@@ -17,7 +17,7 @@ from gbench.data.bag import Bag, Bagging
 from gbench.data.bagging import as_batch, bag_of
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
-from gbench.kernels import segment_reduce, spmm
+from gbench.kernels import segment_add, segment_reduce, spmm
 from gbench.models.convolve import neighbour_sum
 from gbench.models.encoders import input_features
 from gbench.models.entries import of_columns
@@ -79,8 +79,7 @@ class SetLayer(nn.Module):
 
     def forward(self, bag: Bag, s: Tensor) -> Tensor:
         told = self.mean(segment_reduce(bag.ptr, s, "mean"))
-        sizes = bag.ptr.diff()
-        return elu(self.own(s) + told.repeat_interleave(sizes, 0, output_size=s.size(0)))
+        return elu(segment_add(bag.ptr, self.own(s), told))
 
 
 class SubgraphGNN(nn.Module):
