@@ -6,7 +6,7 @@
 
 What they resolve to stands in the config's key `runs`, by setting: the named run's identity, seed,
 fold, folder, and the SHA-256 of its weights. Identity and, where one run was named, seed count in
-the new run's identity; the folder does not.
+the new run's identity, and of the same dataset another fold; the folder does not.
 """
 
 from __future__ import annotations
@@ -70,9 +70,21 @@ def counted(config: Config) -> dict[str, dict[str, Any]]:
         key: {
             "identity": facts["identity"],
             **({} if facts["by_seed"] else {"seed": facts["seed"]}),
+            **({"fold": facts["fold"]} if _is_other_fold(facts, config) else {}),
         }
         for key, facts in config.get("runs", {}).items()
     }
+
+
+def without_transform(title: str) -> str:
+    """The title of a dataset as its loader gives it: of `cora transform=knn` it is `cora`."""
+    return re.sub(r" ?transform=\S+$", "", title)
+
+
+def _is_other_fold(facts: Mapping[str, Any], config: Config) -> bool:
+    """Whether a run of the same dataset has another fold, as each of these must be judged alone."""
+    name = without_transform(facts["data"]).split(" ")[0]
+    return bool(name == config["data"]["name"] and facts["fold"] != config["data"]["fold"])
 
 
 def place(key: str, config: Config) -> Path:

@@ -16,7 +16,7 @@ from gbench.data.load import load
 from gbench.data.spec import DataCard
 from gbench.data.taught import Other, Taught, refuse_leak
 from gbench.errors import UserError
-from gbench.named_runs import CONFIG, PREFIX, WEIGHTS, place
+from gbench.named_runs import CONFIG, PREFIX, WEIGHTS, place, without_transform
 from gbench.own_code import importing
 from gbench.own_code.kept import at_hand
 from gbench.train.checkpoint import load_weights
@@ -65,7 +65,7 @@ def begin_from(task: Task, config: Config) -> list[str]:
     if facts is None:
         return []
     folder, setting = place(START, config), f"{START}={PREFIX}{facts['run']}"
-    if facts["data"] == task.dataset.card.title:
+    if without_transform(facts["data"]) == without_transform(task.dataset.card.title):
         with importing.elsewhere():
             refuse_leak(task.dataset, _other(load_config(folder / CONFIG), setting))
     weights, own = load_weights(folder / WEIGHTS), task.model.state_dict()

@@ -115,7 +115,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
         if expected in (None, "???") or key.removeprefix("trainer.") in LIGHTNING_CHECKS + _CHECKED:
             continue
         if not _same_type(value, expected):
-            example = expected if expected != [] else "[A,B]"
+            example = {"[]": "[A,B]", "": f"'{value}' in quotes"}.get(str(expected), expected)
             raise UserError(
                 f"{key}={value}: expected {_TYPE_NAMES[type(expected)]}, such as {example}"
             )

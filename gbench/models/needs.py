@@ -5,11 +5,13 @@ A model says so in a class attribute, `needs = ("teacher",)`, by the names of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from torch import nn
 
+from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError, unknown
 
@@ -72,17 +74,24 @@ def reads(model: nn.Module, name: str) -> bool:
 def check_needs(target: Any, model: str, data: str, spec: DataSpec) -> None:
     """Raise UserError for what the class `target` needs and the data, as they are, have not.
 
-    `model` and `data` are their names.
+    And for names in its `uses` and `needs` that say nothing. `model` and `data` are their names.
     """
-    names = getattr(target, "needs", ())
-    if isinstance(names, str):
-        raise UserError(f'{target.__qualname__}.needs is {names!r}: wanted is ("{names}",)')
-    for name in names:
-        if name not in FIELDS:
-            raise unknown(f"need of {target.__qualname__}", str(name), FIELDS)
+    _stated(target, "uses", [field.name for field in fields(Batch)])
+    for name in _stated(target, "needs", FIELDS):
         field = FIELDS[name]
         if not getattr(spec, field.of_spec):
             raise UserError(
                 f"model={model} cannot do without {field.what} (batch.{name}), and data={data} "
                 f"comes here without: take {field.brought_by}"
             )
+
+
+def _stated(target: Any, attribute: str, names: Iterable[str]) -> tuple[str, ...]:
+    """What a class says in `uses` or `needs`. Raises UserError for other words than `names`."""
+    said = getattr(target, attribute, ())
+    if isinstance(said, str):
+        raise UserError(f'{target.__qualname__}.{attribute} is {said!r}: wanted is ("{said}",)')
+    for name in said:
+        if name not in names:
+            raise unknown(f"word in {target.__qualname__}.{attribute}", str(name), names)
+    return (*said,)

@@ -261,6 +261,8 @@ def constant(graph, node_ptr, *, value=1.0, dim=2):
     return torch.full((graph.num_rows, dim), value)
 def wrong(graph, node_ptr):
     return torch.ones(3)
+def nothing(graph, node_ptr):
+    return torch.ones(graph.num_rows, 0)
 """
 
     def __init__(self, folder: Path) -> None:
@@ -354,6 +356,10 @@ def test_a_kept_encoding_is_mapped_into_memory_and_counted_by_data_list(csl, tmp
         ({"_target_": "own_encoding.constnat"}, "own_encoding.py 'constnat'"),
         ({"_target_": "no_such_module.f"}, "no module for"),
         ({"_target_": "own_encoding.wrong"}, r"shape \(3,\), expected floats of shape \(6150, K\)"),
+        (
+            {"_target_": "own_encoding.nothing"},
+            r"\(6150, 0\), expected floats of shape \(6150, K\)",
+        ),
     ],
 )
 def test_a_wrong_encoding_is_the_users_error(own, csl, tmp_path: Path, settings, says):

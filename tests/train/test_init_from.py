@@ -65,6 +65,12 @@ def test_what_cannot_begin_is_told(start: Any) -> None:
         start("model=mlp", *NODE, f"init_from=run:{record.run}")
     with pytest.raises(UserError, match=r"trained on \d+ nodes that this run is tested on"):
         start("model=gcn", *NODE, f"init_from=run:{record.run}", "data.fold=1")
+    folds = [[f"init_from=run:{record.run}", f"data.fold={fold}"] for fold in (0, 1)]
+    names = [identity(compose(["model=gcn", *NODE, *words])) for words in folds]
+    assert names[0] != names[1]  # else the second is taken for a finished run of the first
+    for transform in ("knn", "virtual-node"):  # of which one adds a node
+        with pytest.raises(UserError, match=r"trained on \d+ nodes that this run is tested on"):
+            start("model=gcn", *NODE, *folds[1], f"transform={transform}")
     with pytest.raises(UserError, match="unknown run in init_from: 'other'"):
         start("model=gcn", *NODE, "init_from=other")
 

@@ -116,7 +116,8 @@ def checked(values: object, store: GraphStore, of_pairs: bool, who: str) -> Tens
     kind = "pairs"
     if of_pairs:
         rows, others, kind = others, rows, "nodes"
-    if values.dim() != 2 or values.size(0) != rows or not values.is_floating_point():
+    is_table = values.dim() == 2 and values.size(0) == rows and values.size(1) > 0
+    if not is_table or not values.is_floating_point():
         hint = f" (its YAML may say values: {kind})" if values.shape[:1] == (others,) else ""
         meant = ", a row for each pair of nodes of each graph" if of_pairs else ""
         raise UserError(
