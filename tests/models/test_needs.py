@@ -33,11 +33,13 @@ def test_each_need_is_met_by_its_field_and_told_else(name: str) -> None:
 
 
 def test_a_need_is_one_that_there_is() -> None:
-    with pytest.raises(UserError, match="word in Own.needs 'teachers': did you mean 'teacher'"):
+    with pytest.raises(UserError, match=r"word in Own.needs 'teachers': did you mean 'teacher'"):
         check_needs(SimpleNamespace(needs=("teachers",), __qualname__="Own"), "own", "cora", FULL)
     with pytest.raises(UserError, match=r"Own.needs is 'pe': wanted is \(\"pe\",\)"):
         check_needs(SimpleNamespace(needs="pe", __qualname__="Own"), "own", "cora", FULL)
-    with pytest.raises(UserError, match="word in Own.uses 'edge_weights': did you mean 'edge_weig"):
+    with pytest.raises(
+        UserError, match=r"word in Own.uses 'edge_weights': did you mean 'edge_weig"
+    ):
         check_needs(SimpleNamespace(uses=("edge_weights",), __qualname__="Own"), "own", "", FULL)
     with pytest.raises(UserError, match=r"Own.uses is 'pe': wanted is \(\"pe\",\)"):
         check_needs(SimpleNamespace(uses="pe", __qualname__="Own"), "own", "cora", FULL)
