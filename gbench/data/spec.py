@@ -197,7 +197,7 @@ class DataSpec:
     loss: str = ""  # the dataset's, by name
     metric: str = ""  # what its runs are judged by
     # of the training part those that the model asks for: see gbench/data/statistics.py
-    statistics: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict, hash=False)
     teacher_dim: int = 0  # columns of batch.teacher; 0: no teacher
     edge_dim: int = 0  # width of batch.edge_attr, numbers of edges; 0: they have none
     has_edge_weight: bool = False  # batch.edge_weight is there

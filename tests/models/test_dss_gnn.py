@@ -203,3 +203,17 @@ def test_a_bag_that_came_with_the_batch_is_read(make_batch, random_graph) -> Non
     assert not torch.allclose(model(replace(batch, bag=few)), model(batch))
     torch.testing.assert_close(model(replace(batch, bag=made())), model(batch))
     assert FAR not in few.hop.unique().tolist()[:1]
+
+
+@pytest.mark.parametrize("form", ["dss", "ds"])
+def test_no_gradient_is_that_of_indexing(form, make_batch, random_graph) -> None:
+    """A GPU would add it in any order."""
+    batch = make_batch([random_graph(n) for n in (5, 3)])
+    todo, seen = [built(DENSE, f"model.form={form}", "model.hops=1")(batch).grad_fn], set()
+    while todo:
+        step = todo.pop()
+        if step is not None and step not in seen:
+            seen.add(step)
+            todo += [before for before, _ in step.next_functions]
+    assert len(seen) > 20
+    assert not [name for name in map(type, seen) if name.__name__.startswith("Index")]

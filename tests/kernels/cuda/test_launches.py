@@ -86,7 +86,8 @@ def test_no_packaged_model_waits_in_a_step(counted) -> None:
     found = {name: waits for name, waits in found.items() if name[:2] not in WAITING}
     assert not found
     assert {name[0] for name, waits in rows.items() if waits and name[:2] not in WAITING} == {
-        "cont-nsd"
+        "cont-nsd",
+        "sswl-plus",
     }
 
 
