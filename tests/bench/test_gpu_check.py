@@ -306,8 +306,8 @@ def test_a_wrong_step_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     right = sgc.gcn_propagate
 
-    def wrong(graph: Any, x: torch.Tensor, hops: int) -> torch.Tensor:
-        return right(graph, x, hops + library.has_kernel("gcn_propagate", x))
+    def wrong(graph: Any, x: torch.Tensor, hops: int, **options: Any) -> torch.Tensor:
+        return right(graph, x, hops + library.has_kernel("gcn_propagate", x), **options)
 
     monkeypatch.setattr(sgc, "gcn_propagate", wrong)
     assert models.row("sgc", "nodes", CPU, is_tiny=True)["status"] == "wrong"
