@@ -81,7 +81,7 @@ def show_list(names: Sequence[str]) -> int:
     width = max(map(len, names))
     for name in names:
         paper = published_by(name)
-        said = "no figure is published"
+        said = "no published figure to compare with"
         if paper is not None:
             figure = metric_text(paper.metric, paper.mean, paper.std)
             said = f"{paper.metric} {figure}, n = {paper.n or '?'}; {paper.source}"

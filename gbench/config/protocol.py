@@ -130,7 +130,7 @@ def _check_warmup(flat: Mapping[str, Any]) -> None:
     if epochs >= flat["trainer.max_epochs"]:
         raise UserError(
             f"optim.warmup_epochs={epochs:g} takes the whole run: trainer.max_epochs="
-            f"{flat['trainer.max_epochs']}"
+            f"{flat['trainer.max_epochs']}. Set optim.warmup_epochs=0, or a number below it"
         )
 
 

@@ -25,7 +25,7 @@ def with_pairs_told(dataset: Dataset, batch_size: int) -> Dataset:
     told = (
         f"pairs of nodes: a batch of {count} graphs has about {usual:,}, the largest graph "
         f"{largest:,}; each number that a model keeps of all pairs of a batch takes "
-        f"{4 * usual / 1e6:.1f} MB"
+        f"{4 * usual / 1e3:,.0f} kB"
     )
     free = free_bytes()
     if free and 4 * width * max(usual, largest) > free:

@@ -48,7 +48,7 @@ def test_list_shows_what_the_papers_print(gbench, tmp_path):
     answer = gbench("reproduce", "gcn-cora", "gin-digits", "--list", cwd=tmp_path)
     gcn, gin = answer.stdout.splitlines()
     assert gcn.startswith("gcn-cora ") and "accuracy 81.50, n = 100; Kipf and Welling" in gcn
-    assert gin.startswith("gin-digits ") and gin.endswith("no figure is published")
+    assert gin.startswith("gin-digits ") and gin.endswith("no published figure to compare with")
 
 
 def test_every_experiment_without_data_is_named(gbench, tmp_path):

@@ -149,6 +149,11 @@ def test_a_debug_trainer_wins_over_an_experiment() -> None:
     assert config["trainer"]["max_epochs"] == 2
 
 
+def test_a_debug_trainer_has_no_warm_up() -> None:
+    assert compose(["model=gps", "data=mutag"])["optim"]["warmup_epochs"] == 5
+    assert compose(["model=gps", "data=mutag", "trainer=debug"])["optim"]["warmup_epochs"] == 0
+
+
 def test_an_integer_for_a_number_becomes_that_number() -> None:
     rate = compose(["optim.lr=1"])["optim"]["lr"]
     assert rate == 1.0
