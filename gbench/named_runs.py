@@ -83,8 +83,8 @@ def without_transform(title: str) -> str:
 
 def _is_other_fold(facts: Mapping[str, Any], config: Config) -> bool:
     """Whether a run of the same dataset has another fold, as each of these must be judged alone."""
-    name = without_transform(facts["data"]).split(" ")[0]
-    return bool(name == config["data"]["name"] and facts["fold"] != config["data"]["fold"])
+    is_same = f"{facts['data']} ".startswith(f"{config['data']['name']} ")
+    return bool(is_same and facts["fold"] != config["data"]["fold"])
 
 
 def place(key: str, config: Config) -> Path:

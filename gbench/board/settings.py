@@ -13,6 +13,7 @@ from gbench.choices import PACKAGED, SEVERAL, read_yaml
 from gbench.config.flat import flatten
 from gbench.config.identity import decisive, on_hardware
 from gbench.config.optim import is_free
+from gbench.named_runs import SETTINGS as RUNS
 
 _NAMES = tuple(f"{group}.name" for group in SEVERAL)  # which are not the row's own
 _LEARNING = ("optim.lr", "optim.weight_decay")  # of a row that stands alone
@@ -62,7 +63,7 @@ def _of_one(row: Row) -> str:
         if (key in _NAMES or key.rpartition(".")[2] not in ("name", "_target_"))
         and not is_told(key)
         and (
-            key.startswith("model.")
+            key.startswith(("model.", "init_from."))
             or key in _LEARNING
             or value != usual.get(key, "" if is_free(key) else value)
         )
@@ -71,7 +72,9 @@ def _of_one(row: Row) -> str:
 
 
 def _last(key: str) -> str:
-    return key.removesuffix(".name").rpartition(".")[2]
+    """hidden_dim of model.hidden_dim; of a run that it names teacher.seed, or init_from.seed."""
+    group, _, last = key.removesuffix(".name").rpartition(".")
+    return f"{group.rpartition('.')[2]}.{last}" if group in RUNS else last
 
 
 def _typed(key: str, value: object) -> str:

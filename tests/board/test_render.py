@@ -154,6 +154,10 @@ def test_a_row_that_stands_alone_tells_its_settings(make_record, utc):
     }
     (table,) = rows([make_record(config=config)], [])
     assert settings_texts(table) == ["hidden_dim=64 lr=0.01 weight_decay=0 max_epochs=7"]
+    facts = {"identity": "36a9412caf", "by_seed": False, "seed": 0, "fold": 0, "data": "cora"}
+    runs = {"init_from": facts}
+    (table,) = rows([make_record(config={**config, "runs": runs})], [])
+    assert settings_texts(table)[0].endswith(" init_from.identity=36a9412caf init_from.seed=0")
     (table,) = rows([make_record(config={**config, "experiment": "gcn-cora"})], [])
     assert settings_texts(table) == ["experiment=gcn-cora"]
 
@@ -204,6 +208,12 @@ def test_keys_that_share_their_last_part_are_written_in_full(make_record):
         "optim.lr=0.01",
         "act=relu model.lr=1 optim.lr=0.5",
     ]
+
+
+def test_a_run_that_another_names_is_told_with_the_setting_that_names_it(make_record):
+    change = {"model.teacher.identity": "36a9412caf", "model.teacher.seed": 0}
+    (table,) = rows([make_record(identity="a"), make_record(change, identity="b", test=0)])
+    assert settings_texts(table)[1] == "teacher.identity=36a9412caf teacher.seed=0"
 
 
 def test_values_read_as_on_the_command_line(make_record):
