@@ -66,7 +66,7 @@ def graphs(card: DataCard, *, are_molecules: bool = False) -> Dataset:
 def dataset(card: DataCard, spec: DataSpec, made: Sequence[Graph], split: Split) -> Dataset:
     """The graphs as a dataset with this card, whatever the card says of its own data."""
     store = pack(made, spec.level)
-    spec = replace(spec, is_directed=store.out_degree is not None)
+    spec = store.told(spec)
     return Dataset(replace(card, level=spec.level), spec, store, split, "", {})
 
 
@@ -85,13 +85,8 @@ def with_values(made: Dataset) -> Dataset:
     numbers = None
     if spec.node_categories is not None:
         numbers = torch.randn(store.num_nodes, 2, generator=torch.Generator().manual_seed(4))
-    return replace(
-        made,
-        store=replace(store, edge_weight=weight, edge_attr=attr, x_numbers=numbers, memo={}),
-        spec=replace(
-            spec, has_edge_weight=True, edge_dim=2, num_numbers=0 if numbers is None else 2
-        ),
-    )
+    store = replace(store, edge_weight=weight, edge_attr=attr, x_numbers=numbers, memo={})
+    return replace(made, store=store, spec=store.told(spec))
 
 
 def _edges_of(index: int, size: int, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     start = sum(map(sum, sizes[: card.fold]))
     parts = prepared["splits"][start : start + sum(sizes[card.fold])].split(sizes[card.fold])
     store, split = GraphStore(card.level, **prepared["tensors"]), Split(*parts)
-    spec = replace(DataSpec(**prepared["spec"]), is_directed=store.out_degree is not None)
+    spec = store.told(DataSpec(**prepared["spec"]))
     return Dataset(
         with_weights(card, store.y, split.train, spec.num_outputs),
         spec,
@@ -96,9 +96,6 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         source.node_categories,
         source.edge_categories,
         source.reads_first_node,
-        edge_dim=0 if store.edge_attr is None else store.edge_attr.size(1),
-        has_edge_weight=store.edge_weight is not None,
-        num_numbers=0 if store.x_numbers is None else store.x_numbers.size(1),
     )
     prepared = {
         "spec": asdict(spec),

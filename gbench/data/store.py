@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gbench.data.batch import Batch
 from gbench.data.source import Graph, sorted_out
-from gbench.data.spec import Level
+from gbench.data.spec import DataSpec, Level
 from gbench.data.transfer import on_device
 from gbench.kernels.csr import CSR
 
@@ -109,6 +109,16 @@ class GraphStore:
     def first_pair(self) -> Tensor:
         """Where each graph's pairs begin, and how many there are. Shapes: → (G + 1,) int64."""
         return torch.nn.functional.pad(self.ranges[2].long().square().cumsum(0), (1, 0))
+
+    def told(self, spec: DataSpec) -> DataSpec:
+        """The spec, with what these tensors say of edges and of numbers beside categories."""
+        return replace(
+            spec,
+            edge_dim=0 if self.edge_attr is None else self.edge_attr.size(1),
+            has_edge_weight=self.edge_weight is not None,
+            is_directed=self.out_degree is not None,
+            num_numbers=0 if self.x_numbers is None else self.x_numbers.size(1),
+        )
 
     @property
     def device(self) -> torch.device:

@@ -215,6 +215,15 @@ def test_losing_a_graph_and_transforms_of_links_are_refused(tmp_path) -> None:
         transformed(link, settings("with_nan"), tmp_path)
 
 
+def test_whether_edges_are_directed_is_told_of_the_graph_that_is_made(tmp_path) -> None:
+    before = tiny.nodes(NODES)
+    knn = {"name": "knn", "_target_": "gbench.data.transforms.knn.knn", "k": 3}
+    knn |= {"metric": "euclidean", "columns": [], "keep": False}
+    for both_ways in (False, True):
+        after = transformed(before, {**knn, "both_ways": both_ways}, tmp_path)
+        assert after.spec.is_directed is not both_ways
+
+
 def test_a_run_of_transformed_data_stands_under_a_title_of_its_own(tmp_path: Path) -> None:
     words = ["model=gcn", "data=csbm", "data.num_nodes=300", f"cache_dir={tmp_path}"]
     plain, moved = compose(words), compose([*words, "transform=[knn,virtual-node]"])

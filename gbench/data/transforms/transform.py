@@ -189,8 +189,5 @@ def _with(dataset: Dataset, kept: dict[str, Tensor]) -> Dataset:
         num_features=store.x.size(1),
         node_categories=nodes or None,
         edge_categories=edges or None,
-        edge_dim=0 if store.edge_attr is None else store.edge_attr.size(1),
-        has_edge_weight=store.edge_weight is not None,
-        num_numbers=0 if store.x_numbers is None else store.x_numbers.size(1),
     )
-    return replace(dataset, store=store, spec=spec, fingerprint=digest)
+    return replace(dataset, store=store, spec=store.told(spec), fingerprint=digest)
