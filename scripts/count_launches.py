@@ -495,12 +495,17 @@ def counted(name: str, *more: str, steps: int = STEPS_TAKEN, is_real: bool = Fal
     return trained(*task_of(composed(*step.words, *more), None if is_real else step.data), steps)
 
 
+def of_triton(found: Counted) -> int:
+    """Launches of the step that are of Triton's kernels, whose names have a module."""
+    return sum(number for name, number in found.launches.items() if "." in name)
+
+
 def table_of(rows: Sequence[dict[str, Any]], found: Sequence[Counted]) -> Table:
     table = Table("one step of", caption="validation: launches and waits of an epoch's end")
     for name in ("launches", "Triton", "ATen", "waits", "variants", "host ms", "cut", "validation"):
         table.add_column(name, justify="right")
     for row, each in zip(rows, found, strict=True):
-        ours = sum(number for name, number in each.launches.items() if "." in name)
+        ours = of_triton(each)
         host = "" if row["host_ms"] is None else f"{row['host_ms']:.2f}"
         check = f"{each.validation.total()} / {len(each.validation_waits)}"
         table.add_row(
@@ -526,12 +531,14 @@ def row_of(name: str, found: Counted, host: float | None) -> dict[str, Any]:
 
 
 def show_models(console: Console, file: Path | None) -> None:
-    """A line for each model and kind of data."""
+    """A line for each model and kind of data: launches, of Triton and of ATen in brackets."""
     rows = []
     for name, found in every_model():
         rows.append(row_of(name, found, None))
         waits = f", waits: {found.waits}" * bool(found.waits)
-        console.print(f"{found.launches.total():5} {name}{waits}", highlight=False, soft_wrap=True)
+        total, ours = found.launches.total(), of_triton(found)
+        told = f"{total:5} ({ours:3} / {total - ours:3}) {name}{waits}"
+        console.print(told, highlight=False, soft_wrap=True)
     if file:
         file.write_text(json.dumps(rows, indent=1) + "\n")
 
