@@ -61,4 +61,5 @@ def _check_list(group: str, choice: str) -> None:
         raise UserError(f"{group}={choice}: one, please; a list may be given of {several}")
     for name in names:
         if len(names) > 1 and (name == "none" or names.count(name) > 1):
-            raise UserError(f"{group}={choice}: {name} has no place in a list, or one alone")
+            wrong = "cannot stand beside others" if name == "none" else "is listed more than once"
+            raise UserError(f"{group}={choice}: {name} {wrong}")

@@ -101,8 +101,8 @@ def test_a_model_chooses_a_list(own: Path) -> None:
     ("word", "says"),
     [
         ("encoding=[lappe,nope]", "unknown encoding 'nope'"),
-        ("encoding=[rwse,rwse]", "rwse has no place in a list, or one alone"),
-        ("encoding=[rwse,none]", "none has no place in a list, or one alone"),
+        ("encoding=[rwse,rwse]", "rwse is listed more than once"),
+        ("encoding=[rwse,none]", "none cannot stand beside others"),
         ("model=[gin,gcn]", "a list may be given of transform and encoding"),
         ("encoding.dim=3", "did you mean 'encoding.lappe.dim'"),
     ],
