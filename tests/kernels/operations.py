@@ -293,6 +293,16 @@ OPERATIONS = [
         (some(NODES, 3, 2), some(EDGES, 3)),
         lambda at, x, s: (at.graph, s, x, HALF.to(s)),
     ),
+    operation(
+        "gatv2_score",
+        (some(NODES, 3, 2), some(NODES, 3, 2), some(3, 2)),
+        lambda at, q, k, a: (at.graph, q, k, a),
+    ),
+    operation(
+        "gatv2_score-edges",
+        (some(NODES, 3, 2), some(NODES, 3, 2), some(3, 2), some(EDGES, 3, 2)),
+        lambda at, q, k, a, e: (at.graph, q, k, a, e),
+    ),
     operation("pair_conv", (some(58, WIDTH), X), lambda at, psi, x: (at.pairs, psi, x)),
     operation("pair_conv-heads", (some(58, 2), X), lambda at, psi, x: (at.pairs, psi, x)),
     operation("pair_softmax", (some(58, 3),), lambda at, score: (at.pairs, score)),

@@ -14,6 +14,7 @@ import gbench.kernels as kernels
 from gbench.kernels import CSR
 from gbench.kernels.activated_sum import activated_sum
 from gbench.kernels.gated_aggregate import gated_aggregate
+from gbench.kernels.gatv2_score import gatv2_score
 
 OFFSETS = torch.tensor([0, 3, 5])
 
@@ -88,6 +89,21 @@ def make(name: str, nodes: int, edges: int, width: int, dtype: torch.dtype, seed
             lambda q, e: activated_sum(graph, q, q, e, scale=factor_of_senders, act="gelu"),
             (x, rows),
         ),
+        "gatv2_score": Case(
+            lambda q, k, a: gatv2_score(
+                graph, *(part.view(len(part), 3, -1) for part in (q, k)), a.view(3, -1)
+            ),
+            (x, x.flip(0), x[0].clone()),
+        ),
+        "gatv2_score-edges": Case(
+            lambda q, e: gatv2_score(
+                graph,
+                *(part.view(len(part), 3, -1) for part in (q, q)),
+                q[0].view(3, -1),
+                e.view(len(e), 3, -1),
+            ),
+            (x, rows),
+        ),
         "gated_aggregate": Case(
             lambda x, e: torch.cat(gated_aggregate(graph, e, x, x, x)), (x, rows)
         ),
@@ -136,6 +152,8 @@ NAMES += [
     "ragged_attention",
     "activated_sum",
     "activated_sum-gelu",
+    "gatv2_score",
+    "gatv2_score-edges",
     "gated_aggregate",
     "pna_aggregate",
     "pna_aggregate-edges",

@@ -193,6 +193,15 @@ def activated_sum(x: torch.Tensor) -> None:
             cuda("activated_sum").activated_sum_backward(out, *given)
 
 
+def gatv2_score(x: torch.Tensor) -> None:
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    heads = x[:, None].expand(-1, 2, -1).contiguous()
+    for edge in (None, heads[:ENTRIES]):
+        given = (graph(), UNKNOWN, heads, heads, heads[0], edge)
+        out = cuda("gatv2_score").gatv2_score(*given)
+        cuda("gatv2_score").gatv2_score_backward(out, *given)
+
+
 def gated_aggregate(x: torch.Tensor) -> None:
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     edge = x[:ENTRIES]
@@ -416,7 +425,7 @@ OPERATIONS = [
     segment_add,
 ]
 OPERATIONS += [group_mean, embedding_sum, gine_aggregate, gine_dense, directed_propagate]
-OPERATIONS += [pna_aggregate, gated_aggregate, activated_sum]
+OPERATIONS += [pna_aggregate, gated_aggregate, activated_sum, gatv2_score]
 OPERATIONS += [gcn_bond_aggregate, edge_softmax, norm_act]
 # What a compiler makes of registers is its own: these bounds are those of the versions of Triton
 # that were measured. Loads are as wide with any.
@@ -425,7 +434,7 @@ MEASURED = ("3.6", "3.7", "3.8", "3.9")
 # Table gradients keep 32 sums per thread and split their inputs in three; full maps hold a matrix.
 REGISTERS = {"ragged_attention.": 255}  # tiles of queries, keys and values
 REGISTERS |= {"activated_sum._backward_table": 200, "activated_sum.": 128}
-REGISTERS |= {"gated_aggregate.": 128}
+REGISTERS |= {"gated_aggregate.": 128, "gatv2_score.": 128}
 REGISTERS |= {"pna_aggregate._backward_table": 200, "pna_aggregate.": 128}  # four sums of a row
 REGISTERS |= {"_backward_table": 128, "embedding_sum._backward": 128, "sheaf_laplacian._full": 168}
 # The factors of products on tensor cores, in three parts: 16 × 128 of them and sums of 32 × 128.

@@ -35,6 +35,7 @@ GROUPS += [
 GROUPS += ["householder", "pair", "sheaf_mix", "sheaf_residual", "sheaf_step", "sheaf_blocks"]
 GROUPS += ["residual_mlp", "group_mean", "pna", "ragged_attention", "gated", "activated_sum"]
 GROUPS += ["act_dropout", "cross_entropy", "entry_loss", "gat_attention", "sparse_linear"]
+GROUPS += ["gatv2_score"]
 
 
 @pytest.fixture(scope="module")

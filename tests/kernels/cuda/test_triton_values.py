@@ -22,6 +22,8 @@ from gbench.kernels.entry_loss import reference as entry_loss_reference
 from gbench.kernels.gat_attention import reference as gat_reference
 from gbench.kernels.gated_aggregate import gated_aggregate
 from gbench.kernels.gated_aggregate import reference_of_both as gated_reference
+from gbench.kernels.gatv2_score import gatv2_score
+from gbench.kernels.gatv2_score import reference as gatv2_reference
 from gbench.kernels.gcn_bond_aggregate import reference as gcn_bond_reference
 from gbench.kernels.gcn_gated_sum import reference as gcn_gated_sum_reference
 from gbench.kernels.gcn_propagate import reference as gcn_propagate_reference
@@ -687,6 +689,25 @@ def test_activated_sum(hub_graph, width, dtype, kind, act, device, agrees) -> No
             graph, *exact, *given, scale=None if scale is None else scale.to(dtype), **options
         ),
         *(torch.randn(count, width).to(dtype) for count in rows[: 2 + (kind != "none")]),
+        roundings=4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("heads", "width", "dtype"),
+    [(2, 3, torch.float64), (3, 5, torch.float32), (1, 130, torch.float32)],
+)
+@pytest.mark.parametrize("edges", [False, True])
+def test_gatv2_score(hub_graph, heads, width, dtype, edges, device, agrees) -> None:
+    graph = fewer(hub_graph, heads * width)
+    there = graph.to(device)
+    shapes = [(graph.num_rows, heads, width), (graph.num_cols, heads, width), (heads, width)]
+    if edges:
+        shapes.append((graph.num_entries, heads, width))
+    agrees(
+        lambda *given: gatv2_score(there, *given),
+        lambda *given: gatv2_reference(graph, *given),
+        *(torch.randn(shape).to(dtype) for shape in shapes),
         roundings=4,
     )
 
