@@ -10,17 +10,14 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
-from gbench.kernels import CSR, edge_softmax
+from gbench.kernels import edge_softmax
 from gbench.kernels.act_dropout import act_dropout
-from gbench.kernels.gat_attention import SLOPE
+from gbench.kernels.gatv2_score import gatv2_score
 from gbench.models.dropout import dropout
-from gbench.models.entries import of_columns, of_rows
 from gbench.models.gat import GAT, looped_numbers, with_loops
 from gbench.models.linear import Linear
 
@@ -32,7 +29,7 @@ class GATv2Layer(nn.Module):
     numbers e_ji of edges V_h e_ji is added inside, and the loop of a node has the mean of those of
     its in-coming edges. R is W where `receiver` is None.
 
-    The vectors (E, H · F) inside the scores are computed again for the gradient, not kept.
+    Without numbers of edges no vector (E, H · F) is made: see gbench/kernels/gatv2_score.py.
 
     Shapes: x (M, in_dim) → W x (M, H, F) → (N, H · F), or (N, F) where heads are averaged.
     """
@@ -76,29 +73,14 @@ class GATv2Layer(nn.Module):
             graph, numbers = looped_numbers(batch)
             numbers = numbers.to(sent.dtype)
         received = received[: graph.num_rows]
-        score = cast(
-            "Tensor",
-            checkpoint(
-                self._scores,
-                graph,
-                received,
-                sent,
-                numbers,
-                use_reentrant=False,
-                preserve_rng_state=False,
-            ),
-        )
+        edge = None if self.edge_linear is None else self.edge_linear(numbers)
+        ends = (received.unflatten(1, self.shape), sent.unflatten(1, self.shape))
+        edge = None if edge is None else edge.to(sent.dtype).unflatten(1, self.shape)
+        score = gatv2_score(graph, *ends, self.score, edge)
         rate = self.attention_dropout if self.training else 0.0
         factor = dropout(torch.ones_like(score), rate, True) if rate else None
         out = edge_softmax(graph, score, sent.unflatten(1, self.shape), factor)
         return out.mean(1) if self.averages and out.size(1) > 1 else out.flatten(1)
-
-    def _scores(self, graph: CSR, received: Tensor, sent: Tensor, numbers: Tensor | None) -> Tensor:
-        inner = of_rows(graph, received) + of_columns(graph, sent)
-        if numbers is not None and self.edge_linear is not None:
-            inner = inner + self.edge_linear(numbers)
-        of_heads: Tensor = F.leaky_relu(inner, SLOPE).unflatten(1, self.shape)
-        return (of_heads * self.score).sum(2)
 
 
 class GATv2(GAT):
