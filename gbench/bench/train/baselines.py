@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_geometric.nn import APPNP, GCN2Conv, SAGEConv
+from torch_geometric.nn import APPNP, GATv2Conv, GCN2Conv, SAGEConv
 
 from gbench.data.spec import DataSpec
 
@@ -92,3 +92,44 @@ class PyGSAGE(nn.Module):
             name.replace("neighbours", "lin_l").replace("root", "lin_r"): value
             for name, value in state.items()
         }
+
+
+class PyGGATv2(nn.Module):
+    """GATv2Conv in the authors' network. Shapes: x (N, F), edge_index (2, E) → (N, C)."""
+
+    def __init__(self, spec: DataSpec, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        heads, size = settings["num_heads"], settings["hidden_dim"]
+        widths = [spec.num_features] + [heads * size] * (settings["num_layers"] - 1)
+        outs = [(size, heads)] * (settings["num_layers"] - 1) + [(spec.num_outputs, 1)]
+        self.layers = nn.ModuleList(
+            GATv2Conv(width, out, heads=count, dropout=settings["attention_dropout"])
+            for width, (out, count) in zip(widths, outs, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths[1:])
+        self.input_dropout, self.dropout = settings["input_dropout"], settings["dropout"]
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        x = functional.dropout(x, self.input_dropout, self.training)
+        for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
+            y = layer(x, edge_index).relu()
+            y = norm(y + x if x.size(1) == y.size(1) else y)
+            x = functional.dropout(y, self.dropout, self.training)
+        out: Tensor = self.layers[-1](x, edge_index)
+        return out
+
+    @staticmethod
+    def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of our GATv2 as they are called here."""
+        names = {"key": "lin_l", "query": "lin_r"}
+        found = {}
+        for name, value in state.items():
+            place, _, last = name.rpartition(".")
+            head, _, part = place.rpartition(".")
+            if part in names:
+                found[f"{head}.{names[part]}.{last}"] = value
+            elif last == "weight" and name.startswith("layers."):
+                found[f"{place}.att"] = value[None]
+            else:
+                found[name] = value
+        return found

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gbench.bench.train.baselines import PyGAPPNP, PyGGCNII, PyGSAGE
+from gbench.bench.train.baselines import PyGAPPNP, PyGGATv2, PyGGCNII, PyGSAGE
 from gbench.bench.train.citation import PyGDAGNN, PyGGCN, PyGSGC
 from gbench.bench.train.directions import PyGDirSAGE
 from gbench.bench.train.ours import trained
@@ -133,7 +133,12 @@ PAIRS = {
     **{
         f"{model}-{data}": _citation(model, data, kind)
         for data in ("cora", "computers")
-        for model, kind in (("appnp", PyGAPPNP), ("gcnii", PyGGCNII), ("sage", PyGSAGE))
+        for model, kind in (
+            ("appnp", PyGAPPNP),
+            ("gatv2", PyGGATv2),
+            ("gcnii", PyGGCNII),
+            ("sage", PyGSAGE),
+        )
     },
     **{
         f"dir-gnn-{data}": _citation("dir-gnn", data, PyGDirSAGE, "model.base=sage")
