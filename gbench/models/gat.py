@@ -105,7 +105,6 @@ class GAT(nn.Module):
     """
 
     uses: ClassVar = ("edge_weight", "edge_attr")
-    layer: ClassVar[type[nn.Module]] = GATLayer
 
     def __init__(
         self,
@@ -134,7 +133,7 @@ class GAT(nn.Module):
             spec.level == "node" and index + 1 == num_layers for index in range(num_layers)
         ]
         self.layers = nn.ModuleList(
-            self.layer(
+            GATLayer(
                 width if index else in_dim,
                 spec.num_outputs if averages else hidden_dim,
                 num_heads=num_output_heads if averages else num_heads,
