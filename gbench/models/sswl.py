@@ -123,7 +123,7 @@ class SSWL(nn.Module):
         super().__init__()
         if spec.pair_dim != 1:
             raise UserError(
-                f"model=sswl-plus reads one value of each pair of nodes, their distance, and there "
+                f"model=sswl-plus reads one value of pairs of nodes, their distance, and there "
                 f"are {spec.pair_dim}: type encoding=spd, its one_hot=false"
             )
         self.nodes = NodeFeatures(spec, hidden_dim)

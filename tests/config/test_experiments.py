@@ -176,7 +176,9 @@ def test_every_experiment_of_these_models_is_in_the_table() -> None:
     others = {"gin-digits", "gcn-ogbl-collab", "gcn-ogbl-ddi"}  # of no paper's table
     starts = ("gcn-", "gin-", "sgc-", "diag-nsd-", "od-nsd-", "gen-nsd-")
     starts += ("dagnn-gcn", "dagnn-sgc", "appnp-", "dir-gnn-", "fabernet-")
-    assert {n for n in choices("experiment") if n.startswith(starts)} - others == set(TABLE)
+    forms = ("-tuned-", "-platonov-", "-gnn-plus-")  # of those models, whose convolution is first
+    found = {n for n in choices("experiment") if n.startswith(starts)} - others
+    assert {n for n in found if not any(form in n for form in forms)} == set(TABLE)
 
 
 @pytest.mark.parametrize("name", TABLE)
