@@ -263,7 +263,7 @@ def test_wikics(tmp_path: Path) -> None:
     assert_same_folds(folds, [theirs.train_mask, valid, theirs.test_mask])
 
 
-@pytest.mark.parametrize("name", ["cora", "texas", "photo", "wikics"])
+@pytest.mark.parametrize("name", ["cora", "chameleon", "photo", "wikics"])
 def test_loaders_know_the_splits_of_their_cards_and_no_other(tmp_path: Path, name: str) -> None:
     card = manage.card_of(name)
     module = importlib.import_module(card._target_.removesuffix(".load"))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import gbench.kernels as kernels
-from gbench.kernels import CSR, cpu
+from gbench.kernels import CSR, Pairs, cpu
 
 NODES, WIDTH = 60, 8
 OFFSETS = torch.tensor([0, 4, 7])
@@ -28,6 +28,8 @@ def layer(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     ptr = torch.arange(0, NODES + 1, 3, dtype=torch.int32)
     back = torch.arange(NODES) // 3
     norm = nn.BatchNorm1d(WIDTH)
+    pairs = Pairs.of(ptr, NODES)  # graphs of three nodes
+    of_pair = torch.arange(3 * NODES) % 12
     return {
         "spmm": lambda x, p: function(graph, x, p[code, 0]),
         "gcn_propagate": lambda x, p: function(graph, x, 2, bias=p[0], relu=True),
@@ -43,6 +45,26 @@ def layer(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         ).flatten(1),
         "pna_aggregate": lambda x, p: function(graph, x, p, code).mean(1),
         "gcn_bond_aggregate": lambda x, p: function(graph, x, p, code, p[0]),
+        "pair_conv": lambda x, p: function(pairs, p[of_pair], x),
+        # in float64, because the slope of its root is infinite at 0
+        "pair_gate": lambda x, p: (
+            function(
+                pairs,
+                *(
+                    y.double()
+                    for y in (x * p[0], x, torch.cat([p[of_pair], p[of_pair].flip(1)], 1))
+                ),
+            )
+            .view(NODES, 3, -1)
+            .sum(1)
+            .float()
+        ),
+        "pair_softmax": lambda x, p: (
+            (function(pairs, p[of_pair]) * x[back.repeat_interleave(9)[: 3 * NODES]])
+            .view(NODES, 3, -1)
+            .sum(1)
+        ),
+        "pair_sum": lambda x, p: function(pairs, p[of_pair, :2], x.repeat_interleave(3, 0)),
         "edge_softmax": lambda x, p: function(graph, p[code, :2], x.view(-1, 2, 4)).flatten(1),
         "sheaf_laplacian": lambda x, p: (
             x - function(graph, p[code, :4].view(-1, 2, 2), x.view(-1, 2, 4)).flatten(1)
