@@ -214,7 +214,7 @@ def test_doctor_finds_this_machine_healthy(gbench: Command, tmp_path: Path) -> N
         ("gbench train model=gi", ["model=gin", "model=gin-vn"]),
         ("gbench train model=sgc model.h", ["model.hops="]),
         ("gbench ch", ["check"]),
-        ("gbench check encoding=r", ["encoding=rwse"]),
+        ("gbench check encoding=rw", ["encoding=rwse"]),
         ("gbench list mo", ["models"]),
         ("gbench list me", ["metrics"]),
         ("gbench data info cora", ["cora"]),

@@ -14,12 +14,18 @@ from gbench.config.compose import compose
 from gbench.contracts.contract import exemptions
 from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.errors import UserError
+from gbench.locate import locate
 from gbench.train import layerwise
 from gbench.train.layerwise import layer_wise, predict, through_layers
 from gbench.train.task import Task
 
 MODELS = choices("model")
-NODE_LEVEL = [name for name in MODELS if "node" in stated("model.levels", MODELS, name)]
+NODE_LEVEL = [  # but for those that a finished run has to teach
+    name
+    for name in MODELS
+    if "node" in stated("model.levels", MODELS, name)
+    and "teacher" not in getattr(locate(stated("model._target_", MODELS, name)), "needs", ())
+]
 LAYERWISE = ["model=gin", "model.jk=layerwise"]
 
 
