@@ -66,7 +66,6 @@ def test_peak_memory_counts_what_is_gone_when_the_call_returns() -> None:
 
     call()
     # what the allocator kept from the first time counts the next times too; a thread that another
-    # test left in this process may take memory of its own meanwhile
-    found = sorted(measure.peak_extra_mib(call, CPU) or 0 for _ in range(3))
-    assert found[0] > 119
-    assert found[1] < 125
+    # test left in this process may take memory of its own meanwhile, and the system takes pages
+    found = sorted(measure.peak_extra_mib(call, CPU) or 0 for _ in range(5))
+    assert 119 < found[2] < 125
