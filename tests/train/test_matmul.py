@@ -59,7 +59,7 @@ def test_a_run_from_before_the_setting_is_evaluated_as_it_was_trained(run, seen)
 
 def test_a_run_that_fails_leaves_the_precision_as_it_was(run) -> None:
     # which of the two comes first is a matter of rounding
-    with pytest.raises(UserError, match="loss became|answers nan"):
+    with pytest.raises(UserError, match=r"loss became|answers nan"):
         run(*RUN, "trainer.matmul=high", "optim.optimizer=sgd", "optim.lr=1e30")
     assert precision() == "medium"
 
