@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from gbench.config.floors import is_floor
 from gbench.errors import UserError
 from gbench.folders import written_whole
 
@@ -66,7 +67,13 @@ class RunRecord:
     captured: bool = False  # whether epochs were launched as CUDA graphs: trainer.cuda_graphs
     # of the training part, those that the model asks for by name
     statistics: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)  # of a floor: what validation chose
     schema: int = SCHEMA
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether its model is no network: see gbench/floors."""
+        return is_floor(self.config.get("model", {}))
 
     def to_json(self) -> str:
         """One key per line, schema first, so that records can be read, grepped and diffed."""
@@ -128,6 +135,7 @@ _ADDED: dict[str, Any] = {
     "trials": 1,
     "captured": False,
     "statistics": {},
+    "chosen": {},
 }
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),
