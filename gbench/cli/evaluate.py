@@ -28,47 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from gbench.config.compose import load
-    from gbench.errors import UserError
-    from gbench.own_code.kept import at_hand
+    from gbench.figures import metric_text
+    from gbench.finished import restored, settings_of
     from gbench.quiet import silence
     from gbench.records import folder as runfolder
-    from gbench.records.other_code import refuse_changed
 
     folder = runfolder.find(args.name, args.runs_dir)
-    if not (folder / runfolder.RECORD).exists():
-        raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
-    config = load(folder / runfolder.CONFIG)
-    if args.code == "now":
-        config.pop("code", None)
-    elif args.code is None:
-        refuse_changed(config, folder)
+    settings_of(folder, args.code)  # what is wrong with them is told before torch is imported
     if not args.debug:
         silence()
-
-    from gbench.build import build_task
-    from gbench.figures import metric_text
-    from gbench.records import record as records
-    from gbench.teaching import taught
-    from gbench.train.checkpoint import load_weights
-    from gbench.train.matmul import matmul_precision
-    from gbench.train.trainer import make_trainer
-
-    record = records.read(folder / runfolder.RECORD)
-    weights = load_weights(folder / runfolder.BEST)
-    teaching = taught(config, folder)
-    task = build_task(at_hand(config, folder), teaching)
-    task.model.load_state_dict(weights)
-    kept = {key: config["trainer"][key] for key in ("accelerator", "precision", "deterministic")}
-    trainer = make_trainer({**kept, "devices": 1}, [], [])
-    device = trainer.strategy.root_device
-    task.to(device)
-    task.place_data(device)
-    with matmul_precision(config["trainer"]):
-        values = {
-            split: task.evaluate(split, trainer.precision_plugin.val_step_context())
-            for split in ("valid", "test")
-        }
+    run = restored(folder, args.code)
+    record, values = run.record, {split: run.evaluate(split) for split in ("valid", "test")}
     if args.json:
         print(json.dumps({"run": folder.name, "metric": record.metric, **values}))
         return 0

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gbench.data.bag import Bagging
+from gbench.data.names import Names
 from gbench.data.patches.patch_set import Patches
 from gbench.data.source import Split
 from gbench.data.spec import DataCard, DataSpec
@@ -51,6 +52,12 @@ class Dataset:
     random_signs: tuple[bool, ...] = ()  # columns of store.pe whose sign is drawn in training
     patcher: Patcher | None = None  # of a model that reads batch.patches
     bagging: Bagging | None = None  # of a model that reads batch.bag
+    names: Names = field(default_factory=Names)  # as in the user's files
+
+    @property
+    def labelled(self) -> Tensor | None:
+        """What has a label, of classes whose y is 0 elsewhere; None: everything. Shapes: (N,)."""
+        return self.names.labelled
 
     def to(self, device: torch.device) -> Dataset:
         """The dataset on a device, whole: batches are cut there, by graph ids from the CPU."""

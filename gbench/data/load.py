@@ -20,6 +20,7 @@ from gbench.data.files import cache, named, raw
 from gbench.data.files.checked import read_checked, write_checked
 from gbench.data.files.fingerprint import fingerprint
 from gbench.data.graph_splits import by_nodes
+from gbench.data.names import Names
 from gbench.data.source import Source, Split
 from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import GraphStore, pack
@@ -58,6 +59,7 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
         prepared["statistics"],
         prepared["told"],
         tuple(prepared["notes"]),
+        names=Names(**prepared["names"]),
     )
 
 
@@ -107,6 +109,7 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "told": told.rows(card, source, store.y) | told.weights(store),
         "notes": told.notes(card, source, store.y),
         "raw": state,
+        "names": vars(Names.of(source)),
     }
     with cache.writing(path.parent):
         write_checked(path, prepared)

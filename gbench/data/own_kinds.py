@@ -37,6 +37,12 @@ class Description(NamedTuple):
         marks = self.said.get("unlabelled")
         return None if marks is None else marks if isinstance(marks, list) else [marks]
 
+    @property
+    def plain_markers(self) -> list[int | float | str] | None:
+        """The same, with a date and what else YAML reads as it is written."""
+        marks = self.markers
+        return marks and [m if type(m) in (int, float, str) else str(m) for m in marks]
+
 
 class Items(NamedTuple):
     """What is to be predicted of N nodes or graphs. Shapes: y (N,) or (N, T), is_known (N,)."""

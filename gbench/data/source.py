@@ -65,3 +65,6 @@ class Source(NamedTuple):
     labelled: Tensor | None = None  # (N,) or (G,) bool: what has a label; None: everything
     told: Mapping[str, str] = MappingProxyType({})  # what became of each file, for `gbench data`
     notes: Sequence[str] = ()  # what a user must know before training, such as what is not used
+    ids: Sequence[str] = ()  # of nodes or graphs, whichever have the labels; empty: positions
+    graph_ids: Sequence[str] = ()  # of graphs whose nodes have the labels
+    columns: Mapping[str, Any] = MappingProxyType({})  # how files were read, for others like them

@@ -5,7 +5,7 @@ Legend: E lines, K columns of categories, F columns of numbers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class EdgeColumns(NamedTuple):
     weight: np.ndarray
     became: list[str]
     notes: list[str]
+    columns: dict[str, Any]  # `weight` and `numbers`, names; `categories`, of each its values
 
     @property
     def values(self) -> np.ndarray:
@@ -43,6 +44,7 @@ def read_columns(edges: Table) -> EdgeColumns:
     """
     codes, numbers, weight = (list[np.ndarray]() for _ in range(3))
     sizes, became, notes = list[int](), list[str](), list[str]()
+    columns: dict[str, Any] = {"weight": "", "numbers": [], "categories": {}}
     for name in edges.columns:
         if name in ("source", "target"):
             continue
@@ -52,10 +54,12 @@ def read_columns(edges: Table) -> EdgeColumns:
                     f"{edges.path}:1: {' and '.join(WEIGHTS)} are two columns of weights"
                 )
             weight.append(edges.numeric(name))
+            columns["weight"] = name
             became.append(f"weights {name}")
             continue
         if _has_numbers(edges, name):
             numbers.append(edges.numeric(name))
+            columns["numbers"].append(name)
             became.append(f"numbers {name}")
             continue
         given = edges.frame[name]
@@ -68,6 +72,7 @@ def read_columns(edges: Table) -> EdgeColumns:
             )
         codes.append(code)
         sizes.append(len(values))
+        columns["categories"][name] = values.tolist()
         became.append(f"category {name} of {len(values):,} values")
         if name in LIKE_WEIGHTS:
             notes.append(
@@ -86,6 +91,7 @@ def read_columns(edges: Table) -> EdgeColumns:
         _side_by_side(weight, len(edges), np.float64),
         became,
         notes,
+        columns,
     )
 
 

@@ -115,7 +115,28 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
         told[name] = _became(each, names, about, became.get(name, []))
         noted += [*_notes(each, names), *notes.get(name, [])]
     facts = (items.num_outputs, of_nodes.categories, of_edges.sizes or None)
-    return Source(graphs, [], *facts, told=told, notes=noted), items
+    named = ids if about.level == "node" else items.ids
+    columns = {
+        "task": about.task,
+        "directed": bool(about.said.get("directed")),
+        "unlabelled": about.plain_markers,
+        "nodes": of_nodes.columns,
+        "edges": of_edges.columns,
+        "labels": list(names),
+    }
+    return (
+        Source(
+            graphs,
+            [],
+            *facts,
+            told=told,
+            notes=noted,
+            ids=named.iloc[order].tolist() if about.level == "node" else named.tolist(),
+            graph_ids=graph_ids,
+            columns=columns,
+        ),
+        items,
+    )
 
 
 def _unseen(about: Description, items: Items) -> list[str]:

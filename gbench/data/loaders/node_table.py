@@ -6,7 +6,7 @@ Legend: N nodes, F columns of numbers, K columns of words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class NodeColumns(NamedTuple):
     numbers: Tensor | None
     became: list[str]
     notes: list[str]
+    columns: dict[str, Any]  # `numbers`, their names; `words`, of each column its values in order
 
 
 def read_columns(nodes: Table, columns: Sequence[str]) -> NodeColumns:
@@ -38,10 +39,12 @@ def read_columns(nodes: Table, columns: Sequence[str]) -> NodeColumns:
     """
     if not columns:
         told = ["no feature: every node has a 1"]
-        return NodeColumns(torch.ones(len(nodes), 1), None, None, told, [])
+        nothing: dict[str, Any] = {"numbers": [], "words": {}}
+        return NodeColumns(torch.ones(len(nodes), 1), None, None, told, [], nothing)
     words = [name for name in columns if _has_words(nodes, name)]
     others = [name for name in columns if name not in words]
     became, notes, codes, sizes = list[str](), list[str](), [], []
+    columns_read: dict[str, Any] = {"numbers": others, "words": {}}
     for name in words:
         values, code = np.unique(nodes.words(name).to_numpy(), return_inverse=True)
         if len(values) > MOST_CATEGORIES:
@@ -51,6 +54,7 @@ def read_columns(nodes: Table, columns: Sequence[str]) -> NodeColumns:
             )
         codes.append(code)
         sizes.append(len(values))
+        columns_read["words"][name] = values.tolist()
         became.append(f"category {name} of {len(values):,} values")
         gaps = int(nodes.words(name).isin(["", *MISSING]).sum())
         if gaps:
@@ -63,9 +67,9 @@ def read_columns(nodes: Table, columns: Sequence[str]) -> NodeColumns:
         became.append(f"{len(others):,} feature{'s'[: len(others) > 1]} ({', '.join(shown)})")
     if not words:
         assert numbers is not None
-        return NodeColumns(numbers, None, None, became, notes)
+        return NodeColumns(numbers, None, None, became, notes, columns_read)
     x = torch.from_numpy(np.stack(codes, axis=1))
-    return NodeColumns(x, tuple(sizes), numbers, became, notes)
+    return NodeColumns(x, tuple(sizes), numbers, became, notes, columns_read)
 
 
 def _has_words(nodes: Table, name: str) -> bool:

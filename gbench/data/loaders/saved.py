@@ -72,7 +72,8 @@ def read_saved(path: Path, about: Description) -> tuple[Source, Items]:
         notes.append(f"{path.name}: not used are {', '.join(unused)}")
     told = {path.name: f"{of_x}{of_numbers}; {edges.became}; y {labels.became}"}
     facts = (items.num_outputs, node_categories, edges.categories)
-    return Source(graphs, splits, *facts, told=told, notes=notes), items
+    read = {"task": about.task, "unlabelled": about.plain_markers}
+    return Source(graphs, splits, *facts, told=told, notes=notes, columns=read), items
 
 
 def _guessed_task(path: Path, labels: Labels) -> str:

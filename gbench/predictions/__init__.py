@@ -1,0 +1,1 @@
+"""What finished runs say of each item, and where they are wrong."""
