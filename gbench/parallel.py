@@ -42,10 +42,11 @@ def gathered(
     pool: Executor, work: Callable[[Piece], Result], pieces: Sequence[Piece], title: str
 ) -> list[Result]:
     """What `work` makes of each piece, in their order; what is left is dropped when one fails."""
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    from gbench.console import console as usual_console
+
+    console = usual_console()
     futures = [pool.submit(work, piece) for piece in pieces]
     try:
         for future in track(

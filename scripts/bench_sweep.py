@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from gbench.quiet import silence
-from gbench.run import train
+from gbench.training import train
 from gbench.sweep.points import compose_all, run_folder
 silence()
 torch.set_num_threads(1)

@@ -38,7 +38,7 @@ from gbench.data.own import facts_of
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from gbench.quiet import silence
-from gbench.run import train
+from gbench.training import train
 
 ALPHA = 1e-7  # of each interval: one of 10,000 runs would fall out of it by chance
 LOSSES = {"classification": "cross-entropy", "multi-label": "bce", "regression": "l1"}

@@ -6,13 +6,17 @@ Light: the leaderboard reads kept audits through it, without torch. One audit is
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gbench.folders import written_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LAYOUT = 1  # goes up when a fact means something else than it did: kept audits are made anew
 
@@ -50,6 +54,22 @@ class Audit:
     def rows(self) -> list[dict[str, Any]]:
         """One dict for each fact: dataset, split, fold, fact, value, unit."""
         return [{"dataset": self.dataset, **fact._asdict()} for fact in self.facts]
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a DataFrame; `fold` is empty for facts of the whole dataset."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows(), columns=["dataset", *Fact._fields])
+        return frame.astype({"fold": "Int64"})
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: facts of the whole dataset, then those told over its folds."""
+        frame = self.frame()
+        whole = frame[frame["fold"].isna()]
+        shown = whole if len(whole) else frame
+        title = f"{self.dataset}, {self.split}: {len(self.facts)} facts, {self.seconds:.1f} s"
+        table = shown.drop(columns=["dataset", "fold"]).to_html(index=False)
+        return f"<b>{html.escape(title)}</b>{table}"
 
     def find(self, fact: str, split: str = "", fold: int | None = None) -> Value | None:
         """The value of one fact, or None where it was not computed."""

@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(what: list[str], chosen_format: str) -> int:
-    filters, runs_dirs = _split(what)
-    tables, notes = _tables(filters, runs_dirs)
+    filters, runs_dirs = asked(what)
+    tables, notes = chosen_tables(filters, runs_dirs)
     for note in notes:
         print(note, file=sys.stderr)
     if chosen_format == "table":
@@ -123,10 +123,10 @@ def _serve(args: argparse.Namespace) -> int:
 
     if args.format not in (None, "table", "html") or args.output is not None:
         raise UserError("--serve shows the html page: leave --format and --output out")
-    filters, runs_dirs = _split(args.what + args.places)
+    filters, runs_dirs = asked(args.what + args.places)
     if any(place.startswith(wandb_source.PREFIX) for place in runs_dirs):
         raise UserError("--serve watches folders of runs: leave --from out")
-    live = Live(runs_dirs or [DEFAULT_RUNS_DIR], lambda: _tables(filters, runs_dirs))
+    live = Live(runs_dirs or [DEFAULT_RUNS_DIR], lambda: chosen_tables(filters, runs_dirs))
     return serve(live, args.host or LOOPBACK, PORT if args.port is None else args.port)
 
 
@@ -138,7 +138,9 @@ def _write(text: str, path: Path) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _tables(filters: dict[str, list[str]], runs_dirs: list[str]) -> tuple[list[Table], list[str]]:
+def chosen_tables(
+    filters: dict[str, list[str]], runs_dirs: list[str]
+) -> tuple[list[Table], list[str]]:
     """Tables of what the filters choose, and what is left out or missing."""
     records, notes = _records(runs_dirs, filters)
     papers: Sequence[Published] = published_rows()
@@ -195,7 +197,7 @@ def _find(places: list[str]) -> tuple[list[RunRecord], list[store.Problem]]:
     return records, problems
 
 
-def _split(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+def asked(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
     """`["mine/", "data=cora,texas"]` → `{"data": ["cora", "texas"]}, ["mine/"]`."""
     filters: dict[str, list[str]] = {}
     runs_dirs = []

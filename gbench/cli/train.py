@@ -64,17 +64,13 @@ def finished_before(folder: Path, as_json: bool, asked: Config | None = None) ->
 
     from gbench.records import record
     from gbench.records.folder import RECORD
-    from gbench.records.other_code import changed_since, not_told
+    from gbench.records.other_code import finished_notes
 
     console = Console(stderr=True, highlight=False)
     console.print("This run has finished before; --force runs it again.", style="yellow")
     found = record.read(folder / RECORD)
-    if changed := changed_since(found.config):
-        text = f"Since then {changed}: gbench train trains the new code, as a run of its own."
-        console.print(text, style="yellow", soft_wrap=True, markup=False)
-    if missing := not_told(found, asked) if asked else []:
-        text = f"Its record has no {', '.join(missing)}, which trainer.also asks for."
-        console.print(text, style="yellow", soft_wrap=True, markup=False)
+    for note in finished_notes(found, asked):
+        console.print(note, style="yellow", soft_wrap=True, markup=False)
     _show(found, folder, console, as_json)
     return 0
 
@@ -102,8 +98,8 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
         from gbench.parallel import num_cores
 
         torch.set_num_threads(num_cores())  # where Slurm binds no job to its cores
-    from gbench.run import train
     from gbench.train.interrupt import Interrupted
+    from gbench.training import train
 
     try:
         record = train(config, folder, console)

@@ -128,10 +128,14 @@ def _searching(config_dirs: Sequence[Path]) -> Iterator[list[str]]:
     from hydra.core.global_hydra import GlobalHydra
 
     places = [f"file://{folder.absolute()}" for folder in config_dirs]
-    with initialize_config_module("gbench.conf", version_base="1.3"):
-        for place in reversed(places):
-            GlobalHydra.instance().config_loader().get_search_path().prepend("own", place)
-        yield [f"hydra.searchpath=[{','.join(map(repr, places))}]"] if places else []
+    caller, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # a Hydra app's own
+    try:
+        with initialize_config_module("gbench.conf", version_base="1.3"):
+            for place in reversed(places):
+                GlobalHydra.instance().config_loader().get_search_path().prepend("own", place)
+            yield [f"hydra.searchpath=[{','.join(map(repr, places))}]"] if places else []
+    finally:
+        GlobalHydra.instance().hydra = caller
 
 
 def _parsed(words: Sequence[str]) -> list[Override]:

@@ -61,6 +61,14 @@ def not_told(record: RunRecord, config: Config) -> list[str]:
     ]
 
 
+def finished_notes(found: RunRecord, asked: Config | None = None) -> Iterator[str]:
+    """What is to be said of a run that has finished before: its code, what it was not asked for."""
+    if changed := changed_since(found.config):
+        yield f"Since then {changed}: gbench train trains the new code, as a run of its own."
+    if missing := not_told(found, asked) if asked else []:
+        yield f"Its record has no {', '.join(missing)}, which trainer.also asks for."
+
+
 def refuse_changed(config: Config, folder: Path) -> None:
     """Raise UserError where a run's weights belong to other code than the user's folders hold."""
     found = changes(config)

@@ -59,13 +59,14 @@ def run_all(configs: Sequence[Config], *, options: Options, console: Console) ->
         console.print(
             f"Runs that have finished before have no {', '.join(sorted(missing))}, which "
             "trainer.also asks "
-            "for; --force runs them again.",
+            "for; --force (force=True) runs them again.",
             style="yellow",
             soft_wrap=True,
         )
     outcomes = Outcomes()
     if all(point.before for point in points):
-        console.print("All of these have finished before; --force runs them again.", style="yellow")
+        text = "All of these have finished before; --force (force=True) runs them again."
+        console.print(text, style="yellow")
     else:
         sweep = Sweep(options, console, points)
         outcomes.stopped_by = sweep.run()

@@ -45,8 +45,8 @@ Send = Callable[[Message], None]
 RUN_POINT = "gbench.sweep.point.run_point"  # what a process calls, unless it is told another
 GRACE_SECONDS = 10.0  # from being told to stop until being killed, where nobody is left to decide
 
-# What a run imports on its way besides what `gbench.run` does: torch's optimizers and Lightning
-# load these when they are first used.
+# What a run imports on its way besides what `gbench.training` does: torch's optimizers and
+# Lightning load these when they are first used.
 PRELOADED = ("gbench.sweep.point", "torch._dynamo", "torch.distributed")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,7 +22,11 @@ def stoppable() -> Iterator[None]:
     """Raise Interrupted on SIGINT and SIGTERM while the block runs.
 
     Python's own KeyboardInterrupt would be swallowed by Lightning, which then exits with code 1.
+    Only the main thread hears signals: in another one nothing is done.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         for number in before:

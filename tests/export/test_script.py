@@ -23,7 +23,7 @@ from gbench.export import script as script_module
 from gbench.export.fill import MARK
 from gbench.export.script import TEMPLATE, script
 from gbench.records import record as records
-from gbench.run import train
+from gbench.training import train
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,7 +16,7 @@ from gbench.config.identity import run_name
 from gbench.own_code import importing
 from gbench.quiet import silence
 from gbench.records.record import RunRecord
-from gbench.run import train
+from gbench.training import train
 
 FILES = {
     "own_model.py": """

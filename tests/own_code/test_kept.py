@@ -25,10 +25,10 @@ from gbench.errors import UserError
 from gbench.own_code.kept import at_hand, keep_all
 from gbench.records.other_code import changed_since
 from gbench.records.record import RunRecord
-from gbench.run import train
 from gbench.train import loader
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import Interrupted
+from gbench.training import train
 
 Trained = Callable[..., tuple[RunRecord, Path]]
 Compose = Callable[..., Config]

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from gbench.build import build_task
 from gbench.config.compose import Config
-from gbench.run import train
 from gbench.search import trial
 from gbench.search.trial import run_trial
 from gbench.train.task import Task
+from gbench.training import train
 
 
 def with_trainer(config: Config, **settings: Any) -> Config:

@@ -18,11 +18,11 @@ from rich.console import Console
 from gbench.config.compose import compose
 from gbench.folders import written_whole
 from gbench.records.folder import Busy, claimed
-from gbench.run import train
 from gbench.sweep.engine import run_all
 from gbench.sweep.points import compose_all, run_folder
 from gbench.sweep.queued import Outcome
 from gbench.sweep.words import Options
+from gbench.training import train
 
 GBENCH = str(Path(sys.executable).parent / "gbench")
 WHOLE = {".lock", "config.yaml", "metrics.csv", "best.ckpt", "record.json"}
@@ -33,7 +33,7 @@ import ctypes, os, signal, time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import torch
-import gbench.run
+import gbench.training
 from gbench.errors import UserError
 
 
@@ -64,7 +64,7 @@ class Trap(torch.nn.Module):
                 @classmethod
                 def now(cls, zone=None):
                     return now
-            gbench.run.datetime = Back
+            gbench.training.datetime = Back
             time.time = now.timestamp
 
     def forward(self, batch):

@@ -15,7 +15,7 @@ from gbench.config.identity import run_name
 from gbench.locate import locate
 from gbench.quiet import silence
 from gbench.records.record import RunRecord
-from gbench.run import train
+from gbench.training import train
 
 Run = Callable[..., tuple[RunRecord, Path]]
 

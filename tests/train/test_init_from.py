@@ -13,9 +13,9 @@ from gbench.build import build_task
 from gbench.config.compose import compose
 from gbench.config.identity import identity, run_name
 from gbench.errors import UserError
-from gbench.run import train
 from gbench.teaching import begin_from
 from gbench.train.checkpoint import load_weights
+from gbench.training import train
 
 NODE = ("data=csbm", "experiment=null", "trainer.max_epochs=2")
 

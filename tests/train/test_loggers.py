@@ -255,7 +255,7 @@ def test_a_clock_that_goes_backwards_harms_nothing(
     """Durations come from a clock that cannot; the two times of day in the record are as told."""
     from datetime import UTC, datetime, timedelta
 
-    import gbench.run
+    import gbench.training
     from gbench.board import tables as leaderboard
     from gbench.records import find as store
     from gbench.records import inventory
@@ -268,7 +268,7 @@ def test_a_clock_that_goes_backwards_harms_nothing(
             cls.told += 1
             return datetime(2030, 1, 1, tzinfo=UTC) - timedelta(days=cls.told)
 
-    monkeypatch.setattr(gbench.run, "datetime", Backwards)
+    monkeypatch.setattr(gbench.training, "datetime", Backwards)
     record, folder = run(*SHORT)
     assert record.finished < record.started
     assert 0 < record.seconds_per_epoch <= record.seconds_total

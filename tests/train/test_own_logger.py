@@ -13,8 +13,8 @@ from rich.console import Console
 from gbench.config.compose import compose
 from gbench.config.identity import run_name
 from gbench.errors import UserError
-from gbench.run import train
 from gbench.train.interrupt import Interrupted
+from gbench.training import train
 
 MIRROR = """
 from gbench.mirror.mirrored import Mirror

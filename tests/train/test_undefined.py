@@ -19,11 +19,11 @@ from gbench.config.identity import run_name
 from gbench.data.judged import check_judged, with_direction
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
-from gbench.run import train
 from gbench.train.metrics import score
 from gbench.train.stopping import Stopping
 from gbench.train.task import Task
 from gbench.train.undefined import undefined
+from gbench.training import train
 
 
 def card(**facts: str) -> DataCard:

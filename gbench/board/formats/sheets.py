@@ -19,8 +19,8 @@ from gbench.records.record import finite
 _RUN_KEYS = ("run", "seed", "fold", "test", "valid", "best_epoch", "epochs", "finished")
 
 
-def csv_text(tables: Sequence[Table]) -> str:
-    """All rows of all tables in one sheet, in full precision; a cell that is unknown is empty.
+def flat_rows(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """All rows of all tables, each as one value a column, in full precision.
 
     Published rows follow one's own of their table and have `published` True.
     """
@@ -30,6 +30,12 @@ def csv_text(tables: Sequence[Table]) -> str:
         ours, theirs = {**protocol, "published": False}, {**protocol, "published": True}
         flat += [{**ours, **_flat(row, own, shared)} for row in table.rows]
         flat += [{**theirs, **_flat(paper, printed, shared)} for paper in table.published]
+    return flat
+
+
+def csv_text(tables: Sequence[Table]) -> str:
+    """The same in one sheet; a cell that is unknown is empty."""
+    flat = flat_rows(tables)
     sheet = io.StringIO()
     # in order of appearance: one's own rows and published ones have columns of their own
     writer = csv.DictWriter(sheet, {key: None for row in flat for key in row}, lineterminator="\n")

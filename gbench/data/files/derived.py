@@ -56,10 +56,10 @@ def derived(
 def _make(
     key: Key, compute: Callable[[Callable[..., Any]], dict[str, Tensor]], path: Path
 ) -> dict[str, Tensor]:
-    from rich.console import Console
+    from gbench.console import console as usual_console
 
     function = locate(key.target)
-    console = Console(stderr=True, quiet=helps_another_process())
+    console = usual_console(quiet=helps_another_process())
     about = f"computing {key.name} of {key.data}, once; it is kept in {path.parent}"
     console.print(about, highlight=False, soft_wrap=True)
     tensors = compute(function)

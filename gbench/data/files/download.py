@@ -40,10 +40,11 @@ def download(cards: Sequence[DataCard], data_dir: Path, source: str = "") -> Non
 
     Raises UserError when one cannot be had; what came of the others by then is kept.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console, stop = Console(stderr=True, quiet=helps_another_process()), threading.Event()
+    from gbench.console import console as usual_console
+
+    console, stop = usual_console(quiet=helps_another_process()), threading.Event()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         jobs: list[_Job] = []

@@ -1,0 +1,21 @@
+"""Where gbench tells what it does: on stderr, live in a terminal; in a notebook below the cell."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+
+def console(quiet: bool = False) -> Console:
+    """The console for progress and notes.
+
+    A notebook's stderr is shown as if something had failed, and rich's own output there needs
+    ipywidgets to be live: plain lines go to its stdout, which is no terminal though it has colours.
+    """
+    usual = Console(stderr=True, highlight=False, quiet=quiet)
+    if not usual.is_jupyter:
+        return usual
+    return Console(
+        file=sys.stdout, force_jupyter=False, force_terminal=False, highlight=False, quiet=quiet
+    )
