@@ -18,6 +18,7 @@ from gbench.board.notes import Line, lines, plain
 from gbench.board.published import Published
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
+from gbench.board.worth_text import remark
 from gbench.figures import count_text, memory_text, seconds_text, unit
 from gbench.metrics import METRICS
 
@@ -129,6 +130,11 @@ def _fact(name: str) -> Column:
     return Column(key=name, value=attrgetter(name))
 
 
+def _of_both(name: str) -> Column:
+    """A field of Row and Published that programs read."""
+    return Column(key=name, value=attrgetter(name), paper=attrgetter(name))
+
+
 def _also(table: Table) -> list[Column]:
     """A column for each metric of `trainer.also`; a row has it where all its runs have told it.
 
@@ -194,6 +200,16 @@ COLUMNS: tuple[Column | Callable[[Table], list[Column]], ...] = (
         text=cells.interval,
         priority=3,
     ),
+    # not left out on a narrow screen: it says what the score in front of it is worth
+    Column(
+        key="worth",
+        head="worth",
+        sheet="remark",
+        value=remark,
+        paper=remark,
+        right=False,
+        wraps=16,
+    ),
     Column(
         key="valid",
         head="valid{unit}",
@@ -225,6 +241,8 @@ COLUMNS: tuple[Column | Callable[[Table], list[Column]], ...] = (
         right=False,
     ),
     _fact("gap"),
+    _fact("no_network"),
+    *map(_of_both, ("against_floor", "beyond")),
     _fact("folds"),
     Column(
         key="parameters",

@@ -7,6 +7,7 @@ import math
 from gbench.board.published import Published
 from gbench.board.statistics import POOLING
 from gbench.board.tables import Row, Table
+from gbench.board.worth_text import worth_notes
 
 Line = Row | Published
 
@@ -76,6 +77,7 @@ def footnotes(table: Table) -> list[str]:
         notes.append(f"‡ {_quirk_text(table)}")
     if table.selection == "best-mean-epoch" and any(run.also for row in rows for run in row.runs):
         notes.append("metrics of trainer.also are of each run's last epoch, and not shown here")
+    notes += worth_notes(table)
     devices = {row.devices for row in rows}
     if len(devices) == 1:
         notes.append(plain(f"measured on {' + '.join(*devices)}"))

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from gbench.board.statistics import Spread
+from gbench.board.worth import AgainstFloor, Beyond
 from gbench.metrics import Direction, find
 
 FILE = Path(__file__).with_name("published.csv")
@@ -40,6 +41,9 @@ class Published:
     note: str  # what else tells its protocol from others; empty if nothing
     experiment: str
     resolution: float  # one unit of the last digit that is printed of the mean
+    # by the audit of the dataset, as of a Row: see gbench/board/flags.py
+    against_floor: AgainstFloor = ""
+    beyond: Beyond = ""
 
     @property
     def direction(self) -> Direction:

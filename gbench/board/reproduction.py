@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+from gbench.board.audits import with_audits
 from gbench.board.mean_epoch import row_values
 from gbench.board.published import Published, published_by
 from gbench.board.statistics import Spread, Verdict, verdict
-from gbench.board.tables import Row, rows
+from gbench.board.tables import Row, Table, rows
+from gbench.board.worth_text import remark, worth_line
 from gbench.records.record import RunRecord
 
 
@@ -27,6 +30,10 @@ class Reproduction:
     verdict: Verdict | None
     seconds: float  # of all runs together, training and validation
     quirk: bool  # its protocol selects on test data or repeats an error of published code
+    remark: str = ""  # by the audit of the dataset, as beside a row of the leaderboard
+    floor: float = math.nan  # the best one of the audit
+    ceiling: float = math.nan
+    worth: str = ""  # the line that stands beside a table of the leaderboard
 
     @property
     def difference(self) -> float:
@@ -47,27 +54,35 @@ def repetitions(published: Published | None, num_folds: int) -> list[str]:
     return [f"seeds={max(1, n // num_folds)}", f"folds={folds}"]
 
 
-def reproductions(records: Iterable[RunRecord]) -> list[Reproduction]:
-    """One for each experiment that some of the records ran unchanged, by name."""
+def reproductions(
+    records: Iterable[RunRecord], cache_dir: Path | None = None
+) -> list[Reproduction]:
+    """One for each experiment that some of the records ran unchanged, by name.
+
+    With what audits that are kept in `cache_dir` say of it.
+    """
     named: dict[str, list[RunRecord]] = {}
     for record in records:
         experiment = record.config.get("experiment")
         if experiment:
             named.setdefault(str(experiment), []).append(record)
     return [
-        _reproduction(experiment, row)
+        _reproduction(experiment, table, row)
         for experiment, group in sorted(named.items())
-        for row in _newest(group)
+        for table, row in _newest(group, cache_dir)
     ]
 
 
-def _newest(records: list[RunRecord]) -> list[Row]:
+def _newest(records: list[RunRecord], cache_dir: Path | None) -> list[tuple[Table, Row]]:
     """The row of an experiment; after its settings were mended, the one that ran last."""
-    every = [row for table in rows(records) for row in table.rows]
-    return sorted(every, key=lambda row: row.finished)[-1:]
+    tables = rows(records)
+    if cache_dir is not None:
+        tables = with_audits(tables, cache_dir)
+    every = [(table, row) for table in tables for row in table.rows]
+    return sorted(every, key=lambda of: of[1].finished)[-1:]
 
 
-def _reproduction(experiment: str, row: Row) -> Reproduction:
+def _reproduction(experiment: str, table: Table, row: Row) -> Reproduction:
     first, paper = row.runs[0], published_by(experiment)
     said = None
     if paper is not None:
@@ -85,4 +100,8 @@ def _reproduction(experiment: str, row: Row) -> Reproduction:
         verdict=said,
         seconds=math.fsum(run.seconds_total for run in row.runs),
         quirk=row.quirk,
+        remark=remark(row),
+        floor=math.nan if table.bar is None else table.bar.mean,
+        ceiling=table.worth.ceiling.mean if table.worth and table.worth.ceiling else math.nan,
+        worth=worth_line(table),
     )

@@ -24,6 +24,13 @@ _MEANING = (
 )
 _QUIRK = "† the paper's protocol selects on test data, or repeats an error of its code"
 
+_WORTH = (
+    "floor: the best of the audit's, ceiling: the best score of any function of what can be seen "
+    "within each test part; = floor: t tests do not tell ours apart from it, worse than floor: "
+    "they do; beyond 1-WL, say: better than any function of no more than that can be. "
+    "gbench leaderboard tells each exactly."
+)
+
 
 class Column(NamedTuple):
     """What one column says of an experiment: every format reads the list below."""
@@ -61,6 +68,10 @@ def _verdict(result: Reproduction) -> str:
     return UNKNOWN if result.verdict is None else result.verdict.word + few_runs(result.n)
 
 
+def _limit(result: Reproduction, value: float) -> str:
+    return "" if math.isnan(value) else metric_text(result.metric, value)
+
+
 COLUMNS = (
     Column("experiment", lambda of: of.experiment + " †" * of.quirk, right=False, wraps=True),
     Column("metric", lambda of: of.metric + unit(of.metric), right=False, priority=4),
@@ -72,7 +83,18 @@ COLUMNS = (
     Column("verdict", _verdict, right=False, wraps=True, colours=True),
     Column("time", lambda of: seconds_text(of.seconds), priority=5),
 )
+# where some dataset was audited
+WORTH = (
+    Column("floor", lambda of: _limit(of, of.floor), priority=7),
+    Column("ceiling", lambda of: _limit(of, of.ceiling), priority=6),
+    Column("worth", lambda of: of.remark, right=False, priority=1, wraps=True),
+)
 _COLOURS = {"below": "red", "above": "cyan", "inconclusive": "yellow"}
+
+
+def columns(results: Sequence[Reproduction]) -> list[Column]:
+    """Those of every table, and of audited datasets what a score is worth there."""
+    return [*COLUMNS, *(WORTH if any(result.worth for result in results) else ())]
 
 
 def draw(results: Sequence[Reproduction], console: Console) -> None:
@@ -94,7 +116,7 @@ def draw(results: Sequence[Reproduction], console: Console) -> None:
         cells = (Text(column.text(result), colour * column.colours) for column in shown)
         table.add_row(*cells)
     console.print(table)
-    hidden = dict.fromkeys(column.head for column in COLUMNS if column not in shown)
+    hidden = dict.fromkeys(column.head for column in columns(results) if column not in shown)
     if hidden:
         console.print(f"not shown at this width: {', '.join(hidden)}", style="dim")
     for note in _notes(results):
@@ -108,7 +130,7 @@ def _fit(results: Sequence[Reproduction], width: int) -> list[Column]:
         widest = max(len(text) for text in (column.head, *map(column.text, results)))
         return 2 + (min(widest, _WRAPS) if column.wraps else widest)
 
-    shown = [*COLUMNS]
+    shown = columns(results)
     while sum(map(needed, shown)) > width:
         least = max(shown, key=lambda column: column.priority)
         if least.priority == 0:
@@ -119,8 +141,9 @@ def _fit(results: Sequence[Reproduction], width: int) -> list[Column]:
 
 def markdown(results: Sequence[Reproduction]) -> str:
     """A pipe table, what its words mean, and where the papers' figures stand."""
-    rules = ["---:" if column.right else "---" for column in COLUMNS]
-    rows = [_heads(), rules, *map(_cells, results)]
+    shown = columns(results)
+    rules = ["---:" if column.right else "---" for column in shown]
+    rows = [[column.head for column in shown], rules, *(_cells(shown, of) for of in results)]
     notes = [*_notes(results), *_sources(results)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
@@ -132,11 +155,13 @@ def html(results: Sequence[Reproduction]) -> str:
     def row(tag: str, texts: Sequence[str]) -> str:
         cells = (
             f"<{tag}{' class=r' if column.right else ''}>{escaping.escape(text)}</{tag}>"
-            for column, text in zip(COLUMNS, texts, strict=True)
+            for column, text in zip(shown, texts, strict=True)
         )
         return f"<tr>{''.join(cells)}</tr>"
 
-    body = "\n".join(row("td", _cells(result)) for result in results)
+    shown = columns(results)
+    heads = [column.head for column in shown]
+    body = "\n".join(row("td", _cells(shown, result)) for result in results)
     notes = "".join(
         f"<li>{escaping.escape(note)}</li>" for note in (*_notes(results), *_sources(results))
     )
@@ -154,7 +179,7 @@ th, td {{ padding: .25rem .75rem; border-bottom: 1px solid color-mix(in srgb, cu
 </style>
 <h1>What was reproduced</h1>
 <div tabindex="0" role="region" aria-label="results"><table>
-<thead>{row("th", _heads())}</thead>
+<thead>{row("th", heads)}</thead>
 <tbody>
 {body}
 </tbody></table></div>
@@ -163,16 +188,14 @@ th, td {{ padding: .25rem .75rem; border-bottom: 1px solid color-mix(in srgb, cu
 """
 
 
-def _heads() -> list[str]:
-    return [column.head for column in COLUMNS]
-
-
-def _cells(result: Reproduction) -> list[str]:
-    return [column.text(result) for column in COLUMNS]
+def _cells(shown: Sequence[Column], result: Reproduction) -> list[str]:
+    return [column.text(result) for column in shown]
 
 
 def _notes(results: Sequence[Reproduction]) -> list[str]:
-    return [_MEANING, *([_QUIRK] if any(result.quirk for result in results) else [])]
+    lines = {f"{of.data}, {of.split} split, {of.metric}: {of.worth}" for of in results if of.worth}
+    notes = [_MEANING, *([_QUIRK] if any(result.quirk for result in results) else [])]
+    return [*notes, *([_WORTH] if lines else []), *sorted(lines)]
 
 
 def _sources(results: Sequence[Reproduction]) -> list[str]:

@@ -94,6 +94,18 @@ def compare(ours: Mapping[Run, float], theirs: Mapping[Run, float]) -> Compariso
     return Comparison(test, _two_sided(m1 - m2, error, freedom))
 
 
+def apart(sample: Spread, n: int, value: float, resolution: float = 0.0) -> float:
+    """The two-sided p that a printed mean of n runs is `value`, a fixed number.
+
+    t = (|mean - value| - resolution / 2) √n / s, ν = n - 1: half a unit of the last digit is what
+    rounding may have moved the mean by. NaN for one run, which has no deviation.
+    """
+    if sample.std is None or n < 2:
+        return math.nan
+    size = max(abs(sample.mean - value) - resolution / 2, 0.0)
+    return _two_sided(size, sample.std / math.sqrt(n), n - 1)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p values corrected for their number m (Holm, 1979): the i-th smallest times m - i + 1.
 

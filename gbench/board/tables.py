@@ -14,6 +14,7 @@ from gbench.board.mean_epoch import row_values
 from gbench.board.published import Published, published_rows
 from gbench.board.statistics import (
     ALPHA,
+    Run,
     Spread,
     compare,
     holm,
@@ -22,6 +23,7 @@ from gbench.board.statistics import (
     spread,
     verdict,
 )
+from gbench.board.worth import AgainstFloor, Bar, Beyond, Worth
 from gbench.own_code.stated import has_own_code, judged_alike
 from gbench.records.record import RunRecord
 
@@ -57,7 +59,11 @@ class Row:
     dirty: bool  # a run came from a git tree with uncommitted changes
     other_data: bool  # a run saw another version of the dataset than most runs of the table
     quirk: bool  # the protocol selects on test data, or repeats an error of published code
+    no_network: bool  # a floor: a method without a network
     runs: tuple[RunRecord, ...]  # by seed and fold
+    # where there is an audit of the dataset, or a floor in the table: see gbench/board/flags.py
+    against_floor: AgainstFloor = ""
+    beyond: Beyond = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Table:
     rows: tuple[Row, ...]
     published: tuple[Published, ...]  # on the same split by the same metric, best first
     repeated: int  # runs left out because a later one has the same identity, seed and fold
+    worth: Worth | None = None  # what the audit of the dataset says of scores, where it was made
+    bar: Bar | None = None  # the floor that rows are held against
 
 
 def rows(records: Iterable[RunRecord], published: Sequence[Published] | None = None) -> list[Table]:
@@ -222,6 +230,7 @@ def _row(
         dirty=any(run.git is not None and run.git.get("dirty") is True for run in runs),
         other_data=any(run.fingerprint != usual for run in runs),
         quirk=mean_epoch or any(word in last.split for word in _QUIRKS),
+        no_network=last.is_floor,
         runs=tuple(runs),
     )
 
@@ -237,19 +246,22 @@ def told(runs: Sequence[RunRecord], name: str, part: str) -> Spread:
     return spread([run.also[name][part] if are_told else math.nan for run in runs])
 
 
+def by_run(runs: Sequence[RunRecord]) -> dict[Run, float]:
+    """What each run of a row contributes to its result, by its seed and fold."""
+    keys = ((run.seed, run.fold) for run in runs)
+    return dict(zip(keys, row_values(runs), strict=True))
+
+
 def _ties(ranked: Sequence[list[RunRecord]]) -> list[bool]:
     """Which rows, best first, cannot be told apart from the best; it itself if another cannot.
 
     A row of one run has no spread to be compared by: it has no mark, and the best is the first of
     the others.
     """
-    by_run = [
-        {(run.seed, run.fold): test for run, test in zip(runs, row_values(runs), strict=True)}
-        for runs in ranked
-    ]
-    best, *others = [i for i, tests in enumerate(by_run) if len(tests) > 1] or [-1]
-    diverged = {i for i in (best, *others) if any(map(math.isnan, by_run[i].values()))}
-    p_values = holm([compare(by_run[best], by_run[i]).p for i in others])
+    tests = [by_run(runs) for runs in ranked]
+    best, *others = [i for i, of in enumerate(tests) if len(of) > 1] or [-1]
+    diverged = {i for i in (best, *others) if any(map(math.isnan, tests[i].values()))}
+    p_values = holm([compare(tests[best], tests[i]).p for i in others])
     tied = {
         i
         for i, p in zip(others, p_values, strict=True)

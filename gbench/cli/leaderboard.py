@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from gbench import folders
 from gbench.board import tables as leaderboard
+from gbench.board.audits import with_audits
 from gbench.board.formats import latex, markdown, terminal
 from gbench.board.formats import sheets as export
 from gbench.board.published import Published, published_rows
@@ -64,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the runs that logger=wandb mirrored there, instead of folders or beside them",
     )
     parser.add_argument("--output", metavar="FILE", help="a .md, .csv, .json, .tex or .html file")
+    parser.add_argument(
+        "--audit", action="store_true", help="audit the datasets shown that have no audit yet"
+    )
+    parser.add_argument("--cache-dir", metavar="DIR", help="derived files (default: $GBENCH_CACHE)")
     parser.add_argument("--serve", action="store_true", help="show the html page live")
     parser.add_argument("--port", type=int, metavar="N", help="for --serve; 0 is any free one")
     parser.add_argument("--host", metavar="ADDRESS", help="for --serve beyond this machine")
@@ -84,10 +90,10 @@ def run(args: argparse.Namespace) -> int:
     gc.disable()
     try:
         if args.output is None:
-            return _show(args.what + args.places, chosen)
+            return _show(args, chosen)
         text = io.StringIO()
         with redirect_stdout(text):
-            code = _show(args.what + args.places, chosen)
+            code = _show(args, chosen)
         _write(text.getvalue(), Path(args.output))
         return code
     finally:
@@ -95,10 +101,11 @@ def run(args: argparse.Namespace) -> int:
             gc.enable()
 
 
-def _show(what: list[str], chosen_format: str) -> int:
-    filters, runs_dirs = asked(what)
+def _show(args: argparse.Namespace, chosen_format: str) -> int:
+    filters, runs_dirs = asked(args.what + args.places)
     tables, notes = chosen_tables(filters, runs_dirs)
-    for note in notes:
+    tables, left_out = _audited(tables, args)
+    for note in (*notes, *left_out):
         print(note, file=sys.stderr)
     if chosen_format == "table":
         terminal.draw(tables, screen())
@@ -126,8 +133,28 @@ def _serve(args: argparse.Namespace) -> int:
     filters, runs_dirs = asked(args.what + args.places)
     if any(place.startswith(wandb_source.PREFIX) for place in runs_dirs):
         raise UserError("--serve watches folders of runs: leave --from out")
-    live = Live(runs_dirs or [DEFAULT_RUNS_DIR], lambda: chosen_tables(filters, runs_dirs))
+    cache_dir = folders.cache_dir(args.cache_dir)
+
+    def load() -> tuple[list[Table], list[str]]:
+        tables, notes = chosen_tables(filters, runs_dirs)
+        return with_audits(tables, cache_dir), notes
+
+    if args.audit:
+        for note in _audited(chosen_tables(filters, runs_dirs)[0], args)[1]:
+            print(note, file=sys.stderr)
+    live = Live(runs_dirs or [DEFAULT_RUNS_DIR], load)
     return serve(live, args.host or LOOPBACK, PORT if args.port is None else args.port)
+
+
+def _audited(tables: list[Table], args: argparse.Namespace) -> tuple[list[Table], list[str]]:
+    """The tables with what audits say of them, and which are not to be had."""
+    cache_dir = folders.cache_dir(args.cache_dir)
+    notes: list[str] = []
+    if args.audit:
+        from gbench.cli.auditing import audit_missing
+
+        notes = audit_missing(tables, cache_dir)
+    return with_audits(tables, cache_dir), notes
 
 
 def _write(text: str, path: Path) -> None:

@@ -95,6 +95,7 @@ def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[
 
     from gbench.board import reproduction
     from gbench.board.reproduction_table import draw
+    from gbench.folders import cache_dir
     from gbench.sweep.engine import run_all
     from gbench.sweep.words import take_options
 
@@ -113,7 +114,8 @@ def reproduce(names: Sequence[str], words: Sequence[str], config_dirs: Sequence[
     for outcome in outcomes:
         if outcome.state == "failed":
             console.print(f"failed: {outcome.folder}: {outcome.error}", style="red", markup=False)
-    found = reproduction.reproductions(o.record for o in outcomes if o.record is not None)
+    records = [o.record for o in outcomes if o.record is not None]
+    found = reproduction.reproductions(records, cache_dir(configs[0]["cache_dir"]))
     draw(found, screen())
     if outcomes.stopped_by:
         console.print("Stopped. The same command goes on.", style="yellow")
@@ -180,15 +182,18 @@ def write_report(target: str, settings: Sequence[str]) -> int:
     """Everything reproduced below the runs folder as one table."""
     from gbench.board import reproduction_table
     from gbench.board.reproduction import reproductions
-    from gbench.folders import written_whole
+    from gbench.folders import cache_dir, written_whole
     from gbench.records import find as store
 
-    unusable = [word for word in settings if not word.startswith("runs_dir=")]
-    if unusable:
-        raise UserError(f"{unusable[0]}: a report takes runs_dir=FOLDER and nothing else")
-    folder = unquoted(settings[-1].partition("=")[2]) if settings else "runs"
+    given = {"runs_dir": "runs", "cache_dir": ""}
+    for word in settings:
+        key, _, value = word.partition("=")
+        if key not in given:
+            raise UserError(f"{word}: a report takes runs_dir=FOLDER and cache_dir=FOLDER alone")
+        given[key] = unquoted(value)
+    folder = given["runs_dir"]
     records, _ = store.find([folder])
-    found = reproductions(records)
+    found = reproductions(records, cache_dir(given["cache_dir"]))
     if not found:
         raise UserError(f"{folder}: no run there is of a published experiment, unchanged")
     text = reproduction_table.markdown(found)

@@ -34,7 +34,10 @@ def test_a_paper_is_reproduced_once_and_reported(gbench, tmp_path, data_dir):
         (["gcn-cora", "folds=3"], "cora has one split; shorten with seeds="),
         ([], "name an experiment"),
         (["--report", "table.pdf"], "no run there is of a published experiment"),
-        (["--report", "optim.lr=1", "optim.lr=1"], "runs_dir=FOLDER and nothing else"),
+        (
+            ["--report", "optim.lr=1", "optim.lr=1"],
+            "cache_dir=FOLDER alone",
+        ),
     ],
 )
 def test_mistakes(gbench, tmp_path, words, said):

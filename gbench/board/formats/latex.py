@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gbench.board.columns import Shown, columns
 from gbench.board.notes import footnotes, is_best, lines, sources, title
 from gbench.board.tables import Row, Table
+from gbench.board.worth_text import worth_line
 
 _WIDEST_SETTINGS = 30  # letters
 _SIGNS = {
@@ -78,7 +79,8 @@ def _table(table: Table) -> str:
         if not isinstance(row, Row):
             styled["model"] = rf"\textit{{{styled['model']}}}"
         body.append(f"    {' & '.join(styled.values())} \\\\")
-    notes = [escaped(note) for note in (*footnotes(table), *sources(table))]
+    told = (worth_line(table), *footnotes(table), *sources(table))
+    notes = [escaped(note) for note in told if note]
     return "\n".join(
         [
             r"\begin{table}",

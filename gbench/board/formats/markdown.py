@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gbench.board.columns import columns
 from gbench.board.notes import footnotes, is_best, lines, sources, title
 from gbench.board.tables import Row, Table
+from gbench.board.worth_text import worth_line
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -18,7 +19,9 @@ def markdown(tables: Sequence[Table]) -> str:
     blocks = []
     for table in tables:
         shown = columns(table)
-        text = [f"### {title(table)}", "", _pipes([column.head for column in shown])]
+        told = worth_line(table)
+        text = [f"### {title(table)}", "", *([_escaped(told), ""] if told else [])]
+        text.append(_pipes([column.head for column in shown]))
         text.append("| " + " | ".join("---:" if c.right else "---" for c in shown) + " |")
         for row, cells in zip(
             lines(table), zip(*(column.cells for column in shown), strict=True), strict=True

@@ -14,6 +14,7 @@ from gbench.board.columns import Column, columns_of
 from gbench.board.notes import Line
 from gbench.board.statistics import Spread
 from gbench.board.tables import Row, Table
+from gbench.board.worth import Worth
 from gbench.records.record import finite
 
 _RUN_KEYS = ("run", "seed", "fold", "test", "valid", "best_epoch", "epochs", "finished")
@@ -26,7 +27,8 @@ def flat_rows(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """
     flat: list[dict[str, Any]] = []
     for table in tables:
-        protocol, shared, (own, printed) = _protocol(table), cells.shared(table), _order(table)
+        protocol = {**_protocol(table), **_worth_flat(table)}
+        shared, (own, printed) = cells.shared(table), _order(table)
         ours, theirs = {**protocol, "published": False}, {**protocol, "published": True}
         flat += [{**ours, **_flat(row, own, shared)} for row in table.rows]
         flat += [{**theirs, **_flat(paper, printed, shared)} for paper in table.published]
@@ -58,14 +60,37 @@ def json_text(tables: Sequence[Table]) -> str:
         ]
         papers = [_exact(paper, printed) for paper in table.published]
         drawn.append(
-            {**_protocol(table), "repeated": table.repeated, "rows": rows, "published": papers}
+            {
+                **_protocol(table),
+                "worth": _worth(table),
+                "repeated": table.repeated,
+                "rows": rows,
+                "published": papers,
+            }
         )
     return json.dumps(finite({"tables": drawn}), indent=1, allow_nan=False) + "\n"
 
 
 def _protocol(table: Table) -> dict[str, Any]:
-    names = [f.name for f in fields(Table) if f.name not in ("rows", "published", "repeated")]
+    beside = ("rows", "published", "repeated", "worth", "bar")
+    names = [f.name for f in fields(Table) if f.name not in beside]
     return {name: getattr(table, name) for name in names}
+
+
+def _worth(table: Table) -> dict[str, Any] | None:
+    """Ceilings and floors with the names of their facts; None where there is no audit."""
+    if table.worth is None:
+        return None
+    figures = {f.name: getattr(table.worth, f.name) for f in fields(Worth)}
+    return {
+        name: of and {"fact": of.fact, "mean": of.mean, "by_fold": of.by_fold}
+        for name, of in figures.items()
+    }
+
+
+def _worth_flat(table: Table) -> dict[str, Any]:
+    """Their means; no column without an audit."""
+    return {name: of and of["mean"] for name, of in (_worth(table) or {}).items()}
 
 
 def _order(table: Table) -> tuple[list[Column], list[Column]]:

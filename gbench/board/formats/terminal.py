@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gbench.board.columns import Shown, columns
 from gbench.board.notes import footnotes, is_best, lines, sources, title
 from gbench.board.tables import Row, Table
+from gbench.board.worth_text import worth_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +31,8 @@ def draw(tables: Sequence[Table], console: Console) -> None:
         all_columns = columns(table)
         shown, widths = _fit(all_columns, console.width)
         _append(text, title(table), "bold", console.width)
+        if told := worth_line(table):
+            _append(text, told, "", console.width, "  ")
         for line in _head(shown, widths):
             text.append(line + "\n", "dim")
         for row, cells in zip(

@@ -12,6 +12,7 @@ from gbench.board.notes import Line, footnotes, is_best, lines, plain, protocol_
 from gbench.board.page.pareto import front
 from gbench.board.published import Published
 from gbench.board.tables import Row, Table
+from gbench.board.worth_text import worth_line
 from gbench.figures import unit
 from gbench.metrics import is_percent
 
@@ -34,23 +35,37 @@ def section(number: int, table: Table, is_open: bool) -> str:
         "unit": unit(table.metric),
         "format": "percent" if is_percent(table.metric) else "number",
         "folds": table.num_folds,
+        **_band(table),
     }
     attributes = " ".join(f'data-{key}="{escape(str(value))}"' for key, value in facts.items())
     scroll = "scroll long" if len(rows) > _LONG else "scroll"
     body = "".join(rows)
     heads = "".join(_head(table, of) for key, of in known.items() if key != "settings")
+    told = worth_line(table)
+    worth = f'<p class="worth">{escape(plain(told))}</p>' if told else ""
     notes = "".join(f"<li>{escape(plain(note))}</li>" for note in footnotes(table))
     cited = "".join(f"<li>{escape(plain(source))}</li>" for source in sources(table))
     return f"""\
 <section class="board" id="t-{identity}" {attributes} aria-labelledby="h-{identity}">
 <header><h2 id="h-{identity}">{escape(plain(table.data))}</h2><p>{escape(plain(protocol))}</p>\
-</header>
+{worth}</header>
 <div class="{scroll}" tabindex="0" role="region" aria-labelledby="h-{identity}">
 <table><thead><tr>{heads}</tr></thead><tbody>
 {body}</tbody></table></div>
 <ul class="foot">{notes}{cited}</ul>
 {_plots(table, figures, is_open)}</section>
 """
+
+
+def _band(table: Table) -> dict[str, object]:
+    """What the plots shade: from the best floor to the ceiling, as far as they are known."""
+    ceiling = table.worth and table.worth.ceiling
+    band: dict[str, object] = {}
+    if table.bar:
+        band |= {"floor": f"{table.bar.mean:.10g}", "floor-name": table.bar.name}
+    if ceiling:
+        band |= {"ceiling": f"{ceiling.mean:.10g}"}
+    return band
 
 
 def _head(table: Table, column: Shown) -> str:
@@ -125,12 +140,13 @@ def _plots(table: Table, figures: Figures, is_open: bool) -> str:
         if any(value > 0 for value in figures.get(cost, ()))  # the axis is logarithmic
     )
     opened = " open" * is_open
+    band = " The band lies between the best floor and the ceiling." * bool(_band(table))
     costs = f"""\
 <details class="costs" data-script hidden{opened}>\
 <summary>Test {escape(plain(table.metric))} against cost</summary>
 <div class="pair">{drawn}</div>
 <p class="foot">Left is cheaper, {better} is better. Filled and joined: nothing in this table is \
-better for less. Diamonds are published rows, bars are 95 % intervals.</p></details>
+better for less. Diamonds are published rows, bars are 95 % intervals.{band}</p></details>
 """
     return f"""\
 {costs if drawn else ""}\

@@ -131,9 +131,11 @@ function drawFront(board, figure) {
     });
   }
   points.sort((a, b) => a.x - b.x || a.y - b.y);
+  const ys = points.flatMap((point) => [point.y - point.reach, point.y + point.reach]);
+  const limits = limitsOf(board);
   const plot = axes(figure, {
     xs: points.map((point) => point.x),
-    ys: points.flatMap((point) => [point.y - point.reach, point.y + point.reach]),
+    ys: ys.concat(limits.map(({ value }) => towards(value, ys))),
     logX: true,
     formatX: figure.dataset.format,
     formatY: board.dataset.format,
@@ -142,6 +144,7 @@ function drawFront(board, figure) {
     label: `test ${board.dataset.metric} against ${figure.dataset.name}: arrow keys go from point to point`,
   });
   if (!plot) return;
+  drawBand(plot, limits, ys, board.dataset.format);
   const front = points.filter((point) => point.onFront);
   plot.svg.append(
     draw("polyline", { class: "front", points: front.map((point) => `${plot.x(point.x)},${plot.y(point.y)}`).join(" ") }),
@@ -171,6 +174,39 @@ function drawFront(board, figure) {
       nodes[to].setAttribute("tabindex", 0);
       nodes[to].focus();
     });
+  });
+}
+
+// The best floor and the ceiling of the table's scores, where its dataset was audited.
+function limitsOf(board) {
+  const { floor, floorName, ceiling } = board.dataset;
+  const limits = [];
+  if (floor !== undefined) limits.push({ value: Number(floor), name: `best floor: ${floorName}` });
+  if (ceiling !== undefined) limits.push({ value: Number(ceiling), name: "ceiling" });
+  return limits;
+}
+
+// Where a limit is drawn: the points keep at least a third of the height, whatever is far off.
+function towards(value, ys) {
+  const [low, high] = [Math.min(...ys), Math.max(...ys)];
+  const room = high - low || Math.abs(high) * 0.05 || 1;
+  return Math.min(Math.max(value, low - room), high + room);
+}
+
+// A shaded band between the limits, each with its name and value; an arrow says that it lies further.
+function drawBand(plot, limits, ys, format) {
+  if (!limits.length) return;
+  const [left, right] = [MARGIN.left, plot.svg.viewBox.baseVal.width - MARGIN.right];
+  const drawn = limits.map(({ value, name }) => ({ value, name, at: towards(value, ys) }));
+  const places = drawn.map(({ at }) => plot.y(at));
+  const [top, bottom] = [Math.min(...places), Math.max(...places)];
+  if (drawn.length > 1) plot.svg.append(draw("rect", { class: "band", x: left, y: top, width: right - left, height: bottom - top }));
+  drawn.forEach(({ value, name, at }, i) => {
+    const y = places[i];
+    const isTop = drawn.length > 1 ? y === top && (top !== bottom || i === 1) : value > Math.max(...ys);
+    const arrow = value > at ? "\u2191 " : value < at ? "\u2193 " : "";
+    if (!arrow) plot.svg.append(draw("line", { class: "limit", x1: left, x2: right, y1: y, y2: y }));
+    plot.svg.append(draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 : y - 5 }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}`));
   });
 }
 
