@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gbench.data import told
 from gbench.data.accepted import accepted
@@ -36,6 +37,19 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
     Raises UserError when raw files cannot be had, are not the published ones, or a folder cannot be
     written.
     """
+    return load_all_folds(card, data_dir, cache_dir, source).dataset
+
+
+class AllFolds(NamedTuple):
+    """A dataset with the splits of all its folds."""
+
+    dataset: Dataset  # whose split is that of card.fold
+    splits: tuple[Split, ...]
+    labelled: Tensor | None  # (N,) or (G,) bool: what has a label; None: everything, but for NaN
+
+
+def load_all_folds(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> AllFolds:
+    """The same as `load`, with the splits of all folds."""
     path = cache.path_of(card, cache_dir)
     prepared = _read(path, named.state(card, data_dir))
     if prepared is None:
@@ -46,9 +60,28 @@ def load(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> D
             )
     check_statistics(card, prepared["statistics"])
     sizes = prepared["split_sizes"]
-    start = sum(map(sum, sizes[: card.fold]))
-    parts = prepared["splits"][start : start + sum(sizes[card.fold])].split(sizes[card.fold])
-    store, split = GraphStore(card.level, **prepared["tensors"]), Split(*parts)
+    folds = prepared["splits"].split([sum(fold) for fold in sizes])
+    splits = tuple(Split(*ids.split(fold)) for ids, fold in zip(folds, sizes, strict=True))
+    return AllFolds(_dataset(card, prepared, splits[card.fold]), splits, prepared["labelled"])
+
+
+def read(card: DataCard, data_dir: Path, source: str = "") -> tuple[Source, GraphStore]:
+    """The raw files, obtained where they are missing, checked, and packed as they are.
+
+    Of several graphs with labelled nodes the splits are of nodes. Raises UserError as `load` does.
+    """
+    given = _source(card, raw.obtain(card, data_dir, source))
+    if not card._target_.startswith("gbench."):
+        given = accepted(card, given)
+    check_source(card, given)
+    if card.level == "node" and len(given.graphs) > 1:
+        given = by_nodes(given)
+        _check_parts(card, given)
+    return given, pack(given.graphs, card.level)
+
+
+def _dataset(card: DataCard, prepared: Mapping[str, Any], split: Split) -> Dataset:
+    store = GraphStore(card.level, **prepared["tensors"])
     spec = store.told(DataSpec(**prepared["spec"]))
     return Dataset(
         with_weights(card, store.y, split.train, spec.num_outputs),
@@ -71,16 +104,9 @@ def _read(path: Path, state: named.State | None) -> dict[str, Any] | None:
 
 
 def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> dict[str, Any]:
-    folder = raw.obtain(card, data_dir, data_source)
+    raw.obtain(card, data_dir, data_source)
     state = named.state(card, data_dir)
-    source = _source(card, folder)
-    if not card._target_.startswith("gbench."):
-        source = accepted(card, source)
-    check_source(card, source)
-    if card.level == "node" and len(source.graphs) > 1:
-        source = by_nodes(source)
-        _check_parts(card, source)
-    store = pack(source.graphs, card.level)
+    source, store = read(card, data_dir, data_source)
     if card.normalize_features:
         # a row of zeros stays zero; x is this function's own, so that it may be divided in place
         store.x.div_(store.x.sum(dim=1, keepdim=True).clamp(min=1e-12))
@@ -108,12 +134,15 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "fingerprint": fingerprint({**tensors, "splits": splits}, str(sizes)),
         "told": told.rows(card, source, store.y) | told.weights(store),
         "notes": told.notes(card, source, store.y),
+        "labelled": source.labelled,
         "raw": state,
         "names": vars(Names.of(source)),
     }
     with cache.writing(path.parent):
         write_checked(path, prepared)
-        said: dict[str, Any] = {key: prepared[key] for key in ("fingerprint", "told", "notes")}
+        said: dict[str, Any] = {
+            key: prepared[key] for key in ("fingerprint", "told", "notes", "raw")
+        }
         cache.describe(path, _what(card), "prepared", card._target_, **said)
     return prepared
 

@@ -1,0 +1,154 @@
+"""What facts are computed from: a dataset as training reads it, and as its files have it.
+
+Legend: N nodes, G graphs, E stored edges, T tasks or targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gbench.audit.colours import refine
+from gbench.audit.equal_rows import codes_of_rows
+from gbench.audit.structure import Array, Structure, structure_of
+from gbench.data.dataset import Dataset
+from gbench.data.load import load_all_folds, read
+from gbench.data.source import Source
+from gbench.data.spec import DataCard
+from gbench.data.store import GraphStore
+
+MOST_FOLDS = 10  # that are audited: those that come first
+KEPT_DEPTHS = 4  # of colours: 0 to 3, and the stable ones
+
+
+class Split(NamedTuple):
+    """One fold: ascending numbers of nodes, graphs or pairs, int64."""
+
+    train: Array
+    valid: Array
+    test: Array
+
+
+class Colours(NamedTuple):
+    """Colours of all nodes by rounds of refinement, each (N,) int64 of dense ranks."""
+
+    first: Sequence[Array]  # of depth 0, 1, 2 and 3, or fewer where they are stable before
+    stable: Array
+    stable_depth: int
+
+    def at(self, depth: int) -> Array:
+        """The colours after so many rounds, at most 3."""
+        return self.first[min(depth, len(self.first) - 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Audited:
+    """A dataset with all its folds.
+
+    Shapes: labelled (N,) or (G,) bool, what has a label; y (N,) or (G,) int64 classes, else (·, T)
+    float64 with NaN for what is missing; feature_codes (N,) int64, equal where two nodes have equal
+    features (as the files have them, numbers and categories together); edge_codes (E,) int64 the
+    same of what the entries of `store.col` carry, or None where edges carry nothing.
+    """
+
+    card: DataCard
+    dataset: Dataset  # as training reads it
+    store: GraphStore  # features as the files have them: rows not divided by their sums
+    splits: Sequence[Split]  # of the first folds, at most MOST_FOLDS
+    labelled: Array
+    data_dir: Path
+    data_source: str = ""  # where missing raw files come from
+
+    def place(self, fold: int, part: str = "test") -> tuple[str, int]:
+        """What facts of a fold say for `split` and `fold`: see `gbench.audit.fact.Fact`."""
+        if self.card.level == "graph" and self.card.num_folds == 1:
+            return part, fold
+        return self.card.split, fold
+
+    @cached_property
+    def y(self) -> Array:
+        y: Array = self.store.y.numpy()
+        return y.astype(np.float64) if y.dtype.kind == "f" else y
+
+    @cached_property
+    def structure(self) -> Structure:
+        return structure_of(self.store, self.edge_codes)
+
+    @property
+    def is_directed(self) -> bool:
+        """Whether some stored edge lacks its reverse."""
+        return self.store.out_degree is not None
+
+    @cached_property
+    def feature_codes(self) -> Array:
+        given = (self.store.x, self.store.x_numbers)
+        return codes_of_rows(*(values.numpy() for values in given if values is not None))
+
+    @cached_property
+    def edge_codes(self) -> Array | None:
+        code, weight, attr = self.store.edge_code, self.store.edge_weight, self.store.edge_attr
+        columns = (code, weight, attr)
+        known = [v.numpy().reshape(len(v), -1) for v in columns if v is not None]
+        return codes_of_rows(*known) if known else None
+
+    @cached_property
+    def component(self) -> Array:
+        """The connected component of each node, undirected. Shapes: → (N,) int64."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        s = self.structure
+        ones = np.ones(len(s.indices), dtype=np.int8)
+        joined = csr_array((ones, s.indices, s.indptr), shape=(s.num_nodes, s.num_nodes))
+        found: Array = connected_components(joined, directed=False)[1]
+        return found.astype(np.int64)
+
+    @cached_property
+    def colours(self) -> Colours:
+        """From the features, over undirected edges without labels, loops dropped."""
+        return kept_colours(self.feature_codes, self.structure.indptr, self.structure.indices)
+
+    @cached_property
+    def directed_colours(self) -> Colours:
+        """From the features, each node receiving along its in-edges, loops kept."""
+        return kept_colours(self.feature_codes, self.structure.in_ptr, self.structure.in_indices)
+
+    @cached_property
+    def source(self) -> Source:
+        """The raw files once more, as the loader reads them."""
+        return read(self.card, self.data_dir, self.data_source)[0]
+
+
+def kept_colours(
+    initial: Array, indptr: Array, indices: Array, edge_label: Array | None = None
+) -> Colours:
+    """The colours of `refine` at the depths that facts name."""
+    rounds = refine(initial, indptr, indices, edge_label)
+    first = list(islice(rounds, KEPT_DEPTHS))
+    last, depth = first[-1], len(first) - 1
+    for colours in rounds:
+        last, depth = colours, depth + 1
+    return Colours(first, last, depth)
+
+
+def audited(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> Audited:
+    """Read a dataset with its folds, preparing it first where that is not done yet.
+
+    Raises UserError as `gbench.data.load.load` does.
+    """
+    dataset, splits, labelled = load_all_folds(card, data_dir, cache_dir, source)
+    store = dataset.store
+    if card.normalize_features:  # the prepared file has quotients, of which no product is exact
+        store = read(card, data_dir, source)[1]
+    y = store.y.numpy()
+    known = np.ones(len(y), dtype=bool) if labelled is None else labelled.numpy().copy()
+    if y.dtype.kind == "f":
+        known &= ~np.isnan(y).reshape(len(y), -1).all(axis=1)
+    folds = [Split(*(np.sort(part.numpy()) for part in split)) for split in splits[:MOST_FOLDS]]
+    return Audited(card, dataset, store, folds, known, data_dir, source)
