@@ -103,9 +103,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace, chosen_format: str) -> int:
     filters, runs_dirs = asked(args.what + args.places)
-    tables, notes = chosen_tables(filters, runs_dirs)
-    tables, left_out = _audited(tables, args)
-    for note in (*notes, *left_out):
+    tables, notes = _asked_tables(filters, runs_dirs, args)
+    for note in notes:
         print(note, file=sys.stderr)
     if chosen_format == "table":
         terminal.draw(tables, screen())
@@ -134,27 +133,27 @@ def _serve(args: argparse.Namespace) -> int:
     if any(place.startswith(wandb_source.PREFIX) for place in runs_dirs):
         raise UserError("--serve watches folders of runs: leave --from out")
     cache_dir = folders.cache_dir(args.cache_dir)
-
-    def load() -> tuple[list[Table], list[str]]:
-        tables, notes = chosen_tables(filters, runs_dirs)
-        return with_audits(tables, cache_dir), notes
-
     if args.audit:
-        for note in _audited(chosen_tables(filters, runs_dirs)[0], args)[1]:
+        for note in _asked_tables(filters, runs_dirs, args)[1]:
             print(note, file=sys.stderr)
-    live = Live(runs_dirs or [DEFAULT_RUNS_DIR], load)
+    live = Live(
+        runs_dirs or [DEFAULT_RUNS_DIR], lambda: chosen_tables(filters, runs_dirs, cache_dir)
+    )
     return serve(live, args.host or LOOPBACK, PORT if args.port is None else args.port)
 
 
-def _audited(tables: list[Table], args: argparse.Namespace) -> tuple[list[Table], list[str]]:
-    """The tables with what audits say of them, and which are not to be had."""
+def _asked_tables(
+    filters: dict[str, list[str]], runs_dirs: list[str], args: argparse.Namespace
+) -> tuple[list[Table], list[str]]:
+    """The tables and what to say of them, after the audits that --audit asks for."""
     cache_dir = folders.cache_dir(args.cache_dir)
-    notes: list[str] = []
+    tables, notes = chosen_tables(filters, runs_dirs, cache_dir)
     if args.audit:
         from gbench.cli.auditing import audit_missing
 
-        notes = audit_missing(tables, cache_dir)
-    return with_audits(tables, cache_dir), notes
+        notes += audit_missing(tables, cache_dir)
+        tables = with_audits(tables, cache_dir)
+    return tables, notes
 
 
 def _write(text: str, path: Path) -> None:
@@ -166,9 +165,12 @@ def _write(text: str, path: Path) -> None:
 
 
 def chosen_tables(
-    filters: dict[str, list[str]], runs_dirs: list[str]
+    filters: dict[str, list[str]], runs_dirs: list[str], cache_dir: Path | None = None
 ) -> tuple[list[Table], list[str]]:
-    """Tables of what the filters choose, and what is left out or missing."""
+    """Tables of what the filters choose, and what is left out or missing.
+
+    With what audits say that are kept in `cache_dir`, the usual folder of derived files.
+    """
     records, notes = _records(runs_dirs, filters)
     papers: Sequence[Published] = published_rows()
     for key, names in filters.items():
@@ -193,7 +195,7 @@ def chosen_tables(
                 f": `gbench train {choice}` makes one"
             )
         tables += leaderboard.published_tables(alone)
-    return tables, notes
+    return with_audits(tables, cache_dir or folders.cache_dir()), notes
 
 
 def _records(
