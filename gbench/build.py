@@ -40,7 +40,7 @@ from gbench.train.sources import Graphs, Pairs, Parts, Source, WholeGraph
 from gbench.train.stopping import Stopping
 from gbench.train.task import Task
 
-NOT_HYPERPARAMETERS = ("name", "_target_", "levels")
+NOT_HYPERPARAMETERS = ("name", "_target_", "levels", "is_network")
 
 
 def build_task(config: Config, teaching: Taught | None = None) -> Task:
@@ -167,6 +167,18 @@ def build_cutter(config: Config, dataset: Dataset, model: nn.Module, cache_dir: 
 
 
 def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
+    """The model of these settings. Raises UserError as `constructed` does, and for what is none."""
+    model = constructed(settings, spec)
+    if not isinstance(model, nn.Module):
+        raise UserError(
+            f"model {settings['name']}: {settings['_target_']} returned {type(model).__name__}, "
+            "which is no torch.nn.Module"
+        )
+    _check_trainable(model, settings)
+    return model
+
+
+def constructed(settings: Mapping[str, Any], spec: DataSpec) -> Any:
     """`_target_(spec, **hyperparameters)`, each one of its own and within gbench/limits.py.
 
     The limits are those of the parameter's name, whoever wrote the model. Raises UserError.
@@ -190,14 +202,7 @@ def build_model(settings: Mapping[str, Any], spec: DataSpec) -> nn.Module:
             if parameter.default is parameter.empty and name not in hyperparameters:
                 raise UserError(f"model {settings['name']} needs model.{name}: its YAML has none")
     check_limits({f"model.{name}": value for name, value in hyperparameters.items()})
-    model = target(spec, **hyperparameters)
-    if not isinstance(model, nn.Module):
-        raise UserError(
-            f"model {settings['name']}: {settings['_target_']} returned {type(model).__name__}, "
-            "which is no torch.nn.Module"
-        )
-    _check_trainable(model, settings)
-    return model
+    return target(spec, **hyperparameters)
 
 
 def _check_trainable(model: nn.Module, settings: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "torch-geometric", "lightning", "hydra-core", "ogb", "numba", "wandb")
 
 
-def versions() -> dict[str, str]:
-    """gbench, Python and the packages that a result may depend on."""
+def versions(others: Sequence[str] = ()) -> dict[str, str]:
+    """gbench, Python and the packages that a result may depend on, `others` among them."""
     found = {"gbench": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *others):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -17,6 +17,7 @@ from gbench.records.other_code import refuse_changed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gbench.floors.answering import FloorTask
     from gbench.train.task import Task
 
 Code = Literal["kept", "now"]
@@ -29,7 +30,7 @@ class Finished:
     folder: Path
     config: Config
     record: records.RunRecord
-    task: Task
+    task: Task | FloorTask
     plugin: Any = None  # of Lightning, which says how precisely is computed
 
     def evaluate(self, split: str) -> float:
@@ -71,12 +72,17 @@ def settings_of(folder: Path, code: Code | None = None) -> Config:
 
 
 def restored(folder: Path, code: Code | None = None) -> Finished:
-    """The run, with its data loaded and the weights that were tested.
+    """The run, with its data loaded and the weights that were tested; a floor is fitted anew.
 
     Raises UserError as `settings_of`, and for weights or data that are not there.
     """
     config = settings_of(folder, code)
     record = records.read(folder / runfolder.RECORD)
+
+    if record.is_floor:
+        from gbench.floors.running import refitted
+
+        return Finished(folder, config, record, refitted(record, at_hand(config, folder)))
 
     from gbench.build import build_task
     from gbench.teaching import taught

@@ -119,7 +119,10 @@ def _facts(key: str, text: str, config: Config) -> dict[str, Any]:
     if not (folder / RECORD).is_file():
         raise UserError(f"{key}: {folder.name} has not finished: gbench resume {folder}")
     if not (folder / WEIGHTS).is_file():
-        raise UserError(f"{key}: {folder} has no {WEIGHTS}, the weights of the run")
+        raise UserError(
+            f"{key}: {folder} has no {WEIGHTS}, the weights of the run, which a method without a "
+            "network never has"
+        )
     try:
         record = json.loads((folder / RECORD).read_bytes())
         said = {name: record[name] for name in ("identity", "seed", "fold", "data", "model")}

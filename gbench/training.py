@@ -12,7 +12,9 @@ from rich.console import Console
 from gbench import environment
 from gbench.build import build_task
 from gbench.config.compose import Config
+from gbench.config.floors import is_floor
 from gbench.config.identity import identity
+from gbench.floors.running import train_floor
 from gbench.folders import written_whole
 from gbench.own_code.importing import own_places
 from gbench.own_code.kept import at_hand
@@ -48,6 +50,8 @@ def train(
     in the helping processes of a multi-device run. Raises UserError for what the user can mend and
     Interrupted when told to stop.
     """
+    if is_floor(config["model"]):
+        return train_floor(config, folder, console, display)
     started = datetime.now(UTC)
     settings = config["trainer"]
     loggers = make_loggers(config, folder)  # first: a server that is not there is told at once

@@ -16,11 +16,12 @@ import tempfile
 from pathlib import Path
 
 from gbench.board.statistics import ALPHA, Run, compare, holm, spread
-from gbench.choices import choices, stated
+from gbench.choices import stated
+from gbench.config.floors import networks
 from gbench.records.find import find
 
 GBENCH = str(Path(sys.executable).parent / "gbench")
-MODELS = choices("model")
+MODELS = networks()
 PRECISIONS = ("32-true", "bf16-mixed")
 EPOCHS = {"texas": 50, "mutag": 10}
 Values = dict[str, dict[Run, float]]  # by precision: the test values by seed and fold

@@ -21,7 +21,8 @@ from count_launches import composed, small, task_of, trained
 from fake_cuda import NOTES
 from torch import Tensor
 
-from gbench.choices import choices, stated
+from gbench.choices import stated
+from gbench.config.floors import networks
 from gbench.data.padding import Frame
 from gbench.train import capturing
 from gbench.train.epochs import Epochs
@@ -56,8 +57,8 @@ class Noted:
 def captured_models(asked: Sequence[str]) -> Iterator[tuple[str, Noted]]:
     """Each model and level of which runs are captured, of all models or those asked for."""
     for level, data in DATA.items():
-        for model in asked or choices("model"):
-            if level not in stated("model.levels", choices("model"), model):
+        for model in asked or networks():
+            if level not in stated("model.levels", networks(), model):
                 continue
             for is_rich in (False, True):
                 words = [f"model={model}", f"data={data}", "experiment=null", "optim.batch_size=3"]

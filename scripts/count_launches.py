@@ -52,6 +52,7 @@ from gbench import build
 from gbench.bench.workloads import drawn_molecules
 from gbench.choices import choices, read_yaml, stated
 from gbench.config import compose
+from gbench.config.floors import networks
 from gbench.contracts import tiny
 from gbench.data.dataset import Dataset
 from gbench.data.loaders import ogb, zinc
@@ -416,8 +417,8 @@ def every_model() -> Iterator[tuple[str, Counted]]:
         asked = "node" if level == "link" else level
         is_rich = (level == "node") == (loss == "cross-entropy") and level != "link"
         other = composed(f"data={data}", *plain)
-        for model in choices("model"):
-            if asked not in stated("model.levels", choices("model"), model):
+        for model in networks():
+            if asked not in stated("model.levels", networks(), model):
                 continue
             config = deepcopy(composed(f"model={model}", f"data={usual[asked]}", *plain))
             config |= {key: other[key] for key in ("data", "predictor") if key in other}

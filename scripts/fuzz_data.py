@@ -32,6 +32,7 @@ from scipy.stats import binom
 from gbench.build import build_task
 from gbench.choices import choices, read_yaml
 from gbench.config.compose import compose
+from gbench.config.floors import networks
 from gbench.data import manage
 from gbench.data.load import load
 from gbench.data.own import facts_of
@@ -57,7 +58,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     silence()
     torch.set_num_threads(1)
-    found = {name: base(name) for name in choices("model")}
+    found = {name: base(name) for name in networks()}
     bases = {name: config for name, config in found.items() if config is not None}
     counts: collections.Counter[str] = collections.Counter()
     seen = [0.0, 0.0, 0.0]  # hits, expected hits, their variance

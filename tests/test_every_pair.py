@@ -11,6 +11,7 @@ import torch
 from gbench.build import build_task
 from gbench.choices import choices, read_yaml
 from gbench.config.compose import compose
+from gbench.config.floors import networks
 from gbench.data.spec import DataCard
 from gbench.errors import UserError
 from tests.in_order import InOrder
@@ -26,7 +27,7 @@ def embedded(data: str) -> bool:
     return not card.folder
 
 
-PAIRS = [(model, data) for data in choices("data") if embedded(data) for model in choices("model")]
+PAIRS = [(model, data) for data in choices("data") if embedded(data) for model in networks()]
 
 
 @pytest.mark.parametrize(("model", "data"), PAIRS)

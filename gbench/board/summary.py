@@ -30,13 +30,15 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
             "all folds"
         ),
     }[record.selection]
-    in_all = f"{seconds_text(record.seconds_total)} in all"
-    speed = f"{count_text(record.items_per_second)} {record.item}/s in training"
+    if record.is_floor:
+        chosen = f"setting {_setting(record)}: best in validation of {record.epochs}"
+    else:
+        chosen = f"weights of the {chosen}"
     lines = [
         (
             f"test {record.metric}",
             metric_text(record.metric, record.test) + unit(record.metric),
-            f"{record.split} split{fold}; weights of the {chosen}",
+            f"{record.split} split{fold}; {chosen}",
         ),
         (
             f"valid {record.metric}",
@@ -49,8 +51,7 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
             for name, parts in record.also.items()
             for part, value in sorted(parts.items())
         ),
-        ("parameters", count_text(record.num_parameters), ""),
-        ("time per epoch", seconds_text(record.seconds_per_epoch), f"{in_all}, {speed}"),
+        *_cost(record),
         ("peak memory", memory_text(record.peak_memory_mib), record.device),
         ("run", near(folder), ""),
         ("next", _next_command(record, folder), ""),
@@ -63,6 +64,23 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
         text.append(f"{value:<{value_width}}  " if note else value)
         text.append(f"{note}\n", "dim")
     console.print(text, end="", soft_wrap=True, highlight=False)
+
+
+def _cost(record: RunRecord) -> list[tuple[str, str, str]]:
+    """Parameters and seconds; a floor has none, and settings in place of epochs."""
+    in_all = f"{seconds_text(record.seconds_total)} in all"
+    if record.is_floor:  # nothing is counted in epochs
+        each = f"{seconds_text(record.seconds_per_epoch)} for a setting"
+        return [("time", in_all, f"no network; {each}")]
+    speed = f"{count_text(record.items_per_second)} {record.item}/s in training"
+    return [
+        ("parameters", count_text(record.num_parameters), ""),
+        ("time per epoch", seconds_text(record.seconds_per_epoch), f"{in_all}, {speed}"),
+    ]
+
+
+def _setting(record: RunRecord) -> str:
+    return " ".join(f"{key}={value}" for key, value in record.chosen.items())
 
 
 def _published(record: RunRecord) -> list[tuple[str, str, str]]:

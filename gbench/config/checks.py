@@ -10,9 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from gbench.choices import GROUPS, choices, stated
+from gbench.choices import GROUPS, stated
 from gbench.config.arguments import check_arguments, check_unlisted
 from gbench.config.flat import flatten
+from gbench.config.floors import check_level, is_floor, networks
 from gbench.config.names import check_wandb
 from gbench.config.optim import check_groups, is_free
 from gbench.config.protocol import check_protocol
@@ -144,6 +145,8 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
     levels = model.get("levels", _ALL_LEVELS)
     if isinstance(levels, str) or not levels or not {*levels} <= {*_ALL_LEVELS, "link"}:
         raise UserError(f"model.levels={levels}: expected a list of node, graph and link")
+    if is_floor(model):
+        check_level(model, data, config_dirs)
     # links are predicted from what a model says of the nodes, where it does not answer pairs itself
     is_link = data["level"] == "link"
     level = "node" if is_link and not answers_pairs(model) else data["level"]
@@ -153,7 +156,7 @@ def check_values(config: Config, base: Config, config_dirs: Sequence[Path]) -> N
             "stands behind it: leave it out, or set model.KEY"
         )
     if level not in levels:
-        models = choices("model", config_dirs)
+        models = networks(config_dirs)
         fit = [m for m in models if level in (stated("model.levels", models, m) or _ALL_LEVELS)]
         raise UserError(
             f"{model['name']} works on {' and '.join(model['levels'])}-level datasets, and "

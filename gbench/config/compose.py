@@ -17,6 +17,7 @@ from gbench.choices import PACKAGED, members, read_yaml
 from gbench.config.checks import CARD, answers_pairs, check_keys, check_values
 from gbench.config.composition import Composition
 from gbench.config.flat import flatten
+from gbench.config.floors import is_floor, without_network
 from gbench.config.identity import NOTHING
 from gbench.config.own_files import OwnFile, check_chosen, own_files, placed
 from gbench.config.protocol import check_typed
@@ -51,6 +52,8 @@ def compose(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Confi
     if config["data"]["level"] != "link" or answers_pairs(config["model"]):
         del config["predictor"]
     unchanged = is_unchanged(request, files, config, base)
+    if is_floor(config["model"]):
+        config = without_network(config, request.typed)
     # a run may be resumed from another folder than it began in
     places = {"data_dir": folders.data_dir, "cache_dir": folders.cache_dir}
     absolute = {key: str(at(config[key])) for key, at in places.items() if config[key]}
@@ -104,6 +107,8 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         raise UserError(f"{path.parent} is no run's folder: it has no {path.name}") from None
     importing.use(config["config_dirs"])
+    if is_floor(config["model"]):
+        return config
     # of runs from before there was a choice, or by another name
     if "decay_only" in config["optim"]:
         config["optim"]["decay_prefix"] = config["optim"].pop("decay_only")

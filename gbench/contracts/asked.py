@@ -91,6 +91,11 @@ def _models(
 ) -> Iterator[tuple[str, Subject]]:
     found = choices("model", config_dirs)
     levels = stated("model.levels", found, chosen["model"])
+    if stated("model.is_network", found, chosen["model"]) is False:
+        raise UserError(
+            f"model={chosen['model']} is no network, and what gbench check looks at are properties "
+            "of networks"
+        )
     if isinstance(levels, list) and "link" in levels:
         raise UserError(
             f"model={chosen['model']} answers pairs of nodes itself, and gbench check looks at "

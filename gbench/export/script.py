@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gbench.config.floors import is_floor
 from gbench.config.identity import decisive
 from gbench.errors import UserError
 from gbench.export.fill import filled
@@ -99,6 +100,11 @@ def script(record: RunRecord, config: Mapping[str, Any], folder: Path) -> str:
 
 
 def _check(config: Mapping[str, Any]) -> None:
+    if is_floor(config["model"]):
+        raise UserError(
+            f"model={config['model']['name']} is no network: there is no training to write as a "
+            "script. gbench train repeats it with the settings of its config.yaml"
+        )
     cannot = [
         f"trainer.{key}={value}"
         for key, value in decisive(config)["trainer"].items()

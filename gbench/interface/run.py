@@ -82,13 +82,19 @@ class Run:
     def model(self) -> nn.Module:
         """The network with the weights that were tested, on the CPU and in evaluation mode.
 
-        Its dataset is loaded for its sizes. Raises UserError as `predict` does.
+        Its dataset is loaded for its sizes. Raises UserError as `predict` does, and for a method
+        that is no network.
         """
+        from torch import nn
+
+        from gbench.errors import UserError
         from gbench.finished import restored
         from gbench.interface.calling import unchanged
 
         with unchanged():
-            network: nn.Module = restored(self.path).task.model
+            network = restored(self.path).task.model
+        if not isinstance(network, nn.Module):
+            raise UserError(f"{self.record.model} is no network: it has no module, but predict()")
         return network.cpu().eval()
 
     def predict(self, split: str = "test", data: str | Path | None = None) -> Predictions:

@@ -18,6 +18,7 @@ from typing import Any
 from gbench.choices import choices, read_yaml
 from gbench.config.compose import Config, compose
 from gbench.config.flat import flatten
+from gbench.config.floors import is_floor
 from gbench.errors import UserError, unknown
 from gbench.sweep.file import as_typed
 from gbench.sweep.words import count
@@ -92,8 +93,13 @@ def setting_words(values: Mapping[str, Value]) -> list[str]:
 
 
 def check_objective(config: Config) -> None:
-    """Raise UserError where the validation part is no judge of its own."""
+    """Raise UserError where there is nothing to search, or validation is no judge of its own."""
     data = config["data"]
+    if is_floor(config["model"]):
+        raise UserError(
+            f"model={config['model']['name']} is no network: gbench train alone chooses its "
+            "settings by validation"
+        )
     if data.get("parts", "disjoint") != "disjoint":
         raise UserError(
             f"{data['name']} with data.split={data['split']} validates on data that it tests on or "

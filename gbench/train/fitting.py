@@ -44,18 +44,9 @@ class TrainingPart:
     @staticmethod
     def of(dataset: Dataset, source: Source) -> TrainingPart:
         """The training part of a dataset."""
-        store, train = dataset.store, dataset.split.train
-        if dataset.spec.level == "link":
-            assert store.pairs is not None
-            store = replace(store, pairs=store.pairs[train], y=store.y[train], memo={})
-            train = torch.arange(train.numel())
-        else:
-            store = replace(store, y=hidden(store.y, train), memo={})
-        none = train.new_zeros(0)
         if isinstance(source, Parts | Shadow):  # of a graph that is big, which is seen whole
             source = WholeGraph()
-        shown = replace(dataset, store=store, split=Split(train, none, none))
-        return TrainingPart(shown, source)
+        return TrainingPart(shown_alone(dataset), source)
 
     @property
     def spec(self) -> DataSpec:
@@ -72,6 +63,22 @@ class TrainingPart:
     def batch(self) -> Batch:
         """All of it in one batch."""
         return next(self.batches(max(1, self.dataset.split.train.numel())))
+
+
+def shown_alone(dataset: Dataset) -> Dataset:
+    """The dataset with its training items alone: labels of others, and other pairs, are not there.
+
+    Labels of other nodes and graphs are -100 or NaN.
+    """
+    store, train = dataset.store, dataset.split.train
+    if dataset.spec.level == "link":
+        assert store.pairs is not None
+        store = replace(store, pairs=store.pairs[train], y=store.y[train], memo={})
+        train = torch.arange(train.numel())
+    else:
+        store = replace(store, y=hidden(store.y, train), memo={})
+    none = train.new_zeros(0)
+    return replace(dataset, store=store, split=Split(train, none, none))
 
 
 def fit(model: nn.Module, dataset: Dataset, source: Source) -> None:

@@ -32,6 +32,7 @@ class Display:
         self.title = title
         self.metric, self.item = card.metric, card.item
         self.max_epochs = max_epochs
+        self.step = "epoch"  # what is counted: of a floor its settings
         self.live: Live | None = None
         self.started = self.shown = self.epoch_started = 0.0
         self.first_epoch = 0
@@ -84,7 +85,7 @@ class Display:
 
     def _inside(self, done: float, text: str) -> None:
         self.done, epoch = done, math.ceil(done)
-        self.inside = f"epoch {epoch}/{self.max_epochs}  {text}"
+        self.inside = f"{self.step} {epoch}/{self.max_epochs}  {text}"
         if self.live is not None:
             self._draw()
         else:
@@ -107,11 +108,11 @@ class Display:
             parts.append(f"valid {self.metric} {metric_text(self.metric, row['valid'])}")
         if best is not None:
             parts.append(f"best {metric_text(self.metric, best)} @{best_epoch + 1}")
-        self.text = "  ".join([*parts, f"{_duration(row['seconds'])}/epoch"])
+        self.text = "  ".join([*parts, f"{_duration(row['seconds'])}/{self.step}"])
         if self.live is not None:
             self._draw()
         else:
-            self._print(f"epoch {epoch}/{self.max_epochs}  {self.text}")
+            self._print(f"{self.step} {epoch}/{self.max_epochs}  {self.text}")
 
     def _print(self, text: str) -> None:
         self.shown = time.perf_counter()

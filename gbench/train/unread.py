@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -52,6 +52,11 @@ def _unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> li
     if left and not hasattr(own, "uses") and not own.__module__.startswith("gbench."):
         read = _read(model, dataset, source)
         left = [key for key in left if key not in read]
+    return told(left, name, dataset)
+
+
+def told(left: Sequence[str], name: str, dataset: Dataset) -> list[str]:
+    """The sentence on fields of the batch that a model leaves unread; none where it leaves none."""
     if not left:
         return []
     listed = " and ".join(f"{FIELDS[key].what} (batch.{key})" for key in left)

@@ -52,7 +52,8 @@ def test_a_model_composes_with_a_dataset_or_says_why_not(model: str, data: str) 
         settings = yaml.safe_load(MODELS[settings["defaults"][0]].read_text())
     levels = settings["model"]["levels"]
     level = yaml.safe_load(DATASETS[data].read_text())["level"]
-    if level in levels or (level == "link" and "node" in levels):
+    predicts_links = "node" in levels and settings["model"].get("is_network", True)
+    if level in levels or (level == "link" and predicts_links):
         config = compose([f"model={model}", f"data={data}"])
         assert (config["model"]["name"], config["data"]["name"]) == (model, data)
     else:

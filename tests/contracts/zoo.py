@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from gbench.choices import choices, stated
+from gbench.choices import stated
 from gbench.config.compose import compose
+from gbench.config.floors import networks
 from gbench.contracts import tiny
 from gbench.contracts.asked import with_encoding
 from gbench.contracts.models.subject import Subject
@@ -19,7 +20,7 @@ from gbench.data.dataset import Dataset
 from gbench.data.spec import DataCard
 from gbench.limits import LIMITS, Interval, OneOf
 
-MODELS = choices("model")
+MODELS = networks()
 DATA: dict[str, tuple[str, str, Callable[[DataCard], Dataset]]] = {
     "nodes": ("node", "csbm", tiny.nodes),
     "graphs": ("graph", "csl", tiny.graphs),

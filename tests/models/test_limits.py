@@ -8,7 +8,8 @@ import pytest
 from torch import Tensor, nn
 
 from gbench.build import build_model
-from gbench.choices import choices, read_yaml
+from gbench.choices import read_yaml
+from gbench.config.floors import networks
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
@@ -29,7 +30,7 @@ def outside(key: str) -> list[object]:
 
 def limited() -> list[tuple[str, str]]:
     """Model and setting, of each file that names a class itself."""
-    models = {name: read_yaml(path)["model"] for name, path in choices("model").items()}
+    models = {name: read_yaml(path)["model"] for name, path in networks().items()}
     return [
         (name, key)
         for name, settings in models.items()
@@ -41,7 +42,7 @@ def limited() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "key"), limited())
 def test_a_packaged_model_with_a_value_outside_its_limits_is_refused(name: str, key: str) -> None:
-    settings = {"name": name, **read_yaml(choices("model")[name])["model"]}
+    settings = {"name": name, **read_yaml(networks()[name])["model"]}
     for value in outside(f"model.{key}"):
         with pytest.raises(UserError, match=rf"^model\.{key}={value}: allowed is "):
             build_model({**settings, key: value}, SPEC)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gbench.choices import choices
 from gbench.config.compose import compose
+from gbench.config.floors import networks
 from gbench.contracts import tiny
 from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
@@ -76,7 +76,7 @@ def changes_nothing(name: str, dataset: Dataset, *words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dense", "molecules", "numbers"])
-@pytest.mark.parametrize("name", choices("model"))
+@pytest.mark.parametrize("name", networks())
 def test_a_frame_changes_nothing_that_is_learnt(name: str, kind: str) -> None:
     changes_nothing(name, data(kind))
 

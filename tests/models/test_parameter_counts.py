@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gbench.choices import choices
 from gbench.config.compose import compose
+from gbench.config.floors import networks
 from gbench.data.spec import DataSpec
 from gbench.models.convolutions import GINE, Head
 from gbench.models.graph_vit import ViTBlock
@@ -206,4 +206,4 @@ NOT_COUNTED = {
 def test_every_model_is_counted():
     counted = {words.split()[0].removeprefix("model=") for words, _, _ in COUNTED + MIXERS}
     assert counted.isdisjoint(NOT_COUNTED)
-    assert counted | NOT_COUNTED.keys() == choices("model").keys()
+    assert counted | NOT_COUNTED.keys() == networks().keys()

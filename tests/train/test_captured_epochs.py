@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gbench.choices import choices, stated
+from gbench.choices import stated
+from gbench.config.floors import networks
 from gbench.data.padding import Size
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
@@ -100,7 +101,7 @@ def test_a_run_on_the_device_alone_computes_the_same_bits(
 
 def packaged() -> list[str]:
     """Every model for one graph of labelled nodes."""
-    found = choices("model")
+    found = networks()
     return [name for name in found if "node" in (stated("model.levels", found, name) or ("node",))]
 
 

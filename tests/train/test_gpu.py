@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from gbench.choices import choices, stated
+from gbench.choices import stated
+from gbench.config.floors import networks
 from gbench.records.folder import BEST
 from gbench.records.record import RunRecord
 from gbench.train.checkpoint import load_weights
@@ -31,7 +32,7 @@ EVERYWHERE = ["cpu", *ON]  # that these tests are right is seen on any machine
 def pairs() -> list[tuple[str, str]]:
     """Every packaged model with a dataset of each level that it takes, which needs no download."""
     data = {"node": "csbm", "graph": "digits"}
-    models = choices("model")
+    models = networks()
     return [
         (model, data[level])
         for model in sorted(models)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from gbench.build import build_task
-from gbench.choices import choices, stated
+from gbench.choices import stated
 from gbench.config.compose import compose
+from gbench.config.floors import networks
 from gbench.contracts.contract import exemptions
 from gbench.data.big.part import Part, Pattern, batch_of
 from gbench.errors import UserError
@@ -19,7 +20,7 @@ from gbench.train import layerwise
 from gbench.train.layerwise import layer_wise, predict, through_layers
 from gbench.train.task import Task
 
-MODELS = choices("model")
+MODELS = networks()
 NODE_LEVEL = [  # but for those that a finished run has to teach
     name
     for name in MODELS

@@ -78,7 +78,7 @@ def pairs() -> list[tuple[str, str]]:
     """Every packaged model with every level of data that it takes."""
     # one that chooses an encoding has no such data here
     files = [path for path in CONF.glob("*.yaml") if "- override" not in path.read_text()]
-    names = sorted(path.stem for path in files)
+    names = sorted(path.stem for path in files if settings(path.stem).get("is_network", True))
     kinds = {"node": "nodes", "graph": "molecules"}
     # one that answers pairs of nodes itself has no such data here
     return [(n, kinds[level]) for n in names for level in settings(n)["levels"] if level in kinds]

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from gbench.choices import choices, stated
+from gbench.choices import stated
+from gbench.config.floors import networks
 
 pytest.importorskip("triton", reason="needs triton (pip install triton)")
 if os.environ.get("TRITON_INTERPRET") == "1":
@@ -76,8 +77,8 @@ def test_steps_do_not_wait(counted) -> None:
 
 def test_no_packaged_model_waits_in_a_step(counted) -> None:
     rows = {tuple(row["step"].split()): row["waits"] for row in counted["models"]}
-    for model in choices("model"):
-        for level in stated("model.levels", choices("model"), model):
+    for model in networks():
+        for level in stated("model.levels", networks(), model):
             if level == "link":  # such batches are drawn on the CPU: see gbench/train/capturing.py
                 continue
             assert (model, level, "cross-entropy") in rows
