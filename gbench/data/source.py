@@ -68,3 +68,4 @@ class Source(NamedTuple):
     ids: Sequence[str] = ()  # of nodes or graphs, whichever have the labels; empty: positions
     graph_ids: Sequence[str] = ()  # of graphs whose nodes have the labels
     columns: Mapping[str, Any] = MappingProxyType({})  # how files were read, for others like them
+    assumed: Tensor | None = None  # (N,) bool: whose label no file has, but a published protocol

@@ -15,7 +15,8 @@ from gbench.data import manage
 from gbench.data.dataset import Dataset
 from gbench.data.load import load
 from gbench.data.loaders import npz_graph
-from gbench.data.loaders.edges import largest_component
+from gbench.data.loaders.edges import both_directions, largest_component, without_loops
+from gbench.locate import locate
 
 pytestmark = pytest.mark.data
 
@@ -132,6 +133,65 @@ def test_planetoid_under_random_splits(read: Read, name: str, num_classes: int) 
         drawn.add(tuple(split.train.tolist()))
     assert len(drawn) == 3
     assert torch.equal(dataset.store.x, read(name).store.x)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "num_train"), [("cora", "Cora", 1208), ("citeseer", "CiteSeer", 1827)]
+)
+def test_planetoid_under_the_full_split(
+    read: Read, data_dir: Path, tmp_path: Path, name: str, folder: str, num_train: int
+) -> None:
+    from torch_geometric.datasets import Planetoid
+
+    root = linked(data_dir, f"Planetoid/{folder}", tmp_path) / "Planetoid"
+    theirs = Planetoid(str(root), folder, split="full")[0]
+    dataset = read(name, "full")
+    assert len(dataset.split.train) == num_train
+    for part, mask in zip(dataset.split, MASKS, strict=True):
+        assert torch.equal(part, theirs[mask].nonzero().view(-1))
+
+
+def test_nodes_of_citeseer_without_a_label_are_told(read: Read) -> None:
+    said = "15 nodes have no label in the files and count as class 0, as in published code: in "
+    assert read("citeseer").notes == ()  # none of them is in a part of the public split
+    assert read("citeseer", "full").notes == (
+        said + "this split 15 of them train, 0 validate, 0 test",
+    )
+    # 2.2 of them are tested by a fold on average
+    assert read("citeseer", "geom-gcn").notes == (
+        said + "a fold 4 to 11 of them train, 0 to 7 validate, 0 to 4 test",
+    )
+    for split in ("public", "full", "geom-gcn"):
+        told = read("citeseer", split).told["no label"]
+        assert told == "15 of 3,327 nodes; class 0, as in published code"
+    assert read("cora", "full").notes == ()
+    assert "no label" not in read("cora", "full").told
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "num_entries"),
+    [
+        ("cora", "public", 10858),
+        ("citeseer", "public", 9464),
+        ("chameleon", "geom-gcn-undirected", 36101),
+        ("photo", "random", 143663),
+        ("photo", "random-lcc", 143591),
+    ],
+)
+def test_edges_as_stored(
+    read: Read, data_dir: Path, name: str, split: str, num_entries: int
+) -> None:
+    card = manage.card_of(name, split=split)
+    load_stored = locate(card._target_)
+    options = {**card.options, "split": split, "as_stored": True}
+    stored = load_stored(data_dir / card.folder, **options)
+    seen = read(name, split)
+    assert stored.graphs[0].edge_index.size(1) == num_entries
+    if card.split != "geom-gcn":
+        both = both_directions(without_loops(stored.graphs[0].edge_index), len(seen.store.x))
+        assert torch.equal(seen.store.whole().edge_index, both)
+    for part, same in zip(seen.split, stored.splits[0], strict=True):
+        assert torch.equal(part, same)
 
 
 @pytest.mark.parametrize(

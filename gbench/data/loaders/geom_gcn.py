@@ -15,13 +15,16 @@ from gbench.errors import unknown
 SPLITS = ("geom-gcn", "geom-gcn-raw", "geom-gcn-undirected")
 
 
-def load(raw: Path, prefix: str, split: str, vocabulary: int = 0) -> Source:
+def load(
+    raw: Path, prefix: str, split: str, vocabulary: int = 0, as_stored: bool = False
+) -> Source:
     """Read `out1_node_feature_label.txt`, `out1_graph_edges.txt` and the ten mask files.
 
     Under the split `geom-gcn` the graph stays as published: directed, with its self-loops, without
     repeated edges; under `geom-gcn-raw` it is the same graph, for features that nothing divides by
     their sums (see the dataset's YAML). Under `geom-gcn-undirected`, which Bodnar et al. (NeurIPS
-    2022) use, each edge counts in both directions and self-loops go. A node's features are numbers,
+    2022) use, each edge counts in both directions and self-loops go; `as_stored`, repeated edges
+    stay as well, whatever the split. A node's features are numbers,
     or, where there is a `vocabulary`, the words of it that the node has. Raises UserError for
     another split.
     """
@@ -40,9 +43,11 @@ def load(raw: Path, prefix: str, split: str, vocabulary: int = 0) -> Source:
     y[place] = np.array(labels, dtype=np.int64)
 
     edges = np.loadtxt(raw / "out1_graph_edges.txt", dtype=np.int64, skiprows=1, ndmin=2)
-    edge_index = coalesce(torch.from_numpy(edges.T), len(nodes))
-    if split == "geom-gcn-undirected":
-        edge_index = both_directions(without_loops(edge_index), len(nodes))
+    edge_index = torch.from_numpy(edges.T)
+    if not as_stored:
+        edge_index = coalesce(edge_index, len(nodes))
+        if split == "geom-gcn-undirected":
+            edge_index = both_directions(without_loops(edge_index), len(nodes))
     graph = Graph(torch.from_numpy(x), edge_index, torch.from_numpy(y))
     return Source([graph], read_splits(raw, prefix), num_outputs=int(y.max()) + 1)
 

@@ -16,11 +16,12 @@ SPLITS = ("random", "random-lcc", "dagnn-lcc-quirk", "random-60-20-20")
 RANDOM_SPLITS = 100  # as many as Shchur et al. draw
 
 
-def load(raw: Path, prefix: str, split: str) -> Source:
+def load(raw: Path, prefix: str, split: str, as_stored: bool = False) -> Source:
     """Read `<prefix>.npz`, sparse matrices of links and of words, as PyG does.
 
-    Links count in both directions, loops are dropped, and a word is there or not. The splits
-    but the last have 20 nodes of each class to train and 30 to validate on, drawn
+    Links count in both directions, loops are dropped, and a word is there or not; `as_stored` links
+    have the file's direction, loops stay, and words are counted. The splits but the last have 20
+    nodes of each class to train and 30 to validate on, drawn
 
     * `random`: from all nodes;
     * `random-lcc`: from the largest connected component, to which the graph is reduced (Shchur et
@@ -47,15 +48,18 @@ def load(raw: Path, prefix: str, split: str) -> Source:
         )
         y = torch.from_numpy(arrays["labels"]).long()
     words.sum_duplicates()
-    words.data[words.data > 0] = 1
+    if not as_stored:
+        words.data[words.data > 0] = 1
     x = torch.from_numpy(words.toarray().astype(np.float32, copy=False))
-    edge_index = torch.from_numpy(np.stack(links.tocoo().coords)).long()
-    edge_index = both_directions(without_loops(edge_index), len(y))
+    stored = torch.from_numpy(np.stack(links.tocoo().coords)).long()
+    edge_index = both_directions(without_loops(stored), len(y))
 
     seen = y
     if split in ("random-lcc", "dagnn-lcc-quirk"):
         component = largest_component(edge_index, len(y))
         seen = y[component]
+    if as_stored:
+        edge_index = stored
     if split == "random-lcc":
         edge_index = among(edge_index, component, len(y))
         x, y = x[component], seen
