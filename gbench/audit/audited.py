@@ -6,7 +6,7 @@ Legend: N nodes, G graphs, E stored edges, T tasks or targets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -64,6 +64,7 @@ class Audited:
     labelled: Array
     data_dir: Path
     data_source: str = ""  # where missing raw files come from
+    skipped: dict[str, str] = field(default_factory=dict)  # what is not computed, and why
 
     def place(self, fold: int, part: str = "test") -> tuple[str, int]:
         """What facts of a fold say for `split` and `fold`: see `gbench.audit.fact.Fact`."""
@@ -142,13 +143,18 @@ def audited(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -
 
     Raises UserError as `gbench.data.load.load` does.
     """
-    dataset, splits, labelled = load_all_folds(card, data_dir, cache_dir, source)
+    dataset, splits = load_all_folds(card, data_dir, cache_dir, source)
     store = dataset.store
     if card.normalize_features:  # the prepared file has quotients, of which no product is exact
         store = read(card, data_dir, source)[1]
-    y = store.y.numpy()
+    y, labelled = store.y.numpy(), dataset.labelled
     known = np.ones(len(y), dtype=bool) if labelled is None else labelled.numpy().copy()
     if y.dtype.kind == "f":
         known &= ~np.isnan(y).reshape(len(y), -1).all(axis=1)
     folds = [Split(*(np.sort(part.numpy()) for part in split)) for split in splits[:MOST_FOLDS]]
-    return Audited(card, dataset, store, folds, known, data_dir, source)
+    data = Audited(card, dataset, store, folds, known, data_dir, source)
+    if len(splits) > MOST_FOLDS:
+        data.skipped[f"folds {MOST_FOLDS} to {len(splits) - 1}"] = (
+            f"of {len(splits)} folds the first {MOST_FOLDS} are audited"
+        )
+    return data

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from gbench.data import told
 from gbench.data.accepted import accepted
@@ -45,7 +44,6 @@ class AllFolds(NamedTuple):
 
     dataset: Dataset  # whose split is that of card.fold
     splits: tuple[Split, ...]
-    labelled: Tensor | None  # (N,) or (G,) bool: what has a label; None: everything, but for NaN
 
 
 def load_all_folds(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> AllFolds:
@@ -62,7 +60,7 @@ def load_all_folds(card: DataCard, data_dir: Path, cache_dir: Path, source: str 
     sizes = prepared["split_sizes"]
     folds = prepared["splits"].split([sum(fold) for fold in sizes])
     splits = tuple(Split(*ids.split(fold)) for ids, fold in zip(folds, sizes, strict=True))
-    return AllFolds(_dataset(card, prepared, splits[card.fold]), splits, prepared["labelled"])
+    return AllFolds(_dataset(card, prepared, splits[card.fold]), splits)
 
 
 def read(card: DataCard, data_dir: Path, source: str = "") -> tuple[Source, GraphStore]:
@@ -134,7 +132,6 @@ def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> di
         "fingerprint": fingerprint({**tensors, "splits": splits}, str(sizes)),
         "told": told.rows(card, source, store.y) | told.weights(store),
         "notes": told.notes(card, source, store.y),
-        "labelled": source.labelled,
         "raw": state,
         "names": vars(Names.of(source)),
     }
