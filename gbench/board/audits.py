@@ -22,7 +22,7 @@ def with_audits(tables: Iterable[Table], cache_dir: Path) -> list[Table]:
 
 def kept_of(table: Table, cache_dir: Path) -> Audit | None:
     """The audit of a table's data, where one was made and is readable."""
-    name = table.data.split(" ")[0]
+    name = _name(table)
     if Path(name).name != name:  # a record edited by hand names another place
         return None
     if table.rows:
@@ -33,6 +33,15 @@ def kept_of(table: Table, cache_dir: Path) -> Audit | None:
         if (audit.dataset, audit.split) == (table.data, table.split)
     ]
     return found[0] if len(found) == 1 else None
+
+
+def _name(table: Table) -> str:
+    """Of the dataset, without what its options say behind it."""
+    if table.rows:
+        stated = table.rows[0].runs[0].config.get("data")
+        if isinstance(stated, dict) and isinstance(stated.get("name"), str):
+            return str(stated["name"])
+    return table.data.split(" ")[0]
 
 
 def usual_fingerprint(table: Table) -> str:
