@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
+from gbench.audit.equal_rows import codes_of_rows
+from gbench.audit.structure import Structure, structure_of
 from gbench.data.dataset import Dataset
 from gbench.metrics import Labels
 from gbench.train.fitting import shown_alone
@@ -67,6 +69,28 @@ class Shown:
             middle = np.nanmedian if self.labels == "numbers" else np.nanmean
             known: Array = np.nan_to_num(middle(y, axis=0))
         return known
+
+    @cached_property
+    def feature_codes(self) -> Array:
+        """Numbers of equal rows of features, numbers and categories together. Shapes: → (N,)."""
+        given = (self.dataset.store.x, self.dataset.store.x_numbers)
+        return codes_of_rows(*(values.numpy() for values in given if values is not None))
+
+    @cached_property
+    def edge_codes(self) -> Array | None:
+        """Numbers of equal values of edges, of each entry of `store.col`; None without any.
+
+        Shapes: → (E,).
+        """
+        store = self.dataset.store
+        given = (store.edge_code, store.edge_weight, store.edge_attr)
+        known = [v.numpy().reshape(len(v), -1) for v in given if v is not None]
+        return codes_of_rows(*known) if known else None
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Who is joined to whom, in all graphs."""
+        return structure_of(self.dataset.store, self.edge_codes)
 
     @cached_property
     def features(self) -> Any:

@@ -62,7 +62,8 @@ class Reporter(Display):
 
     def __init__(self, console: Console, config: Config, send: Send) -> None:
         card = DataCard.from_config(config["data"])
-        super().__init__(console, card.title, card, config["trainer"]["max_epochs"])
+        # a floor tells later how many settings it tries
+        super().__init__(console, card.title, card, config["trainer"].get("max_epochs", 0))
         self.send = send
         self.best: float | None = None
 
