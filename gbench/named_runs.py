@@ -24,7 +24,7 @@ PREFIX = "run:"
 SETTINGS = ("model.teacher", "init_from")
 CONFIG, RECORD, WEIGHTS = "config.yaml", "record.json", "best.ckpt"
 
-_NAME = re.compile(r"(?P<setting>.+-[0-9a-f]{10})-s(?P<seed>\d+)(-f(?P<fold>\d+))?")
+RUN_NAME = re.compile(r"(?P<setting>.+-[0-9a-f]{10})-s(?P<seed>\d+)(-f(?P<fold>\d+))?")
 
 Config = Mapping[str, Any]
 
@@ -128,7 +128,7 @@ def _facts(key: str, text: str, config: Config) -> dict[str, Any]:
         said = {name: record[name] for name in ("identity", "seed", "fold", "data", "model")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}: {folder / RECORD} cannot be read ({error})") from error
-    match = _NAME.fullmatch(folder.name)
+    match = RUN_NAME.fullmatch(folder.name)
     return {
         "run": folder.name,
         "setting": match["setting"] if match else folder.name,
@@ -146,7 +146,7 @@ def _found(key: str, text: str, config: Config) -> tuple[Path, bool]:
         if text and (folder / CONFIG).is_file():
             return folder.absolute(), False
     names = sorted(path.parent.name for path in runs_dir.glob(f"*/{CONFIG}"))
-    matches = [m for m in map(_NAME.fullmatch, names) if m and m[0].startswith(text) and text]
+    matches = [m for m in map(RUN_NAME.fullmatch, names) if m and m[0].startswith(text) and text]
     settings = sorted({match["setting"] for match in matches})
     if not settings:
         where = f"{runs_dir}/ holds none" if not names else ""

@@ -2,9 +2,15 @@
 
 gbench compare cora-gcn-1a2b3c4d5e-s0 cora-gcn-6f7a8b9c0d-s0
 gbench compare runs/A other/B more/C --json
+gbench compare cora-gcn-1a2b3c4d5e cora-sgc-6f7a8b9c0d --items
 
 RUN is a run's folder, or (the start of) its name in runs/. One that has not finished has settings
 and a curve. Differences are to the first run.
+
+--items asks both for the test part again and compares them item by item: McNemar's test where an
+answer is right or wrong, a paired bootstrap of the metric, and the t test over runs. There RUN may
+also be a setting, a run's name without its seed: all its runs, held against those of the same
+seeds and folds.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="RUN")
     add_runs(parser)
+    parser.add_argument("--items", action="store_true", help="item by item on the test part")
     parser.add_argument("--json", action="store_true", help="print all of it to stdout as JSON")
 
 
@@ -39,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     from gbench.records import compare
     from gbench.records import folder as runfolder
 
+    if args.items:
+        from gbench.cli.compare_items import run as by_items
+
+        return by_items(args)
     if not 2 <= len(args.names) <= len(_LETTERS):
         raise UserError(f"gbench compare RUN RUN: give two to {len(_LETTERS)} runs")
     found = compare.compare(

@@ -1,0 +1,1 @@
+"""Two rows compared item by item on the test part."""
