@@ -57,9 +57,7 @@ def build_task(config: Config, teaching: Taught | None = None) -> Task:
     Schedule.from_config(config["optim"], config["trainer"]["max_epochs"], card.direction)
     Stopping.from_config(config["trainer"])
     check_functions(card, config["trainer"].get("also", ()))
-    dataset = load(card, data_dir, cache_dir, source)
-    dataset = transformed(dataset, config["transform"], cache_dir)
-    dataset = encoded(dataset, config["encoding"], cache_dir)
+    dataset = laid_out(load(card, data_dir, cache_dir, source), config, cache_dir)
     if teaching is not None:
         dataset = with_teacher(dataset, teaching)
     dataset = described(dataset, config["model"])
@@ -78,6 +76,20 @@ def build_task(config: Config, teaching: Taught | None = None) -> Task:
             f"{teaching.other.setting}: model {config['model']['name']} has no use for a teacher; "
             'a model of your own that reads batch.teacher says uses = ("teacher",) in its class'
         )
+    return task_of(model, dataset, config, cache_dir)
+
+
+def laid_out(dataset: Dataset, config: Config, cache_dir: Path) -> Dataset:
+    """The dataset after the transforms of the config, and with its encodings.
+
+    Raises UserError as these do.
+    """
+    dataset = transformed(dataset, config["transform"], cache_dir)
+    return encoded(dataset, config["encoding"], cache_dir)
+
+
+def task_of(model: nn.Module, dataset: Dataset, config: Config, cache_dir: Path) -> Task:
+    """A model and a dataset, with what the model asks for in its batches, in one task."""
     dataset = with_pairs_told(dataset, config["optim"]["batch_size"])
     patching = getattr(model, "patching", None)  # of a model that reads batch.patches
     if patching is not None:

@@ -70,7 +70,11 @@ def _offers(before: Sequence[str], word: str) -> Iterator[str]:
         yield from _settings(before, word)
         if before[0] not in ("show", "check"):
             yield from (f"{name}=" for name in (*REPETITIONS, *OPTIONS))
-    elif before[0] in ("eval", "resume", "export", "compare", "sync"):
+    elif before[0] == "predict" and before[-1] == "--split":
+        from gbench.cli.predict import SPLITS
+
+        yield from SPLITS
+    elif before[0] in ("eval", "predict", "resume", "export", "compare", "sync"):
         yield from (path.parent.name for path in Path("runs").glob("*/config.yaml"))
     elif before[0] == "list":
         from gbench.cli.listing import FACTS, TITLES

@@ -27,6 +27,7 @@ VERBS = {  # each with its module in gbench/cli, which is imported when it is us
     "sweep": "sweep",
     "search": "search",
     "eval": "evaluate",
+    "predict": "predict",
     "resume": "resume",
     "show": "show",
     "list": "listing",

@@ -101,7 +101,7 @@ def classes_of(given: np.ndarray, is_known: np.ndarray) -> Classes:
     found, numbers = np.unique(given[is_known], return_inverse=True)
     y = np.zeros(len(given), dtype=np.int64)
     y[is_known] = numbers
-    return Classes(y, is_known, [_name(value) for value in found.tolist()])
+    return Classes(y, is_known, [name_of(value) for value in found.tolist()])
 
 
 def classes_of_words(words: Series, read: Read) -> Classes:
@@ -164,6 +164,7 @@ def of_nodes_of_graphs(count: int) -> str:
     )
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """What a class or a category is called: 1 for 1.0, and else as it is written."""
     is_whole_float = isinstance(value, float) and value % 1 == 0 and abs(value) < 2**53
     return str(int(value) if is_whole_float else value)

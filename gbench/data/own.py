@@ -81,7 +81,7 @@ def facts_of(path: Path) -> dict[str, Any]:
     The name is that of the folder and the start of a hash of its files, so that results of one
     content never stand beside those of another. Raises UserError for what is wrong with the folder.
     """
-    folder, saved = _parts_of(path)
+    folder, saved = parts_of(path)
     about = described(folder, saved)
     names = [saved] if saved else ["nodes.csv", "edges.csv", "graphs.csv"]
     files = {
@@ -163,13 +163,16 @@ def labels_of(folder: Path, level: Level) -> tuple[Table, list[str]]:
     return table, names
 
 
-def _parts_of(path: Path) -> tuple[Path, str]:
-    """The folder, and the name of the saved dataset in it, if it is one."""
+def parts_of(path: Path, setting: str = "data.path") -> tuple[Path, str]:
+    """The folder, and the name of the saved dataset in it, if it is one.
+
+    Raises UserError where there is neither, with what the user `setting` was.
+    """
     path = path.expanduser().absolute()
     if path.is_file():
         return path.parent, path.name
     if not path.is_dir():
-        raise UserError(f"data.path={path}: there is no such folder or file")
+        raise UserError(f"{setting}={path}: there is no such folder or file")
     if (path / "nodes.csv").is_file():
         return path, ""
     for folder in (path, path / "processed"):
@@ -177,7 +180,7 @@ def _parts_of(path: Path) -> tuple[Path, str]:
         if len(found) == 1:
             return folder, found[0]
         if found:
-            raise UserError(f"{folder} has several saved datasets: name one, as in data.path=FILE")
+            raise UserError(f"{folder} has several saved datasets: name one, as in {setting}=FILE")
     raise UserError(
         f"{path} has neither a nodes.csv nor a saved PyG dataset (.pt): see `gbench data --help`"
     )

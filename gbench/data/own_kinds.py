@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,15 +67,19 @@ class Items(NamedTuple):
         return Items(pandas.Series(list(self.graphs)), y, is_known, 1)
 
 
-def table_of(folder: Path, name: str) -> Table:
-    """One of the CSV files, with ids and labels as they are written."""
+def table_of(folder: Path, name: str, words: Collection[str] = ()) -> Table:
+    """One of the CSV files, with ids, labels and columns of `words` as they are written."""
     from gbench.data.loaders.table import Table
 
     path = folder / name
     if not path.is_file():
         raise UserError(f"{folder} has no {name}: see `gbench data --help`")
     needed = {"edges.csv": ["source", "target"], "splits.csv": ["id", "part"]}.get(name, ["id"])
-    return Table(path, needed, lambda column: column in WORDS or column.startswith("label_"))
+    return Table(
+        path,
+        needed,
+        lambda column: column in WORDS or column in words or column.startswith("label_"),
+    )
 
 
 def task_of_numbers(values: np.ndarray, where: str) -> str:

@@ -15,6 +15,7 @@ from gbench.errors import UserError, unknown
 from gbench.finished import Code, Finished, restored
 from gbench.losses import find as find_loss
 from gbench.metrics import Labels
+from gbench.predictions.new_data import on_new_data
 from gbench.predictions.predictions import NO_LABEL, Array, Predictions, Scale, names_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def predict(
 def asked(run: Finished, split: str = "test", data: Path | str | None = None) -> Predictions:
     """The same of a run that is at hand. Raises UserError for data that do not fit it."""
     if data is not None:
-        raise UserError("predictions of new data are not there yet")
+        new, notes = on_new_data(run, Path(data))
+        ids = torch.arange(_num_items(new.task.dataset), device=new.task.dataset.split.train.device)
+        return predictions(new, ids, str(data), notes)
     refuse_other_data(run)
     ids, notes = _ids(run, split)
     return predictions(run, ids, split, notes)
@@ -90,7 +93,7 @@ def predictions(run: Finished, ids: Tensor, split: str, notes: tuple[str, ...]) 
         true=_true(dataset, y.cpu(), items),
         scores=_scores(said, labels, scale),
         predicted=_predicted(said, labels, scale),
-        parts=_parts(dataset.split, items),
+        parts=_parts(dataset.split, items) if split in SPLITS else np.full(len(items), "new"),
         ends=_ends(dataset, items),
         scale=scale,
         protocol=record.split,

@@ -37,9 +37,9 @@ class Predictions:
 
     Shapes: items (T,) int64 positions in the dataset; ids (T,) str; graph (T,) str or None, of
     nodes of several graphs; ends (T, 2) str or None, of pairs; parts (T,) str, train, valid, test,
-    several joined by + where a split's parts share items, or empty; true (T,) int64 with -1 where
-    there is no label, or (T, K) float with NaN there; scores (T, C) or (T, K) float64; predicted
-    (T,) int64 or (T, K) float64.
+    several joined by + where a split's parts share items, empty, or new of new data; true (T,)
+    int64 with -1 where there is no label, or (T, K) float with NaN there; scores (T, C) or (T, K)
+    float64; predicted (T,) int64 or (T, K) float64.
     """
 
     run: str

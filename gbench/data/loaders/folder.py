@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,17 +50,39 @@ def load(raw: Path, saved: str = "") -> Source:
     return source._replace(splits=splits, notes=[*source.notes, *notes])
 
 
+class Tables(NamedTuple):
+    """The files of a folder, read column by column."""
+
+    about: Description
+    labels: Table | None  # nodes.csv, or graphs.csv where it is there
+    label_names: Sequence[str]
+    nodes: Table
+    edges: Table
+    items: Items
+    of_nodes: node_table.NodeColumns
+    of_edges: edge_table.EdgeColumns
+
+
 def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
     table, names = labels_of(folder, about.level)
     nodes = table if about.level == "node" else table_of(folder, "nodes.csv")
-    edges, items = table_of(folder, "edges.csv"), _items(table, names, about)
+    edges, items = table_of(folder, "edges.csv"), items_of(table, names, about)
+    nodes.ids()
+    of_nodes = node_table.read_columns(nodes, feature_names(nodes, about))
+    of_edges = edge_table.read_columns(edges)
+    return joined(folder, Tables(about, table, names, nodes, edges, items, of_nodes, of_edges))
+
+
+def joined(folder: Path, tables: Tables) -> tuple[Source, Items]:
+    """The graphs of the tables, without splits. Raises UserError for edges that join no nodes."""
+    about, table, names, nodes, edges, items, of_nodes, of_edges = tables
     ids, num_graphs = nodes.ids(), 1
-    of_nodes = node_table.read_columns(nodes, _feature_names(nodes, about))
     graph_of, graph_ids = np.zeros(len(nodes), dtype=np.int64), list[str]()
     if about.level == "graph":
-        num_graphs, graph_of = len(items.ids), _graph_of(nodes, folder, items)
+        num_graphs = len(items.ids)
+        graph_of = _graph_of(nodes, folder, items) if table else graphs_named(nodes)[0]
     elif about.by_graphs:
-        graph_of, graph_ids = _graphs_named(nodes)
+        graph_of, graph_ids = graphs_named(nodes)
         num_graphs = len(graph_ids)
     counts = np.bincount(graph_of, minlength=num_graphs)
     first = np.cumsum(counts) - counts
@@ -76,7 +99,6 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
         graph_of[source] != graph_of[target],
         lambda row: f"'{ids[source[row]]}' and '{ids[target[row]]}' are nodes of two graphs",
     )
-    of_edges = edge_table.read_columns(edges)
     ends = np.stack([place[source], place[target]])
     is_directed = bool(about.said.get("directed"))
     edge_index, codes, values = edge_table.once(edges, ends, of_edges, len(nodes), is_directed)
@@ -106,11 +128,11 @@ def _read_tables(folder: Path, about: Description) -> tuple[Source, Items]:
         strict=True,
     )
     graphs = [Graph(*piece) for piece in pieces]
-    tables = [nodes, edges, *([table] if about.level == "graph" else [])]
+    files = [nodes, edges, *([table] if about.level == "graph" and table else [])]
     became = {nodes.path.name: of_nodes.became, edges.path.name: of_edges.became}
     notes = {nodes.path.name: of_nodes.notes, edges.path.name: of_edges.notes}
     told, noted = dict[str, str](), list[str]()
-    for each in tables:
+    for each in files:
         name = each.path.name
         told[name] = _became(each, names, about, became.get(name, []))
         noted += [*_notes(each, names), *notes.get(name, [])]
@@ -190,7 +212,7 @@ def _notes(table: Table, labels: Sequence[str]) -> list[str]:
     return told
 
 
-def _items(table: Table, names: Sequence[str], about: Description) -> Items:
+def items_of(table: Table, names: Sequence[str], about: Description) -> Items:
     """The labels: classes in increasing order, or numbers with NaN where one is unknown."""
     import pandas
 
@@ -236,7 +258,7 @@ def _graph_of(nodes: Table, folder: Path, items: Items) -> np.ndarray:
     return graph_of
 
 
-def _graphs_named(nodes: Table) -> tuple[np.ndarray, list[str]]:
+def graphs_named(nodes: Table) -> tuple[np.ndarray, list[str]]:
     """The graph of each node, in the order in which they are named first. Shapes: (N,)."""
     import pandas
 
@@ -246,7 +268,7 @@ def _graphs_named(nodes: Table) -> tuple[np.ndarray, list[str]]:
     return codes, [*found]
 
 
-def _feature_names(nodes: Table, about: Description) -> list[str]:
+def feature_names(nodes: Table, about: Description) -> list[str]:
     """All columns that are nothing else."""
     labels = [name for name in nodes.columns if name == "label" or name.startswith("label_")]
     if about.level == "graph" and "graph" not in nodes.columns:

@@ -39,7 +39,7 @@ class Found:
         raise UserError(f"{self.path}: {problem}")
 
 
-def read_graphs(path: Path) -> Found:
+def read_graphs(path: Path, *, needs_labels: bool = True) -> Found:
     """The graphs of a file. Raises UserError for what is no dataset, and for half a graph."""
     graphs = _graphs(path, unpickled(path))
     names = dict.fromkeys(key for graph in graphs for key in graph)
@@ -53,7 +53,7 @@ def read_graphs(path: Path) -> Found:
         found.fault(told)
     if not found.has("edge_index"):
         found.fault("the graphs have no edge_index")
-    if not found.has("y"):
+    if needs_labels and not found.has("y"):
         found.fault("the graphs have no y")
     for key in ("x", "edge_index", "edge_attr"):
         for i, graph in enumerate(graphs):
