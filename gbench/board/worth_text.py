@@ -10,6 +10,11 @@ from gbench.board.worth import Figure, Worth
 from gbench.figures import metric_text, unit
 
 NO_NETWORK = "no network"
+_CONSTANTS = {
+    "constant baseline": "majority, the most frequent training label",
+    "constant score": "constant score, the same for all items",
+    "median baseline": "median, that of the training targets",
+}
 _AGAINST = {"equal": "= floor", "worse": "worse than floor"}
 
 
@@ -70,9 +75,9 @@ def worth_notes(table: Table) -> Iterator[str]:
     if any(line.against_floor for line in lines) and table.bar:
         said = metric_text(table.metric, table.bar.mean) + unit(table.metric)
         yield (
-            f"= floor: cannot be told apart from the best floor, {table.bar.name} {said} (t tests, "
-            "run by run against its value in the same fold, of a printed mean against its mean; "
-            "5 %, corrected for their number after Holm); worse than floor: by the same tests"
+            "= floor, worse than floor: not told apart from the best floor, "
+            f"{table.bar.name} {said}, or worse, by t tests (each run against its value in its "
+            "fold, a printed mean against its mean; 5 %, corrected for their number after Holm)"
         )
     if any(line.beyond for line in lines):
         yield (
@@ -85,23 +90,24 @@ def worth_notes(table: Table) -> Iterator[str]:
 def _definitions(known: Worth) -> str:
     said = []
     if known.ceiling:
-        seen = "of a graph's isomorphism class" if known.isomorphism else "of stable 1-WL colours"
+        seen = "isomorphism classes" if known.isomorphism else "stable 1-WL colours"
         said.append(
-            f"ceiling: the best score of any function {seen} within each test part, another one "
-            f"in each ({known.ceiling.fact})"
+            f"ceiling, the best score of a function of {seen} on each test part "
+            f"({known.ceiling.fact})"
         )
-    if known.colours and known.colours != known.ceiling and known.ceiling:
-        said.append(f"to 1-WL: the same of stable 1-WL colours ({known.colours.fact})")
+    if known.colours and known.ceiling and known.colours != known.ceiling:
+        said.append(f"to 1-WL, that of stable 1-WL colours ({known.colours.fact})")
     if known.one_rule:
-        said.append(f"of one rule: one function for all items ({known.one_rule.fact})")
+        said.append(f"of one rule, that of one function for all items ({known.one_rule.fact})")
     if known.constant:
-        said.append(f"majority: what is most frequent in training, no more ({known.constant.fact})")
+        said.append(f"{_CONSTANTS[known.constant.fact]} ({known.constant.fact})")
     if known.features:
-        said.append(f"features alone: {known.features.fact}")
+        said.append(f"features alone, {known.features.fact}")
     if known.twins:
         said.append(
-            f"copy the twin: {known.twins.fact}; of several labels the majority (ties: smallest)"
+            f"copy the twin, {known.twins.fact} (of several labels the majority, of ties the "
+            "smallest)"
         )
     if known.unreachable:
-        said.append("unreachable: in a component without a training node")
-    return "; ".join(said)
+        said.append("unreachable, in a component without a training node")
+    return f"audit: {'; '.join(said)}"

@@ -13,22 +13,26 @@ from gbench.errors import UserError
 
 
 def audit_missing(tables: Iterable[Table], cache_dir: Path) -> list[str]:
-    """Make and keep what is missing; progress goes to stderr. What cannot be had is answered.
+    """Make and keep what is missing or of other code; progress goes to stderr.
 
-    A dataset whose files are not at hand is left out, and so is one that differs from what the runs
-    saw: its audit is kept, but not theirs.
+    The answer tells what is left out: a dataset whose files are not at hand, and one that differs
+    from what the runs saw, whose audit is not theirs.
     """
-    left_out = {}
+    from gbench.audit.audit import code
+
+    left_out: dict[str, str] = {}
     for table in tables:
-        if kept_of(table, cache_dir) is None:
-            try:
-                reason = _make(table, cache_dir)
-            except UserError as error:
-                reason = str(error)
-            if reason:
-                left_out[table.data, table.split] = (
-                    f"no audit of {table.data}, {table.split} split: {reason}"
-                )
+        what = f"audit of {table.data}, {table.split} split"
+        found = kept_of(table, cache_dir)
+        if what in left_out or (found and found.versions.get("code") == code()):
+            continue
+        print(what, file=sys.stderr)
+        try:
+            reason = _make(table, cache_dir)
+        except UserError as error:
+            reason = str(error)
+        if reason:
+            left_out[what] = f"no {what}: {reason}"
     return [*left_out.values()]
 
 
@@ -47,7 +51,6 @@ def _make(table: Table, cache_dir: Path) -> str:
         where, source = config.get("data_dir"), config.get("data_source") or ""
     else:
         usual, card = "", card_of(table.data, split=table.split)
-    print(f"audit of {table.data}, {table.split} split", file=sys.stderr)
     made = audit(card, folders.data_dir(where), cache_dir, source, tell=_tell)
     if usual and made.fingerprint != usual:
         return "the data here are not those that its runs saw (fingerprint)"

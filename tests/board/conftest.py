@@ -60,7 +60,7 @@ def on_imdb(make_record):
     """`on_imdb([0.75, 0.77], model="gin")`: a run in each of as many folds."""
 
     def runs(tests, **changes):
-        config = changes.pop("config", {})
+        config = {"data.name": "imdb-binary", **changes.pop("config", {})}
         changes = {"identity": changes.get("model", "gcn"), **changes}
         return [
             make_record(

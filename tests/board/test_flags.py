@@ -189,6 +189,6 @@ def test_rules_are_told_below_the_table_as_far_as_they_are_used(make_audit, make
     (table,) = rows([make_record(seed=seed, test=0.95 + seed / 100) for seed in range(2)], ())
     definitions, beyond = worth_notes(flagged(table, audit))
     assert "table lookup by neighbours, else logistic regression" in definitions
-    assert "ties: smallest" in definitions
+    assert "of ties the smallest" in definitions
     assert beyond.startswith("beyond features, 1-WL or isomorphism")
     assert list(worth_notes(table)) == []

@@ -225,8 +225,9 @@ def test_published_results_alone_take_the_audit_of_their_split(keep, make_audit,
 
 def test_a_name_that_leads_elsewhere_is_no_place(keep, imdb, on_imdb, tmp_path):
     keep(imdb)
-    (table,) = rows([replace(run, data="../imdb-binary") for run in on_imdb([0.7, 0.6])], ())
-    assert worth_line(with_audits([table], tmp_path / "derived" / "data")[0]) == ""
+    elsewhere = {"data.name": "../data/imdb-binary"}
+    (table,) = rows(on_imdb([0.7, 0.6], config=elsewhere), ())
+    assert worth_line(with_audits([table], tmp_path / "derived")[0]) == ""
 
 
 def test_nothing_heavy_is_imported(keep, imdb, on_imdb, save, tmp_path):

@@ -144,7 +144,7 @@ function drawFront(board, figure) {
     label: `test ${board.dataset.metric} against ${figure.dataset.name}: arrow keys go from point to point`,
   });
   if (!plot) return;
-  drawBand(plot, limits, ys, board.dataset.format);
+  drawBand(plot, limits, ys, board.dataset);
   const front = points.filter((point) => point.onFront);
   plot.svg.append(
     draw("polyline", { class: "front", points: front.map((point) => `${plot.x(point.x)},${plot.y(point.y)}`).join(" ") }),
@@ -186,15 +186,15 @@ function limitsOf(board) {
   return limits;
 }
 
-// Where a limit is drawn: the points keep at least a third of the height, whatever is far off.
+// Where a limit is drawn: the points keep at least a quarter of the height, whatever is far off.
 function towards(value, ys) {
   const [low, high] = [Math.min(...ys), Math.max(...ys)];
-  const room = high - low || Math.abs(high) * 0.05 || 1;
+  const room = 1.5 * (high - low) || Math.abs(high) * 0.05 || 1;
   return Math.min(Math.max(value, low - room), high + room);
 }
 
 // A shaded band between the limits, each with its name and value; an arrow says that it lies further.
-function drawBand(plot, limits, ys, format) {
+function drawBand(plot, limits, ys, { format, unit }) {
   if (!limits.length) return;
   const [left, right] = [MARGIN.left, plot.svg.viewBox.baseVal.width - MARGIN.right];
   const drawn = limits.map(({ value, name }) => ({ value, name, at: towards(value, ys) }));
@@ -206,7 +206,7 @@ function drawBand(plot, limits, ys, format) {
     const isTop = drawn.length > 1 ? y === top && (top !== bottom || i === 1) : value > Math.max(...ys);
     const arrow = value > at ? "\u2191 " : value < at ? "\u2193 " : "";
     if (!arrow) plot.svg.append(draw("line", { class: "limit", x1: left, x2: right, y1: y, y2: y }));
-    plot.svg.append(draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 : y - 5 }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}`));
+    plot.svg.append(draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 : y - 5 }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}${unit}`));
   });
 }
 
