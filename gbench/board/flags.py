@@ -26,7 +26,7 @@ def flagged(table: Table, audit: Audit | None) -> Table:
     known = worth(audit, table.metric) if audit else None
     sign = 1.0 if table.direction == "max" else -1.0
     bar = _bar(table, known, sign)
-    is_whole = audit is not None and not any("fold" in what for what in audit.skipped)
+    is_whole = audit is not None and not any(what.startswith("folds ") for what in audit.skipped)
     p_of_rows = holm([_p_of_row(row, bar, audit) for row in table.rows])
     p_of_papers = holm([_p_of_paper(paper, bar) for paper in table.published])
     return replace(

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gbench.board.published import published_by
 from gbench.board.reproduction import repetitions, reproductions
-from gbench.board.reproduction_table import COLUMNS, draw, html, markdown
+from gbench.board.reproduction_table import COLUMNS, WORTH, draw, html, markdown
 
 
 @pytest.fixture
@@ -112,3 +112,39 @@ def test_a_narrow_terminal_leaves_out_what_matters_least_and_cuts_no_figure(sgc,
     assert texts[4] in row
     assert [text in row for text in (texts[1], texts[8])] == [width == 200] * 2
     assert ("not shown at this width" in said.getvalue()) == (width < 200)
+
+
+def test_an_audit_stands_beside_what_was_reproduced(sgc, keep, make_audit):
+    facts = {"test ceiling at depth inf": 99.0, "logistic regression on features": 81.0}
+    folder = keep(make_audit(facts))
+    runs = sgc([0.810, 0.811, 0.809])
+    (result,) = reproductions(runs, folder)
+    line = "ceiling 99.00 %; features alone 81.00 %"
+    texts = {column.head: column.text(result) for column in WORTH}
+    assert texts == {"floor": "81.00", "ceiling": "99.00", "worth": "= floor"}
+    text = markdown([result])
+    head, _, row = (text.splitlines()[i].split(" | ") for i in range(3))
+    assert dict(zip(head[-3:], row[-3:], strict=True)) == {
+        "floor": "81.00",
+        "ceiling": "99.00",
+        "worth |": "= floor |",
+    }
+    assert f"- cora, public split, accuracy: what a score is worth (audit): {line}" in text
+    page = html([result])
+    shown = re.findall(r"<td[^>]*>(.*?)</td>", page)
+    assert shown == [column.text(result) for column in (*COLUMNS, *WORTH)]
+    assert f"{line}</li>" in page
+    said = io.StringIO()
+    draw([result], Console(file=said, width=200))
+    assert "= floor" in said.getvalue()
+    assert line in " ".join(said.getvalue().split())
+
+
+def test_where_one_of_two_was_audited_the_other_has_no_figures(sgc, keep, make_audit):
+    folder = keep(make_audit({"constant baseline": 30.0}))
+    named = {"experiment": "sgc-citeseer", "identity": "b", "data": "citeseer"}
+    other = sgc([0.7, 0.71], **named, fingerprint="0" * 64)
+    results = reproductions([*sgc([0.81, 0.82]), *other], folder)
+    floors = {result.experiment: WORTH[0].text(result) for result in results}
+    assert floors == {"sgc-cora": "30.00", "sgc-citeseer": ""}
+    assert WORTH[0].head not in markdown(reproductions(other, folder))
