@@ -5,12 +5,13 @@ Legend: N nodes, G graphs, E stored edges, T tasks or targets.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from gbench.data.load import load_all_folds, read
 from gbench.data.source import Source
 from gbench.data.spec import DataCard
 from gbench.data.store import GraphStore
+from gbench.locate import locate
 
 MOST_FOLDS = 10  # that are audited: those that come first
 KEPT_DEPTHS = 4  # of colours: 0 to 3, and the stable ones
@@ -59,11 +61,13 @@ class Audited:
 
     card: DataCard
     dataset: Dataset  # as training reads it
-    store: GraphStore  # features as the files have them: rows not divided by their sums
+    store: GraphStore  # as the files have it: edges of one direction, rows not divided by sums
     splits: Sequence[Split]  # of the first folds, at most MOST_FOLDS
     labelled: Array
     data_dir: Path
     data_source: str = ""  # where missing raw files come from
+    assumed: Array | None = None  # (N,) bool: whose label no file has: see `Source.assumed`
+    memo: dict[str, Any] = field(default_factory=dict)  # what several kinds of facts share
     skipped: dict[str, str] = field(default_factory=dict)  # what is not computed, and why
 
     def place(self, fold: int, part: str = "test") -> tuple[str, int]:
@@ -144,17 +148,29 @@ def audited(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -
     Raises UserError as `gbench.data.load.load` does.
     """
     dataset, splits = load_all_folds(card, data_dir, cache_dir, source)
-    store = dataset.store
-    if card.normalize_features:  # the prepared file has quotients, of which no product is exact
-        store = read(card, data_dir, source)[1]
+    store, assumed, filed = dataset.store, None, as_stored(card)
+    if card.normalize_features or filed != card:  # a prepared file has quotients, not the features
+        given, store = read(filed, data_dir, source)
+        assumed = None if given.assumed is None else given.assumed.numpy()
     y, labelled = store.y.numpy(), dataset.labelled
     known = np.ones(len(y), dtype=bool) if labelled is None else labelled.numpy().copy()
     if y.dtype.kind == "f":
         known &= ~np.isnan(y).reshape(len(y), -1).all(axis=1)
     folds = [Split(*(np.sort(part.numpy()) for part in split)) for split in splits[:MOST_FOLDS]]
-    data = Audited(card, dataset, store, folds, known, data_dir, source)
+    data = Audited(card, dataset, store, folds, known, data_dir, source, assumed)
     if len(splits) > MOST_FOLDS:
         data.skipped[f"folds {MOST_FOLDS} to {len(splits) - 1}"] = (
             f"of {len(splits)} folds the first {MOST_FOLDS} are audited"
         )
     return data
+
+
+def as_stored(card: DataCard) -> DataCard:
+    """The card under which a loader that changes edges or features leaves them as the files do.
+
+    Such a loader has the option `as_stored`, which training does not set: goods that were bought
+    together are linked one way in the files of Amazon, and both ways in training.
+    """
+    if "as_stored" not in inspect.signature(locate(card._target_)).parameters:
+        return card
+    return replace(card, options={**card.options, "as_stored": True})
