@@ -70,7 +70,7 @@ def linear_scores(data: Audited) -> Sequence[np.ndarray] | None:
 
 
 def _linear_scores(data: Audited) -> Sequence[np.ndarray] | None:
-    from gbench.floors.learners import linear
+    from gbench.audit.learners import linear
 
     features = features_of(data.store)
     outputs = data.dataset.spec.num_outputs

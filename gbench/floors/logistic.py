@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from gbench.audit.learners import linear
 from gbench.floors.floor import Answers, Array, Candidate, Floor
-from gbench.floors.learners import linear
 from gbench.floors.shown import Shown
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)  # of C, from the strongest penalty to the weakest

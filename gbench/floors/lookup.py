@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from gbench.audit.learners import linear
 from gbench.floors.floor import Answers, Array, Candidate, Floor
 from gbench.floors.keys import Key, keys_of_graphs, keys_of_nodes
-from gbench.floors.learners import linear
 from gbench.floors.shown import Shown
 
 C = 1.0  # of the logistic regression that answers where the table has no entry
