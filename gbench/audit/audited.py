@@ -82,6 +82,23 @@ class Audited:
         return y.astype(np.float64) if y.dtype.kind == "f" else y
 
     @cached_property
+    def classes(self) -> Array | None:
+        """Labels as classes, of one task 0 and 1 (0 where it is missing); None for other labels.
+
+        Shapes: → (N,) or (G,) int64.
+        """
+        if self.card.level == "link" or self.card.labels == "numbers":
+            return None
+        if self.card.labels == "classes":
+            return self.y
+        return (self.y[:, 0] == 1).astype(np.int64) if self.y.shape[1] == 1 else None
+
+    @property
+    def num_classes(self) -> int:
+        """Of `classes`."""
+        return self.dataset.spec.num_outputs if self.card.labels == "classes" else 2
+
+    @cached_property
     def structure(self) -> Structure:
         return structure_of(self.store, self.edge_codes)
 

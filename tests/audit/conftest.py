@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from math import isclose
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gbench.audit.audited import Audited, audited
+from gbench.audit.audited import Audited, Split, audited
 from gbench.audit.fact import Fact, over_folds
 from gbench.data.manage import card_of
 
@@ -83,5 +85,27 @@ def real(data_dir: Path, shared_cache: Path) -> Callable[[str, str], Audited]:
     @lru_cache(maxsize=4)
     def read(name: str, split: str = "") -> Audited:
         return audited(card_of(name, split=split), data_dir, shared_cache)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def ten_fold_idx(data_dir: Path, real: Callable[..., Audited]) -> Callable[[str], Audited]:
+    """`ten_fold_idx("mutag")`: a TU set with the folds of the files of that name.
+
+    They are not gbench's, whose folds are the GIN code's; the reference has these.
+    """
+
+    def read(name: str) -> Audited:
+        data = real(name, "gin-10-fold-selects-on-test")
+        folder = data_dir / data.card.folder / ".." / "10fold_idx"
+        splits = []
+        for fold in range(1, 11):
+            train, test = (
+                np.sort(np.loadtxt(folder / f"{part}_idx-{fold}.txt", dtype=np.int64))
+                for part in ("train", "test")
+            )
+            splits.append(Split(train, test, test))
+        return replace(data, card=replace(data.card, split="10fold_idx"), splits=splits)
 
     return read
