@@ -8,6 +8,7 @@ from typing import Any
 
 from gbench.choices import SEVERAL
 from gbench.config.flat import flatten
+from gbench.config.floors import is_floor
 from gbench.config.identity import NOTHING, decisive
 
 
@@ -23,8 +24,9 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
     """For each (model, config), the dotted settings that tell it from the others.
 
     A setting counts if two rows have different values of it, or if among rows of one model some
-    have it and some do not; that another model lacks it says nothing. Settings that tell rows of
-    one model apart come first: without them two rows would look the same.
+    have it and some do not; that another model lacks it says nothing, nor does what a floor has for
+    want of a network. Settings that tell rows of one model apart come first: without them two rows
+    would look the same.
     """
     flat = [dict(flatten(decisive(config))) for _, config in configs]
     for settings in flat:
@@ -33,16 +35,24 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
                 told = {f"{group}._target_"} | {key for key in settings if is_told(key)}
                 for key in told & settings.keys():
                     del settings[key]
+    floors = [is_floor(config.get("model", {})) for _, config in configs]
     anywhere: dict[str, set[str]] = {}  # key: its values
+    of_networks: dict[str, set[str]] = {}
     by_model: dict[str, list[dict[str, str]]] = {}
-    for (model, _), settings in zip(configs, flat, strict=True):
+    for (model, _), settings, is_one in zip(configs, flat, floors, strict=True):
         texts = {key: repr(value) for key, value in settings.items()}
         by_model.setdefault(model, []).append(texts)
         for key, text in texts.items():
             anywhere.setdefault(key, set()).add(text)
+            if not is_one:
+                of_networks.setdefault(key, set()).add(text)
     candidates = [key for key, values in anywhere.items() if len(values) > 1]
     # A model's class, and its code, differ wherever its name does.
-    across = {key for key in candidates if key not in ("model.name", "model._target_", "code")}
+    across = {
+        key
+        for key, values in of_networks.items()
+        if len(values) > 1 and key not in ("model.name", "model._target_", "code")
+    }
     within = set()
     for same_model in by_model.values():
         if len(same_model) == 1:
@@ -51,4 +61,7 @@ def differing_settings(configs: Sequence[tuple[str, Mapping[str, Any]]]) -> list
         within |= {key for key, count in times.items() if count < len(same_model)}
         within |= {key for key in candidates if len({texts.get(key) for texts in same_model}) > 1}
     keys = sorted(across | within, key=lambda key: (key not in within, key))
-    return [{key: settings[key] for key in keys if key in settings} for settings in flat]
+    return [
+        {key: settings[key] for key in keys if key in settings and (key in within or not is_one)}
+        for settings, is_one in zip(flat, floors, strict=True)
+    ]

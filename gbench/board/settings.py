@@ -24,7 +24,8 @@ def settings_texts(table: Table) -> list[str]:
 
     A row of a published setting shows `experiment=NAME`, another row of its model that and what it
     changes, as they are typed; unless two rows would then read the same. A row that has no other
-    beside it tells its model's settings, how fast it learns, and what else is not as usual.
+    beside it tells its model's settings, how fast it learns, and what else is not as usual. A floor
+    tells what its validation chose, fold by fold: `key=out-neighbours|neighbours`.
     """
     if len(table.rows) == 1:
         return [_of_one(table.rows[0])]
@@ -37,7 +38,7 @@ def settings_texts(table: Table) -> list[str]:
         return " ".join(f"{names[key]}={_typed(key, value)}" for key, value in settings.items())
 
     published = {row.model: row for row in reversed(table.rows) if row.experiment}
-    full = [text(row.settings) for row in table.rows]
+    full = [f"{text(row.settings)} {_chosen(row)}".strip() for row in table.rows]
     short = []
     for row, long in zip(table.rows, full, strict=True):
         base = published.get(row.model)
@@ -53,7 +54,21 @@ def settings_texts(table: Table) -> list[str]:
     return [brief if times[brief] == 1 else long for brief, long in zip(short, full, strict=True)]
 
 
+def _chosen(row: Row) -> str:
+    """What validation chose for a floor, of several values each once, the most frequent first."""
+    chosen: dict[str, Counter[str]] = {}
+    for run in row.runs if row.no_network else ():
+        for key, value in run.chosen.items():
+            chosen.setdefault(key, Counter())[_value(value)] += 1
+    return " ".join(
+        f"{key}={'|'.join(value for value, _ in values.most_common())}"
+        for key, values in chosen.items()
+    )
+
+
 def _of_one(row: Row) -> str:
+    if row.no_network:
+        return _chosen(row)
     if row.experiment:
         return f"experiment={row.experiment}"
     usual = dict(flatten(read_yaml(PACKAGED / "train.yaml")))

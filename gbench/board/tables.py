@@ -89,32 +89,46 @@ def rows(records: Iterable[RunRecord], published: Sequence[Published] | None = N
 
     Of two runs with one identity, seed and fold (folders of two machines, merged) the one that
     finished last counts. A published result stands in the table of its own way to choose the tested
-    weights if there is one, else in all of its split and metric.
+    weights if there is one, else in all of its split and metric. So does a floor in all: it has no
+    weights, and its settings are chosen by validation.
     """
     if published is None:
         published = published_rows()
     protocols: dict[tuple[str, str, str, int, str, str], list[RunRecord]] = {}
     selections: dict[tuple[str, str, str], set[str]] = {}
+    floors = []
     for record in records:
-        protocol = (
-            record.data,
-            record.split,
-            record.selection,
-            record.num_folds,
-            record.metric,
-            record.direction,
-        )
-        protocols.setdefault(protocol, []).append(record)
+        if record.is_floor:
+            floors.append(record)
+            continue
+        protocols.setdefault(_protocol(record), []).append(record)
         selections.setdefault((record.data, record.split, record.metric), set()).add(
             record.selection
         )
+    for record in floors:
+        key = record.data, record.split, record.metric
+        for selection in selections.get(key) or {record.selection}:
+            protocols.setdefault(_protocol(record, selection), []).append(record)
     papers = _by_protocol(published)
     tables = []
     for (data, split, selection, _, metric, _), group in sorted(protocols.items()):
-        others = selections[data, split, metric] - {selection}
+        others = selections.get((data, split, metric), set()) - {selection}
         beside = papers.get((data, split, metric), [])
-        tables.append(_table(group, [row for row in beside if row.selection not in others]))
+        beside = [row for row in beside if row.selection not in others]
+        tables.append(_table(group, selection, beside))
     return tables
+
+
+def _protocol(record: RunRecord, selection: str = "") -> tuple[str, str, str, int, str, str]:
+    """What the records of one table share."""
+    return (
+        record.data,
+        record.split,
+        selection or record.selection,
+        record.num_folds,
+        record.metric,
+        record.direction,
+    )
 
 
 def published_tables(published: Iterable[Published]) -> list[Table]:
@@ -143,7 +157,7 @@ def _by_protocol(published: Iterable[Published]) -> dict[tuple[str, str, str], l
     return groups
 
 
-def _table(records: list[RunRecord], published: list[Published]) -> Table:
+def _table(records: list[RunRecord], selection: str, published: list[Published]) -> Table:
     latest: dict[tuple[str, int, int], RunRecord] = {}
     for record in sorted(records, key=_finished):
         latest[record.identity, record.seed, record.fold] = record
@@ -168,7 +182,7 @@ def _table(records: list[RunRecord], published: list[Published]) -> Table:
         data=first.data,
         task=first.task,
         split=first.split,
-        selection=first.selection,
+        selection=selection,
         num_folds=first.num_folds,
         metric=first.metric,
         direction=first.direction,

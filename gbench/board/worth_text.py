@@ -71,7 +71,10 @@ def worth_notes(table: Table) -> Iterator[str]:
     if table.worth:
         yield _definitions(table.worth)
     if any(row.no_network for row in table.rows):
-        yield f"{NO_NETWORK}: a floor, ranked and compared like any other row"
+        yield (
+            f"{NO_NETWORK}: a floor, ranked and compared like any other row; its settings are what "
+            "validation chose, and its time per epoch is that of trying one"
+        )
     if any(line.against_floor for line in lines) and table.bar:
         said = metric_text(table.metric, table.bar.mean) + unit(table.metric)
         yield (

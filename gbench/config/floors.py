@@ -21,7 +21,7 @@ _TRAINER = {"select": "best", "accelerator": "cpu", "devices": 1}
 
 def is_floor(model: Mapping[str, Any]) -> bool:
     """Whether a model's YAML says `is_network: false`: its class is a gbench.floors.floor.Floor."""
-    return model.get("is_network") is False
+    return isinstance(model, Mapping) and model.get("is_network") is False
 
 
 def floors(config_dirs: Sequence[Path] = ()) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from gbench.board.audits import with_audits
 from gbench.board.flags import flagged
 from gbench.board.formats import latex, markdown, sheets, terminal
 from gbench.board.page.board import section
+from gbench.board.settings import settings_texts
 from gbench.board.tables import published_tables, rows
 from gbench.board.worth import worth
 from gbench.board.worth_text import worth_line
@@ -89,6 +90,28 @@ def test_programs_read_each_figure_with_its_fact(table):
 def test_the_page_knows_where_the_band_lies(table):
     text = section(0, table, is_open=False)
     assert 'data-floor="0.68" data-floor-name="features alone" data-ceiling="0.953"' in text
+
+
+def test_a_floor_stands_in_each_table_and_tells_what_was_chosen(on_imdb):
+    config = {"model.is_network": False, "model.name": "lookup"}
+    floor = on_imdb([0.6, 0.61], model="lookup", config=config)
+    floor = [replace(run, chosen={"key": key}) for run, key in zip(floor, "ab", strict=True)]
+    last = on_imdb([0.7, 0.6], config={"model.hidden_dim": 32}, selection="last-epoch")
+    best = on_imdb([0.7, 0.6], config={"model.hidden_dim": 16})
+    tables = rows([*best, *floor, *last], ())
+    assert [table.selection for table in tables] == ["best-validation", "last-epoch"]
+    for table in tables:
+        assert {row.model: row.no_network for row in table.rows} == {"gcn": False, "lookup": True}
+        (row,) = (row for row in table.rows if row.no_network)
+        assert dict(zip([r.model for r in table.rows], settings_texts(table), strict=True)) == {
+            "gcn": "",  # that a floor has no hidden_dim says nothing
+            "lookup": "key=a|b",
+        }
+        assert row.runs == tuple(floor)
+    (alone,) = rows(floor, ())
+    assert (alone.selection, settings_texts(alone)) == ("best-validation", ["key=a|b"])
+    told = json.loads(sheets.json_text([alone]))["tables"][0]["rows"][0]["runs"]
+    assert [run["chosen"] for run in told] == [{"key": "a"}, {"key": "b"}]
 
 
 def test_without_an_audit_there_is_no_line_and_no_column(on_imdb):

@@ -17,7 +17,7 @@ from gbench.board.tables import Row, Table
 from gbench.board.worth import Worth
 from gbench.records.record import finite
 
-_RUN_KEYS = ("run", "seed", "fold", "test", "valid", "best_epoch", "epochs", "finished")
+_RUN_KEYS = ("run", "seed", "fold", "test", "valid", "best_epoch", "epochs", "finished", "chosen")
 
 
 def flat_rows(tables: Sequence[Table]) -> list[dict[str, Any]]:
