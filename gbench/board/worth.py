@@ -15,7 +15,7 @@ picked. The first name that the audit has in the table's metric counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -33,7 +33,10 @@ _UNITS = {
     "rocauc": ("ROC-AUC", "ratio"),
     "ap": ("AP",),
     "mae": ("MAE",),
+    "rmse": ("RMSE",),
+    "r2": ("R2",),
 }
+_ERRORS = ("mae", "rmse")  # of which less is better
 # what is known of a graph's nodes and edges, the finest first
 _LABELS = (
     "all features",
@@ -44,12 +47,14 @@ _LABELS = (
     "no labels",
     "graph, no labels",
 )
-_CEILINGS = ("test ceiling", "test ROC-AUC ceiling", "ROC-AUC ceiling", "AP ceiling", "MAE floor")
+_BEST = ("ceiling", "ROC-AUC ceiling", "AP ceiling", "MAE floor", "RMSE floor", "R2 ceiling")
+_CEILINGS = tuple(f"test {best}" for best in _BEST) + _BEST[1:]  # the first is of all items
 # one answer for all, and the word for it
 _CONSTANTS = {
     "constant baseline": "majority",
     "constant score": "constant score",
     "median baseline": "median",
+    "mean baseline": "mean",
 }
 _SAME = "1-WL classes that hold several isomorphism classes"
 
@@ -125,7 +130,8 @@ def worth(audit: Audit, metric: str) -> Worth | None:
     if isomorphism is None and of.counts.get(f"{_SAME}, {labels}") == 0:
         isomorphism = colours
     if not labels:
-        colours = of.higher(*(f"{start} {stable}" for start in _CEILINGS))
+        better = min if metric in _ERRORS else max
+        colours = of.either(better, *(f"{start} {stable}" for start in _CEILINGS))
     ceiling = isomorphism or colours
     found = Worth(
         ceiling=ceiling,
@@ -140,6 +146,7 @@ def worth(audit: Audit, metric: str) -> Worth | None:
             (
                 "logistic regression on features",
                 "logistic regression on features, ROC-AUC",
+                "logistic regression on features, AP",
                 "ridge on features",
                 "random forest on sizes and label counts",
                 "random forest on sizes",
@@ -198,10 +205,10 @@ class _Facts:
             (Figure(name, self._folds[name]) for name in names if name in self._folds), None
         )
 
-    def higher(self, *names: str) -> Figure | None:
+    def either(self, better: Callable[[float, float], float], *names: str) -> Figure | None:
         """The same along edges both ways, or as they are directed where that tells more apart.
 
-        A model may look along either, so that in each fold the higher of the two bounds it.
+        A model may look along either, so that in each fold the better of the two bounds it.
         """
         both = self.first(names)
         directed = self.first(f"{name} (directed)" for name in names)
@@ -209,7 +216,7 @@ class _Facts:
             return both
         return Figure(
             both.fact,
-            {fold: max(value, directed.by_fold[fold]) for fold, value in both.by_fold.items()},
+            {fold: better(value, directed.by_fold[fold]) for fold, value in both.by_fold.items()},
         )
 
     def whole(self, *names: str) -> Figure | None:

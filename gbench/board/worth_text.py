@@ -14,6 +14,7 @@ _CONSTANTS = {
     "constant baseline": "majority, the most frequent training label",
     "constant score": "constant score, the same for all items",
     "median baseline": "median, that of the training targets",
+    "mean baseline": "mean, that of the training targets",
 }
 _AGAINST = {"equal": "= floor", "worse": "worse than floor"}
 

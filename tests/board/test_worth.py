@@ -164,6 +164,9 @@ def test_along_directed_edges_the_higher_ceiling_counts_in_each_fold(make_audit)
         "accuracy",
     )
     assert found.colours.by_fold == {0: 0.93, 1: 0.95}
+    of_errors = {"test MAE floor at depth inf [MAE]": [0.2, 0.1],
+                 "test MAE floor at depth inf (directed) [MAE]": [0.1, 0.3]}  # fmt: skip
+    assert worth(make_audit(of_errors), "mae").colours.by_fold == {0: 0.1, 1: 0.1}
 
 
 def test_each_metric_has_its_own_facts(make_audit):
