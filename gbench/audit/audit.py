@@ -83,7 +83,16 @@ def kinds(level: Level) -> Mapping[str, ModuleType]:
 
     found = {"size and shape": shape, "labels and parts": parts}
     if level == "node":
-        return {**found}
+        from gbench.audit import homophily, leaks, node_ceilings, node_floors, twins
+
+        return {
+            **found,
+            "homophily": homophily,
+            "twins": twins,
+            "leaks": leaks,
+            "ceilings": node_ceilings,
+            "floors": node_floors,
+        }
     if level == "graph":
         return {**found}
     return {**found}

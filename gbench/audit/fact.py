@@ -80,6 +80,11 @@ class Audit:
         return [f.value for f in self.facts if f.fact == fact and f.fold is not None]
 
     @property
+    def folds(self) -> int:
+        """How many folds were audited."""
+        return len({fact.fold for fact in self.facts if fact.fold is not None})
+
+    @property
     def _by_place(self) -> dict[tuple[str, int | None, str], Value]:
         known: dict[tuple[str, int | None, str], Value] | None = self.__dict__.get("by_place")
         if known is None:

@@ -1,61 +1,160 @@
-"""`--audit`: audits of the datasets of a leaderboard that have none yet."""
+"""`gbench data audit`: facts of datasets, computed once and kept, in every format."""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from gbench import folders
-from gbench.board.audits import kept_of, usual_fingerprint
-from gbench.board.tables import Table
+from gbench.audit.audit import audit, kinds
+from gbench.audit.definitions import definitions_of
+from gbench.audit.fact import Audit
+from gbench.choices import choices, read_yaml
+from gbench.cli.output import AUDITED, format_of
+from gbench.cli.screen import screen
+from gbench.console import console
+from gbench.data import manage
+from gbench.data.files import named
+from gbench.data.spec import DataCard
 from gbench.errors import UserError
+from gbench.folders import written_whole
+
+ALL = "all"
 
 
-def audit_missing(tables: Iterable[Table], cache_dir: Path) -> list[str]:
-    """Make and keep what is missing or of other code; progress goes to stderr.
+def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
+    """Audit datasets one after another; facts to stdout or a file, progress to stderr.
 
-    The answer tells what is left out: a dataset whose files are not at hand, and one that differs
-    from what the runs saw, whose audit is not theirs.
+    Of `all` what cannot be audited is told at the end, and the exit code is 1.
     """
-    from gbench.audit.audit import code
+    if ALL in args.names and len(args.names) > 1:
+        raise UserError("gbench data audit all: leave the other names out")
+    chosen = format_of(args.format, args.output)
+    if chosen not in AUDITED:
+        raise UserError(f"gbench data audit writes {', '.join(AUDITED)}, not {chosen}")
+    is_all = args.names == [ALL]
+    place = ""
+    if args.source:
+        from gbench.data.files.supply import checked_place
 
-    left_out: dict[str, str] = {}
-    for table in tables:
-        what = f"audit of {table.data}, {table.split} split"
-        found = kept_of(table, cache_dir)
-        if what in left_out or (found and found.versions.get("code") == code()):
-            continue
-        print(what, file=sys.stderr)
-        try:
-            reason = _make(table, cache_dir)
-        except UserError as error:
-            reason = str(error)
-        if reason:
-            left_out[what] = f"no {what}: {reason}"
-    return [*left_out.values()]
-
-
-def _make(table: Table, cache_dir: Path) -> str:
-    """Audit one dataset; the answer says what is wrong with it for this table."""
-    from gbench.audit.audit import audit
-    from gbench.data.manage import card_of
-    from gbench.data.spec import DataCard
-
-    where, source = None, ""
-    if table.rows:
-        usual = usual_fingerprint(table)
-        runs = (run for row in table.rows for run in row.runs)
-        config = next(run.config for run in runs if run.fingerprint == usual)
-        card = DataCard.from_config({**config["data"], "fold": 0})
-        where, source = config.get("data_dir"), config.get("data_source") or ""
+        place = checked_place(args.source)
+    if is_all:
+        cards, left_out = at_hand(args.config_dir, data_dir, args.split)
     else:
-        usual, card = "", card_of(table.data, split=table.split)
-    made = audit(card, folders.data_dir(where), cache_dir, source, tell=_tell)
-    if usual and made.fingerprint != usual:
-        return "the data here are not those that its runs saw (fingerprint)"
-    return ""
+        cards, left_out = [manage.card_of(n, args.config_dir, args.split) for n in args.names], []
+    audits, kept_cards, failed = [], [], []
+    for card in cards:
+        try:
+            audits.append(_told(partial(audit, card, data_dir, cache_dir, place)))
+            kept_cards.append(card)
+        except UserError as error:
+            if not is_all:
+                raise
+            failed.append(f"{card.name}: {error}")
+    _write(_text(args, chosen, kept_cards, audits), args.output)
+    for note in [*left_out, *failed]:
+        print(note, file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _tell(line: str) -> None:
-    print(f"  {line}", file=sys.stderr)
+def at_hand(
+    config_dirs: Sequence[Path], data_dir: Path, split: str
+) -> tuple[list[DataCard], list[str]]:
+    """The datasets whose raw files are there, and what is left out of `all`.
+
+    Those that gbench makes up are left out: a new one comes of every option.
+    """
+    cards, made, missing = [], [], 0
+    for name in sorted(_names(config_dirs)):
+        card = manage.card_of(name, config_dirs)
+        if not card.folder:
+            made.append(name)
+        elif named.state(card, data_dir) is None:
+            missing += 1
+        elif not split or split in (card.split, *card.splits):
+            cards.append(manage.card_of(name, config_dirs, split) if card.splits else card)
+    left_out = [f"left out, as they are made up: {', '.join(made)}"] if made else []
+    if missing:
+        left_out.append(
+            f"left out, as their raw files are not in {data_dir}: {missing} datasets; "
+            "gbench data list shows them"
+        )
+    return cards, left_out
+
+
+def _names(config_dirs: Sequence[Path]) -> set[str]:
+    """Every dataset by its own name, and those of collections that have no YAML file."""
+    found = set()
+    for name, path in choices("data", config_dirs).items():
+        stated = read_yaml(path)
+        members = stated.get("names")
+        if members:
+            found |= {member for member, kind in members.items() if not isinstance(kind, str)}
+        elif "path" not in stated:
+            found.add(name)
+    return found
+
+
+def _told(work: Callable[[Callable[[str], None]], Audit]) -> Audit:
+    """The audit; in a terminal its stage shows on one line, elsewhere each has a line."""
+    place = console()
+    if not place.is_terminal:
+        return work(lambda line: place.print(line, soft_wrap=True))
+    with place.status("") as status:
+        return work(status.update)
+
+
+def _text(
+    args: argparse.Namespace, chosen: str, cards: Sequence[DataCard], audits: Sequence[Audit]
+) -> str:
+    from gbench.audit import show
+
+    if chosen == "json":
+        return show.json_text(audits)
+    if chosen == "csv":
+        return show.csv_text(audits)
+    if chosen == "table":
+        return _table(args, cards, audits)
+    definitions = [_definitions(card, made) for card, made in zip(cards, audits, strict=True)]
+    if chosen == "md":
+        return _markdown_overview(cards, audits) + show.markdown(audits, definitions)
+    from gbench.board.page.audits import html
+
+    return html(cards, audits, definitions)
+
+
+def _table(args: argparse.Namespace, cards: Sequence[DataCard], audits: Sequence[Audit]) -> str:
+    from gbench.audit.show import draw
+    from gbench.board.overview import draw_overview
+
+    place = screen()
+    with place.capture() as captured:
+        if len(audits) == 1:
+            known = _definitions(cards[0], audits[0]) if args.definitions else None
+            draw(audits[0], place, known)
+        else:
+            draw_overview(cards, audits, place)
+    return captured.get()
+
+
+def _definitions(card: DataCard, made: Audit) -> dict[str, str]:
+    return definitions_of(made, [kind.DEFINITIONS for kind in kinds(card.level).values()])
+
+
+def _markdown_overview(cards: Sequence[DataCard], audits: Sequence[Audit]) -> str:
+    from gbench.board.overview import markdown
+
+    return markdown(cards, audits) + "\n\n" if len(audits) > 1 else ""
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with written_whole(Path(output)) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from None

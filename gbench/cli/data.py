@@ -1,4 +1,4 @@
-"""Datasets: make some ready to train on, tell what one is, list them all, free what was derived.
+"""Datasets: make some ready to train on, tell what one is, list them all, audit, free disk space.
 
 gbench data list                 every dataset, its protocol, its sizes, and whether it is at hand
 gbench data info cora            task, split, metric, source, licence, citation, statistics
@@ -6,6 +6,8 @@ gbench data get cora ogbg-molhiv        download (if need be) and prepare
 gbench data get cora --split geom-gcn   under another of its protocols
 gbench data get cora --source PLACE     from an archive, a folder, or a mirror's URL
 gbench data get ./mygraphs              check a folder of your own: data=folder data.path=./mygraphs
+gbench data audit cora           what a score on it is worth: facts, leaks, ceilings, floors
+gbench data audit all --output audits.html      of all whose raw files are there; .md .csv .json
 gbench data clean cora|all       remove derived files; raw files stay
 """
 
@@ -14,11 +16,12 @@ from __future__ import annotations
 import argparse
 
 from gbench.cli.arguments import add_config_dir
+from gbench.cli.output import AUDITED as FORMATS
 from gbench.cli.screen import agreed
 from gbench.errors import UserError, unknown
 
-SUMMARY = "get, describe, list and clean datasets"
-ACTIONS = ("get", "info", "list", "clean")
+SUMMARY = "get, describe, list, audit and clean datasets"
+ACTIONS = ("get", "info", "list", "audit", "clean")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="raw files (default: $GBENCH_DATA)")
     parser.add_argument("--cache-dir", metavar="DIR", help="derived files (default: $GBENCH_CACHE)")
     parser.add_argument("--yes", action="store_true", help="clean without asking")
+    parser.add_argument("--format", choices=FORMATS, help="of an audit; table, unless --output's")
+    parser.add_argument("--output", metavar="FILE", help="of an audit: .md, .csv, .json or .html")
+    parser.add_argument(
+        "--definitions", action="store_true", help="tell what each fact of an audit means"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"gbench data {args.action} NAME: which dataset? gbench data list shows all"
         )
+    if args.action == "audit":
+        from gbench.cli import auditing
+
+        return auditing.run(args, data_dir, cache_dir)
     if args.action == "clean":
         sizes = manage.to_clean(args.names, cache_dir)
         if not args.yes and not agreed(manage.told(sizes, cache_dir)):
@@ -79,9 +91,14 @@ def _check_used(args: argparse.Namespace) -> None:
     if args.action == "list" and args.names:
         raise UserError(f"gbench data list takes no name: gbench data info {args.names[0]}")
     for option, actions in {
-        "split": ("get", "info"),
-        "source": ("get",),
+        "split": ("get", "info", "audit"),
+        "source": ("get", "audit"),
         "yes": ("clean",),
+        "format": ("audit",),
+        "output": ("audit",),
+        "definitions": ("audit",),
     }.items():
         if getattr(args, option) and args.action not in actions:
-            raise UserError(f"--{option} is for gbench data {' and '.join(actions)}")
+            *others, last = actions
+            verbs = f"{', '.join(others)} and {last}" if others else last
+            raise UserError(f"--{option} is for gbench data {verbs}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from gbench.errors import UserError
 
 FORMATS = ("table", "md", "csv", "json", "latex", "html")
+AUDITED = ("table", "md", "csv", "json", "html")  # formats of audits
 _BY_ENDING = {
     "": "table",
     ".txt": "table",

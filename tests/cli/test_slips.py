@@ -21,7 +21,7 @@ from gbench.cli.main import main
         ("doctor extra", "'extra' means nothing here: gbench doctor --help"),
         ("train --modle=gin", "unknown option '--modle=gin': gbench train --help"),
         ("data list cora", "gbench data list takes no name: gbench data info cora"),
-        ("data list --split geom-gcn", "--split is for gbench data get and info"),
+        ("data list --split geom-gcn", "--split is for gbench data get, info and audit"),
         ("data info cora --source x.zip", "--source is for gbench data get"),
         ("data info cora --yes", "--yes is for gbench data clean"),
         ("leaderboard data=cora --output .", "cannot write .: Is a directory"),
