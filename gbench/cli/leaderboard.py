@@ -149,8 +149,9 @@ def _asked_tables(
     cache_dir = folders.cache_dir(args.cache_dir)
     tables, notes = chosen_tables(filters, runs_dirs, cache_dir)
     if args.audit:
-        from gbench.cli.auditing import audit_missing
+        from gbench.cli.missing_audits import audit_missing
 
+        gc.enable()  # records are read, and audits leave cycles
         notes += audit_missing(tables, cache_dir)
         tables = with_audits(tables, cache_dir)
     return tables, notes
