@@ -74,7 +74,7 @@ def _offers(before: Sequence[str], word: str) -> Iterator[str]:
         from gbench.cli.predict import SPLITS
 
         yield from SPLITS
-    elif before[0] in ("eval", "predict", "resume", "export", "compare", "sync"):
+    elif before[0] in ("eval", "predict", "errors", "resume", "export", "compare", "sync"):
         yield from (path.parent.name for path in Path("runs").glob("*/config.yaml"))
     elif before[0] == "list":
         from gbench.cli.listing import FACTS, TITLES

@@ -28,6 +28,7 @@ VERBS = {  # each with its module in gbench/cli, which is imported when it is us
     "search": "search",
     "eval": "evaluate",
     "predict": "predict",
+    "errors": "errors",
     "resume": "resume",
     "show": "show",
     "list": "listing",

@@ -22,6 +22,7 @@ from gbench.data.store import pack
 from gbench.errors import UserError
 from gbench.finished import Finished
 from gbench.models.edge_weights import check_weights
+from gbench.train.task import Task
 
 # what a model is built by, and so must be the same, with what the user calls it
 BUILT_BY = {
@@ -51,6 +52,12 @@ def on_new_data(run: Finished, path: Path) -> tuple[Finished, tuple[str, ...]]:
             f"--data {path}: {run.record.run} tells pairs of nodes of one graph apart, and a "
             "folder has nodes or graphs to predict"
         )
+    if run.record.is_floor:
+        raise UserError(
+            f"--data {path}: {run.record.model} is no network, and answers by what it saw of its "
+            "own data alone"
+        )
+    assert isinstance(run.task, Task)
     if trained.store.teacher is not None:
         raise UserError(
             f"--data {path}: {run.record.run} reads what its teacher says of each item, and the "

@@ -71,12 +71,13 @@ def predictions(run: Finished, ids: Tensor, split: str, notes: tuple[str, ...]) 
     labels: Labels = "links" if card.level == "link" else card.labels
     logits, y = run.answers(ids, split)
     said = logits.detach().cpu().double().numpy()
-    scale = _scale(dataset)
+    scale = _scale(run)
     items = ids.cpu().numpy()
     graph, names = _names(dataset, items)
     if scale == "score":
-        notes = (*notes, f"loss {card.loss} is your own: scores are what the model says, and no "
-                         "probabilities")  # fmt: skip
+        whose = f"loss {card.loss} is your own"
+        whose = f"{record.model} is no network" if record.is_floor else whose
+        notes = (*notes, f"{whose}: scores are what the model says, and no probabilities")
     return Predictions(
         run=record.run,
         model=record.model,
@@ -125,8 +126,10 @@ def _num_items(dataset: Dataset) -> int:
     return dataset.statistics[counts[dataset.spec.level]]
 
 
-def _scale(dataset: Dataset) -> Scale:
-    card = dataset.card
+def _scale(run: Finished) -> Scale:
+    card = run.task.dataset.card
+    if card.level == "link" and run.record.is_floor:
+        return "score"  # such as numbers of common neighbours
     if card.labels == "numbers":
         return "value"
     return "score" if find_loss(card.loss, card.loss_labels).is_own else "probability"

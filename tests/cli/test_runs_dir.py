@@ -16,7 +16,8 @@ from gbench.quotes import unquoted
 
 ELSEWHERE = "my runs, 'old'"
 WITHOUT_RUNS = {"list", "data", "bench", "doctor", "completion"}
-NAMES = {"eval": ["a"], "resume": ["a"], "export": ["a"], "compare": ["a", "b"], "sweep": ["f"]}
+ONE = ("eval", "predict", "errors", "resume", "export")
+NAMES = {verb: ["a"] for verb in ONE} | {"compare": ["a", "b"], "sweep": ["f"]}
 
 
 @pytest.mark.parametrize("verb", sorted({*VERBS} - WITHOUT_RUNS))

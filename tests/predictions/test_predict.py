@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from gbench.errors import UserError
+from gbench.offline_ogb import offline_ogb
 from gbench.predictions.predict import predict
 from gbench.predictions.write import as_csv
 
@@ -141,3 +143,18 @@ def test_an_unknown_part_and_other_data_are_refused(trained, people):
             predict(folder)
     finally:
         path.write_text(text)
+
+
+@pytest.mark.parametrize(("name", "module"), [("ogbn-arxiv", "node"), ("ogbg-molhiv", "graph")])
+def test_files_of_ogb_data_are_what_its_evaluators_read(trained, tmp_path, name, module):
+    """As if the run had been on OGB's set: its evaluator reads the file, and finds the same."""
+    given = replace(predict(trained("model=gcn", "data=csbm")), evaluator=name)
+    if module == "graph":  # one task, of which the first has no label
+        true = given.true[:, None].astype(float)
+        scores = given.scores[:, 1:]
+        given = replace(given, labels="tasks", true=true, scores=scores, predicted=scores > 0.5)
+    given.write(tmp_path / "p.npz")
+    evaluator = offline_ogb(f"{module}proppred").Evaluator(name)
+    found = evaluator.eval(dict(np.load(tmp_path / "p.npz")))
+    wanted = roc_auc_score(given.true, given.scores) if module == "graph" else given.is_right.mean()
+    assert found[evaluator.eval_metric] == pytest.approx(wanted)
