@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
+
+_IS_QUIET = ContextVar("is_quiet", default=False)
+
+
+@contextmanager
+def quieted(is_quiet: bool) -> Iterator[None]:
+    """Within, no console says anything, where that is wished."""
+    token = _IS_QUIET.set(is_quiet or _IS_QUIET.get())
+    try:
+        yield
+    finally:
+        _IS_QUIET.reset(token)
 
 
 def console(quiet: bool = False) -> Console:
@@ -13,6 +28,7 @@ def console(quiet: bool = False) -> Console:
     A notebook's stderr is shown as if something had failed, and rich's own output there needs
     ipywidgets to be live: plain lines go to its stdout, which is no terminal though it has colours.
     """
+    quiet = quiet or _IS_QUIET.get()
     usual = Console(stderr=True, highlight=False, quiet=quiet)
     if not usual.is_jupyter:
         return usual

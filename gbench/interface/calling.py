@@ -18,15 +18,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from gbench.console import quieted
+
 _ONE = threading.RLock()  # runs share the generators, and Hydra is one in a process
 _VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
 _LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric")
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(quiet: bool = False) -> Iterator[None]:
     """One call of gbench at a time in a process; another thread's waits."""
-    with _ONE, warnings.catch_warnings():
+    with _ONE, warnings.catch_warnings(), quieted(quiet):
         yield
 
 

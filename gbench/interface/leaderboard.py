@@ -13,12 +13,13 @@ from gbench.board.columns import columns
 from gbench.board.formats.sheets import flat_rows
 from gbench.board.notes import footnotes, sources, title
 from gbench.board.tables import Table
+from gbench.board.worth_text import worth_line
 from gbench.cli.leaderboard import asked, chosen_tables
 from gbench.console import console as usual_console
 from gbench.interface.calling import alone
 from gbench.interface.words import Setting, words_of
 
-SHOWN = ("#", "model", "settings", "test", "95", "valid", "n", "against", "parameters")
+SHOWN = ("#", "model", "settings", "test", "95", "valid", "n", "against", "worth", "parameters")
 
 
 def leaderboard(
@@ -36,9 +37,9 @@ def leaderboard(
     given: dict[str, Setting] = {**filters}
     if runs_dir is not None:
         given["runs_dir"] = runs_dir
-    with alone():
+    with alone(quiet):
         tables, notes = chosen_tables(*asked(words_of(words, given)))
-        console = usual_console(quiet)
+        console = usual_console()
         for note in notes:
             console.print(note, markup=False, soft_wrap=True)
         shown = _Leaderboard(flat_rows(tables))
@@ -64,7 +65,8 @@ def _table(table: Table) -> str:
     shown = [column for column in columns(table) if column.key in SHOWN]
     head = _row("th", [column.head for column in shown])
     body = "".join(_row("td", cells) for cells in zip(*(c.cells for c in shown), strict=True))
-    notes = "".join(f"<br>{html.escape(note)}" for note in (*footnotes(table), *sources(table)))
+    said = filter(None, (worth_line(table), *footnotes(table), *sources(table)))
+    notes = "".join(f"<br>{html.escape(note)}" for note in said)
     caption = f"<caption>{html.escape(title(table))}</caption>"
     return (
         f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table><small>{notes}</small>"

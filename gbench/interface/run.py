@@ -65,7 +65,7 @@ class Run:
 
     @property
     def curve(self) -> pd.DataFrame:
-        """Each epoch's loss, validation metric (as a fraction), rates and seconds, `epoch` from 0.
+        """Of each epoch `step`, from 0, its loss, validation metric (a fraction) and seconds.
 
         Empty where the run kept none (logger=none), or none yet.
         """

@@ -69,15 +69,14 @@ def run(
     typed = words_of(words, settings)
     folders = [config_dir] if isinstance(config_dir, str | Path) else config_dir
     own = [Path(folder).expanduser() for folder in folders]
-    console = usual_console(quiet)
-    if is_sweep(typed):
-        with alone():
+    with alone(quiet):
+        console = usual_console()
+        if is_sweep(typed):
             options, typed = take_options(typed)
             return _sweep(compose_all(typed, own), options, force, console)
-    with alone():
         config = compose(typed, own)
-        if config["trainer"]["devices"] != 1:  # Lightning starts such a process's command again
-            return _sweep([config], take_options(())[0], force, console)[0]
+        if config["trainer"].get("devices", 1) != 1:  # Lightning runs its command again
+            return _sweep([config], Options(), force, console)[0]
         return _run(config, force, console)
 
 

@@ -9,12 +9,12 @@ import importlib.util
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
 
 from gbench.errors import UserError
+from gbench.fresh_processes import FreshProcesses
 from gbench.offline_ogb import offline_ogb
 from gbench.parallel import gathered, num_cores
 
@@ -47,7 +47,7 @@ def from_smiles(smiles: Sequence[str]) -> Molecules:
     bounds = [*range(0, len(smiles), AT_ONCE), len(smiles)]
     pieces = [list(smiles[start:end]) for start, end in pairwise(bounds)]
     # A fresh process, not a fork: this one may hold locks of torch's threads.
-    with ProcessPoolExecutor(num_cores(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_cores(), mp_context=FreshProcesses()) as pool:
         done = gathered(pool, _converted, pieces, "molecules")
     return Molecules(*(np.concatenate(parts) for parts in zip(*done, strict=True)))
 

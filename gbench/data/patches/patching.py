@@ -6,7 +6,6 @@ of the GIL), and the training loop finds them ready. How many processes there ar
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +26,7 @@ from gbench.data.patches import metis
 from gbench.data.patches.patch_set import Patches, Patching
 from gbench.data.transfer import Packed
 from gbench.errors import UserError
+from gbench.fresh_processes import FreshProcesses
 from gbench.parallel import gathered, in_order, num_cores
 from gbench.seeds import nth_seed
 
@@ -73,7 +73,7 @@ class Patcher:
             metis.load_pymetis()  # if it is missing, the error is raised here
         return ProcessPoolExecutor(
             self.processes,
-            multiprocessing.get_context("spawn"),  # fork would copy locks that threads hold
+            FreshProcesses(),  # fork would copy locks that threads hold
             metis.start_process,
             (self.graphs,),
         )
