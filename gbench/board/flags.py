@@ -27,8 +27,8 @@ def flagged(table: Table, audit: Audit | None) -> Table:
     sign = 1.0 if table.direction == "max" else -1.0
     bar = _bar(table, known, sign)
     is_whole = audit is not None and not any(what.startswith("folds ") for what in audit.skipped)
-    p_of_rows = holm([_p_of_row(row, bar, audit) for row in table.rows])
-    p_of_papers = holm([_p_of_paper(paper, bar) for paper in table.published])
+    p_of_rows = _corrected([_p_of_row(row, bar, audit) for row in table.rows])
+    p_of_papers = _corrected([_p_of_paper(paper, bar) for paper in table.published])
     return replace(
         table,
         worth=known,
@@ -52,12 +52,22 @@ def flagged(table: Table, audit: Audit | None) -> Table:
     )
 
 
+def _corrected(p_values: list[float]) -> list[float]:
+    """After Holm, for the number of those that are known: no other was compared."""
+    known = iter(holm([p for p in p_values if not math.isnan(p)]))
+    return [p if math.isnan(p) else next(known) for p in p_values]
+
+
 def _saw(row: Row, audit: Audit | None) -> bool:
     return audit is not None and all(run.fingerprint == audit.fingerprint for run in row.runs)
 
 
 def _bar(table: Table, known: Worth | None, sign: float) -> Bar | None:
-    """The best floor; of equals one of the audit, and of these the first that is told."""
+    """The best floor; of equals one of the audit, and of these the first that is told.
+
+    A row without a network counts if it has every fold that another row has.
+    """
+    needed = {run.fold for row in table.rows for run in row.runs}
     floors = known.floors if known else {}
     bars = [Bar(name, of.mean, of.by_fold, {}, is_fact=True) for name, of in floors.items()]
     for row in table.rows:
@@ -66,6 +76,8 @@ def _bar(table: Table, known: Worth | None, sign: float) -> Bar | None:
             folds: dict[int, list[float]] = {}
             for (_, fold), test in runs.items():
                 folds.setdefault(fold, []).append(test)
+            if needed - folds.keys():
+                continue
             means = {fold: math.fsum(tests) / len(tests) for fold, tests in folds.items()}
             drawn = runs if len(runs) > len(folds) else {}
             bars.append(Bar(row.model, row.test.mean, means, drawn, is_fact=False))

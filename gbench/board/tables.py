@@ -231,7 +231,8 @@ def _row(
         folds=len({run.fold for run in runs}),
         num_parameters=last.num_parameters,
         trials=max(run.trials for run in runs),
-        seconds_per_epoch=median(run.seconds_per_epoch for run in runs),
+        # a floor has no epochs: what its record tells is how long one setting takes to try
+        seconds_per_epoch=median(run.seconds_per_epoch for run in runs if not run.is_floor),
         items_per_second=median(run.items_per_second for run in runs),
         item=last.item,
         peak_memory_mib=max(

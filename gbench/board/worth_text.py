@@ -74,7 +74,7 @@ def worth_notes(table: Table) -> Iterator[str]:
     if any(row.no_network for row in table.rows):
         yield (
             f"{NO_NETWORK}: a floor, ranked and compared like any other row; its settings are what "
-            "validation chose, and its time per epoch is that of trying one"
+            "validation chose"
         )
     if any(line.against_floor for line in lines) and table.bar:
         said = metric_text(table.metric, table.bar.mean) + unit(table.metric)

@@ -1,5 +1,6 @@
 """Rows against the floors and the ceilings of an audit, by records and audits made by hand."""
 
+import math
 import statistics
 
 import pytest
@@ -55,6 +56,17 @@ def test_the_best_floor_counts_whichever_it_is(flags, make_audit, on_imdb):
         "gcn": "worse than floor",
     }
     assert table.rows[0].rank == 1  # a floor is ranked like any other row
+
+
+def test_a_floor_that_lacks_folds_of_others_is_no_bar(make_audit, on_imdb):
+    floor = on_imdb([0.9], model="lookup", config={"model.is_network": False})
+    (table,) = rows([*on_imdb([0.5, 0.51]), *floor], ())
+    assert flagged(table, None).bar is None
+    audit = make_audit({"constant baseline": [60.0, 60.0]}, data="imdb-binary", split=SPLIT)
+    table = flagged(table, audit)
+    assert table.bar.name == "majority"
+    assert [row.against_floor for row in table.rows] == ["", "worse"]
+    assert [math.isnan(row.seconds_per_epoch) for row in table.rows] == [True, False]
 
 
 def test_a_floor_that_draws_is_compared_run_by_run(make_record):

@@ -144,7 +144,7 @@ function drawFront(board, figure) {
     label: `test ${board.dataset.metric} against ${figure.dataset.name}: arrow keys go from point to point`,
   });
   if (!plot) return;
-  drawBand(plot, limits, ys, board.dataset);
+  const boxes = drawBand(plot, limits, points, ys, board.dataset);
   const front = points.filter((point) => point.onFront);
   plot.svg.append(
     draw("polyline", { class: "front", points: front.map((point) => `${plot.x(point.x)},${plot.y(point.y)}`).join(" ") }),
@@ -159,7 +159,7 @@ function drawFront(board, figure) {
       : draw("circle", { ...told, cx: x, cy: y, r: 5 });
   });
   plot.svg.append(...nodes);
-  nameFront(plot, front);
+  nameFront(plot, front, boxes);
   nodes[0].setAttribute("tabindex", 0); // one stop of the Tab key per plot
   nodes.forEach((node, i) => {
     const show = () => showTip(figure, node, points[i].words);
@@ -194,25 +194,35 @@ function towards(value, ys) {
 }
 
 // A shaded band between the limits, each with its name and value; an arrow says that it lies further.
-function drawBand(plot, limits, ys, { format, unit }) {
-  if (!limits.length) return;
+// The names stand left or right, where no point is; their boxes are returned.
+function drawBand(plot, limits, points, ys, { format, unit }) {
   const [left, right] = [MARGIN.left, plot.svg.viewBox.baseVal.width - MARGIN.right];
-  const drawn = limits.map(({ value, name }) => ({ value, name, at: towards(value, ys) }));
-  const places = drawn.map(({ at }) => plot.y(at));
+  const places = limits.map(({ value }) => plot.y(towards(value, ys)));
   const [top, bottom] = [Math.min(...places), Math.max(...places)];
-  if (drawn.length > 1) plot.svg.append(draw("rect", { class: "band", x: left, y: top, width: right - left, height: bottom - top }));
-  drawn.forEach(({ value, name, at }, i) => {
-    const y = places[i];
-    const isTop = drawn.length > 1 ? y === top && (top !== bottom || i === 1) : value > Math.max(...ys);
+  if (limits.length > 1) plot.svg.append(draw("rect", { class: "band", x: left, y: top, width: right - left, height: bottom - top }));
+  return limits.map(({ value, name }, i) => {
+    const [y, at] = [places[i], towards(value, ys)];
     const arrow = value > at ? "\u2191 " : value < at ? "\u2193 " : "";
     if (!arrow) plot.svg.append(draw("line", { class: "limit", x1: left, x2: right, y1: y, y2: y }));
-    plot.svg.append(draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 : y - 5 }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}${unit}`));
+    const isTop = limits.length > 1 ? y === top && (top !== bottom || i === 1) : value > Math.max(...ys);
+    const text = draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 : y - 5 }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}${unit}`);
+    plot.svg.append(text);
+    const crowd = () => {
+      const box = text.getBBox();
+      const isNear = ([x, y]) => x > box.x - 8 && x < box.x + box.width + 8 && y > box.y - 8 && y < box.y + box.height + 8;
+      return points.map((point) => [plot.x(point.x), plot.y(point.y)]).filter(isNear).length;
+    };
+    const before = crowd();
+    if (before) {
+      for (const [key, of] of [["text-anchor", "end"], ["x", right - 6]]) text.setAttribute(key, of);
+      if (crowd() > before) for (const [key, of] of [["text-anchor", "start"], ["x", left + 6]]) text.setAttribute(key, of);
+    }
+    return text.getBBox();
   });
 }
 
-// Names beside the points of the front, unless one would lie on another.
-function nameFront(plot, front) {
-  const taken = [];
+// Names beside the points of the front, unless one would lie on another or on a box that is taken.
+function nameFront(plot, front, taken) {
   const right = plot.svg.viewBox.baseVal.width - MARGIN.right;
   for (const point of front) {
     const text = draw("text", { class: "name", x: plot.x(point.x) + 9, y: plot.y(point.y) - 8 }, point.name);
