@@ -11,7 +11,9 @@ from itertools import islice
 
 import numpy as np
 
+from gbench.audit.coloured import Coloured
 from gbench.audit.colours import multisets, refine
+from gbench.audit.isomorphism import isomorphism_classes
 from gbench.floors.floor import Array
 from gbench.floors.shown import Shown
 
@@ -46,7 +48,10 @@ def keys_of_nodes(shown: Shown) -> Iterator[tuple[str, Callable[[], Key]]]:
 
 
 def keys_of_graphs(shown: Shown) -> Iterator[tuple[str, Callable[[], Key]]]:
-    """Multisets of 1-WL colours of depth 0 to 3, then of the stable ones: labels of edges count."""
+    """Multisets of 1-WL colours of depth 0 to 3 and of the stable ones, then isomorphism.
+
+    Labels of nodes and of edges count, directions of edges do not.
+    """
     s = shown.structure
     rounds = refine(shown.feature_codes, s.indptr, s.indices, s.edge_label)
     first = list(islice(rounds, DEPTHS))
@@ -57,6 +62,8 @@ def keys_of_graphs(shown: Shown) -> Iterator[tuple[str, Callable[[], Key]]]:
         last = colours
     if last is not first[-1]:
         yield "colours-stable", partial(multisets, last, s.node_ptr)
+    graphs = Coloured(s.node_ptr, s.indptr, s.indices, dense(shown.feature_codes), s.edge_label)
+    yield "isomorphism", lambda: isomorphism_classes(graphs, last).of_graph
 
 
 def paired(one: Array, other: Array) -> Array:

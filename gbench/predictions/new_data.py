@@ -21,6 +21,7 @@ from gbench.data.spec import DataCard, DataSpec
 from gbench.data.store import pack
 from gbench.errors import UserError
 from gbench.finished import Finished
+from gbench.floors.answering import FloorTask
 from gbench.models.edge_weights import check_weights
 from gbench.train.task import Task
 
@@ -45,6 +46,11 @@ def on_new_data(run: Finished, path: Path) -> tuple[Finished, tuple[str, ...]]:
     They go the way of the training data: features divided by their sums where those were, the same
     transforms and encodings. Raises UserError for data that do not fit, with the file and the line.
     """
+    if isinstance(run.task, FloorTask):
+        raise UserError(
+            f"--data {path}: {run.record.model} is no network: it was fitted to the data of "
+            f"{run.record.run}, and answers about these alone"
+        )
     config, trained = run.config, run.task.dataset
     card = trained.card
     if card.level == "link":
