@@ -123,7 +123,8 @@ def _ceiling(seen: Sight, known: Worth | None) -> tuple[Beyond, Figure] | None:
         ("isomorphism", known.isomorphism),
     ]
     start = [name for name, _ in of].index(seen)
-    return next(((name, figure) for name, figure in of[start:] if figure is not None), None)
+    found = next(((name, figure) for name, figure in of[start:] if figure is not None), None)
+    return found if found and found[1].is_bound else None
 
 
 def _beyond(row: Row, known: Worth | None, sign: float) -> Beyond:

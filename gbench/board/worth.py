@@ -70,6 +70,15 @@ class Figure(NamedTuple):
         """Over the folds that were audited."""
         return math.fsum(self.by_fold.values()) / len(self.by_fold)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether a ceiling cannot be passed: that of average precision can, by a little.
+
+        It scores each class by its share of positive items; another order of classes of unlike
+        sizes may have a higher average precision. No exact maximum is computed.
+        """
+        return "AP ceiling" not in self.fact
+
     def of(self, folds: Iterable[int]) -> list[float] | None:
         """Fold by fold; None where one of them was not audited."""
         values = [self.by_fold.get(fold) for fold in folds]

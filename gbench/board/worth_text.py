@@ -95,10 +95,13 @@ def _definitions(known: Worth) -> str:
     said = []
     if known.ceiling:
         seen = "isomorphism classes" if known.isomorphism else "stable 1-WL colours"
-        said.append(
-            f"ceiling, the best score of a function of {seen} on each test part "
-            f"({known.ceiling.fact})"
+        best = (
+            f"the best score of a function of {seen} on each test part"
+            if known.ceiling.is_bound
+            else f"that of the share of positive items of {seen} on each test part, which can be "
+            "passed by a little"
         )
+        said.append(f"ceiling, {best} ({known.ceiling.fact})")
     if known.colours and known.ceiling and known.colours != known.ceiling:
         said.append(f"to 1-WL, that of stable 1-WL colours ({known.colours.fact})")
     if known.one_rule:

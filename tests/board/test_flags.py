@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -161,6 +162,24 @@ def test_an_error_is_beyond_where_it_is_smaller(make_audit, make_record):
         (table,) = rows(runs, ())
         (row,) = flagged(table, audit).rows
         assert (row.against_floor, row.beyond) == said
+
+
+def test_no_row_is_beyond_by_average_precision(make_audit, make_record):
+    """The AP ceiling is that of one score of each class and not the highest there is."""
+    facts = {
+        "AP ceiling at depth inf, all features [AP]": 0.7,
+        "constant score [AP]": 0.1,
+    }
+    runs = [make_record(data="mol", metric="ap", seed=seed, test=0.72) for seed in range(2)]
+    (table,) = rows(runs, ())
+    table = flagged(table, make_audit(facts, data="mol", part="test"))
+    assert table.rows[0].beyond == ""
+    assert any("can be passed by a little" in note for note in worth_notes(table))
+    of_auc = {name.replace("AP", "ROC-AUC"): value for name, value in facts.items()}
+    (table,) = rows([replace(run, metric="rocauc") for run in runs], ())
+    table = flagged(table, make_audit(of_auc, data="mol", part="test"))
+    assert table.rows[0].beyond == "1-WL"
+    assert not any("can be passed" in note for note in worth_notes(table))
 
 
 def test_printed_means_are_held_against_both(make_audit, make_record, make_published):
