@@ -8,7 +8,6 @@ from pathlib import Path
 from gbench import folders as places
 from gbench.data.spec import DataCard
 from gbench.finished import Code, Finished, restored, settings_of
-from gbench.predictions import kept
 from gbench.predictions.predict import asked
 from gbench.predictions.predictions import Predictions
 from gbench.predictions.report import Report, report
@@ -16,6 +15,7 @@ from gbench.predictions.surroundings import measures
 from gbench.predictions.together import check_together
 from gbench.predictions.twins import in_conflict
 from gbench.records import folder as runfolder
+from gbench.records import mistakes as kept
 from gbench.records import record as records
 
 

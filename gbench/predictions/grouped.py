@@ -89,4 +89,4 @@ def _bin(label: str, inside: Array, total: Array, count: Array) -> Bin:
 
 
 def _told(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

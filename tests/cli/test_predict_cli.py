@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gbench.cli.main import main
-from gbench.predictions import kept, write
+from gbench.predictions import write
+from gbench.records import mistakes as kept
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from gbench.predictions import by_class, kept
+from gbench.predictions import by_class
 from gbench.predictions.calibration import calibration
 from gbench.predictions.grouped import Measure, grouped
 from gbench.predictions.predictions import Predictions
 from gbench.predictions.report import report
+from gbench.records import mistakes as kept
 from gbench.train.metrics import calibration_error
 
 

@@ -21,8 +21,8 @@ _COSTS = {"epoch": ("seconds", "time per epoch"), "parameters": ("count", "param
 Figures = Mapping[str, Sequence[float]]  # key of a column: its exact figures, line by line
 
 
-def section(number: int, table: Table, is_open: bool) -> str:
-    """The table, its footnotes and the places where scripts draw its plots."""
+def section(number: int, table: Table, is_open: bool, more: str = "") -> str:
+    """The table, its footnotes and the places where scripts draw its plots; then `more`."""
     known = {column.key: column for column in columns(table)}
     figures = {key: column.numbers for key, column in known.items()}
     rows = _rows(table, known, figures)
@@ -53,7 +53,7 @@ def section(number: int, table: Table, is_open: bool) -> str:
 <table><thead><tr>{heads}</tr></thead><tbody>
 {body}</tbody></table></div>
 <ul class="foot">{notes}{cited}</ul>
-{_plots(table, figures, is_open)}</section>
+{_plots(table, figures, is_open)}{more}</section>
 """
 
 

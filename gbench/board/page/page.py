@@ -16,6 +16,7 @@ from gbench import __version__
 from gbench.board.notes import plain
 from gbench.board.page.board import section
 from gbench.board.page.curves import RUNS_OF_A_ROW, embedded
+from gbench.board.page.mistakes import mistakes
 from gbench.board.tables import Table
 from gbench.figures import counted
 
@@ -50,7 +51,8 @@ def html(
     running = "" if version is None else '<p class="running" id="running"></p>'
     fullest = max(tables, key=lambda table: len(table.rows), default=None)
     sections = "".join(
-        section(number, table, is_open=table is fullest) for number, table in enumerate(tables)
+        section(number, table, is_open=table is fullest, more=mistakes(table, runs_dirs))
+        for number, table in enumerate(tables)
     )
     return f"""\
 <!doctype html>
