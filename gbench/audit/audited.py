@@ -6,7 +6,7 @@ Legend: N nodes, G graphs, E stored edges, T tasks or targets.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from gbench.audit.colours import refine
 from gbench.audit.equal_rows import codes_of_rows
@@ -140,6 +141,14 @@ class Audited:
     def directed_colours(self) -> Colours:
         """From the features, each node receiving along its in-edges, loops kept."""
         return kept_colours(self.feature_codes, self.structure.in_ptr, self.structure.in_indices)
+
+    @cached_property
+    def beside(self) -> Mapping[str, Tensor]:
+        """What the files hold and training leaves out, of loaders that take the option `beside`."""
+        if "beside" not in inspect.signature(locate(self.card._target_)).parameters:
+            return {}
+        card = replace(self.card, options={**self.card.options, "beside": True})
+        return read(card, self.data_dir, self.data_source)[0].beside
 
     @cached_property
     def source(self) -> Source:

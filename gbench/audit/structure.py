@@ -30,7 +30,8 @@ class Structure:
     - in_ptr, in_indices: the sources of the edges to i, loops kept.
     edge_label (E,) int64 tells apart the undirected entries by what their edges carry, or is None
     where edges carry nothing: dense ranks of the smallest and the largest label that the pair of
-    nodes has in either direction, `num_two_labels` pairs having more than one.
+    nodes has in either direction, `num_two_labels` pairs having more than one. label_codes
+    (labels, 2) int64 tells which two each rank stands for, in the numbers that were given.
     """
 
     node_ptr: Array
@@ -43,6 +44,7 @@ class Structure:
     in_ptr: Array
     in_indices: Array
     num_two_labels: int = 0
+    label_codes: Array | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -76,9 +78,9 @@ def structure_of(store: GraphStore, edge_codes: Array | None = None) -> Structur
     else:
         out_ptr, out_indices = once(graph.rowptr_t.numpy().astype(np.int64), graph.col_t.numpy())
         indptr, indices = _either(in_ptr, in_indices, out_ptr, out_indices)
-    labels, num_two = None, 0
+    labels, num_two, table = None, 0, None
     if edge_codes is not None:
-        labels, num_two = _pair_labels(row, col, edge_codes)
+        labels, num_two, table = pair_labels(row, col, edge_codes)
     return Structure(
         node_ptr,
         np.repeat(np.arange(len(sizes)), sizes),
@@ -90,6 +92,7 @@ def structure_of(store: GraphStore, edge_codes: Array | None = None) -> Structur
         in_ptr,
         in_indices,
         num_two,
+        table,
     )
 
 
@@ -150,8 +153,12 @@ def _either(ptr: Array, indices: Array, ptr_t: Array, indices_t: Array) -> tuple
     return np.concatenate([[0], np.cumsum(counts)]), joined
 
 
-def _pair_labels(ptr: Array, indices: Array, codes: Array) -> tuple[Array, int]:
-    """Labels of the undirected entries in their order, and of how many pairs there are several."""
+def pair_labels(ptr: Array, indices: Array, codes: Array) -> tuple[Array, int, Array]:
+    """Labels of undirected entries, how many pairs have several, and the codes of each label.
+
+    Shapes: ptr (N + 1,), indices and codes (E,), rows of neighbours as stored, loops and
+    repetitions included → labels of the entries of `Structure.indices`; (labels, 2) codes.
+    """
     row = rows_of(ptr)
     is_edge = row != indices
     a, b, code = row[is_edge], indices[is_edge].astype(np.int64), codes[is_edge].astype(np.int64)
@@ -164,8 +171,10 @@ def _pair_labels(ptr: Array, indices: Array, codes: Array) -> tuple[Array, int]:
     is_first[1:] = keys[1:] != keys[:-1]
     starts = np.flatnonzero(is_first)
     if not len(starts):
-        return np.zeros(0, dtype=np.int64), 0
+        return np.zeros(0, dtype=np.int64), 0, np.zeros((0, 2), dtype=np.int64)
     ends = np.append(starts[1:], len(keys)) - 1
     lowest, highest = code[starts], code[ends]
-    labels = np.unique(lowest * (int(highest.max()) + 1) + highest, return_inverse=True)[1]
-    return labels.astype(np.int64), int((lowest != highest).sum()) // 2
+    width = int(highest.max()) + 1
+    values, labels = np.unique(lowest * width + highest, return_inverse=True)
+    table = np.stack(np.divmod(values, width), axis=1)
+    return labels.astype(np.int64), int((lowest != highest).sum()) // 2, table

@@ -69,3 +69,4 @@ class Source(NamedTuple):
     graph_ids: Sequence[str] = ()  # of graphs whose nodes have the labels
     columns: Mapping[str, Any] = MappingProxyType({})  # how files were read, for others like them
     assumed: Tensor | None = None  # (N,) bool: whose label no file has, but a published protocol
+    beside: Mapping[str, Tensor] = MappingProxyType({})  # what files hold and training leaves out

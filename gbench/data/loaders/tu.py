@@ -15,14 +15,23 @@ from gbench.data.source import Graph, Source
 from gbench.errors import UserError, unknown
 
 
-def load(raw: Path, *, split: str, prefix: str, features: str, target: str = "labels") -> Source:
+def load(
+    raw: Path,
+    *,
+    split: str,
+    prefix: str,
+    features: str,
+    target: str = "labels",
+    beside: bool = False,
+) -> Source:
     """Read `<prefix>_*.txt` with ten folds (see `ten_folds` for what is validated on).
 
     `features` is one of: labels, each column one-hot over all values between the least and the
     greatest; attributes, the numbers as they are; attributes+labels, side by side; degree, one-hot
     over the degrees that occur in the whole dataset; constant, 1 for every node. `target` labels
     are classes, numbered in increasing order; attributes are numbers to predict. Loops and repeated
-    edges are dropped, as PyG does.
+    edges are dropped, as PyG does. Labels of edges are not read, and of the numbers and labels of
+    nodes only those of `features`: `beside` also reads the rest that is at hand (see `_beside`).
 
     Raises UserError for other features and for files that do not belong together.
     """
@@ -42,6 +51,7 @@ def load(raw: Path, *, split: str, prefix: str, features: str, target: str = "la
             "graph, an edge leaves its graph, or one of them was cut short. Delete them and run "
             f"`gbench data get {prefix}`"
         )
+    others = _beside(raw, prefix, edge_index) if beside else {}
     edge_index = coalesce(without_loops(edge_index), num_nodes)
     x = _features(raw, prefix, features, edge_index, num_nodes)
 
@@ -61,7 +71,24 @@ def load(raw: Path, *, split: str, prefix: str, features: str, target: str = "la
     ]
     order = np.array(MUTAG_ORDER) if prefix == "MUTAG" else np.arange(len(y))
     folds = ten_folds(y, order, valid_is_test=split == "gin-10-fold-selects-on-test")
-    return Source(graphs, folds, num_outputs)
+    return Source(graphs, folds, num_outputs, beside=others)
+
+
+def _beside(raw: Path, prefix: str, edge_index: Tensor) -> dict[str, Tensor]:
+    """What the files hold beside the structure, where they do, whatever `features` are.
+
+    "edges" (2, E) the lines of the file of edges, nodes counted over all graphs, and "edge labels"
+    (E, K) of them; "node labels" (N, K) and "node attributes" (N, F).
+    """
+    found: dict[str, Tensor] = {}
+    for name in ("edge_labels", "node_labels", "node_attributes"):
+        path = raw / f"{prefix}_{name}.txt"
+        if path.exists():
+            values = _read(path) if name == "node_attributes" else _integers(path)
+            found[name.replace("_", " ")] = torch.from_numpy(values.copy())
+    if "edge labels" in found:
+        found["edges"] = edge_index
+    return found
 
 
 def _features(raw: Path, prefix: str, features: str, edge_index: Tensor, num_nodes: int) -> Tensor:
