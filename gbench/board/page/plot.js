@@ -204,8 +204,10 @@ function drawBand(plot, limits, points, ys, { format, unit }) {
     const [y, at] = [places[i], towards(value, ys)];
     const arrow = value > at ? "\u2191 " : value < at ? "\u2193 " : "";
     if (!arrow) plot.svg.append(draw("line", { class: "limit", x1: left, x2: right, y1: y, y2: y }));
-    const isTop = limits.length > 1 ? y === top && (top !== bottom || i === 1) : value > Math.max(...ys);
-    const text = draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 : y - 5 }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}${unit}`);
+    const isAlone = limits.length === 1;
+    const isTop = isAlone || top === bottom ? value > Math.max(...ys) : y === top;
+    const line = !isAlone && top === bottom && (i === 0) === isTop ? 1 : 0; // both lie further on one side
+    const text = draw("text", { class: "limit-name", x: left + 6, y: isTop ? y + 14 + 15 * line : y - 5 - 15 * line }, `${arrow}${name} ${FORMATS[format](Number(value.toPrecision(4)))}${unit}`);
     plot.svg.append(text);
     const crowd = () => {
       const box = text.getBBox();

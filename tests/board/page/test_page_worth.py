@@ -86,6 +86,15 @@ def test_what_is_far_off_does_not_flatten_the_points(show):
     ]
 
 
+def test_names_of_limits_on_one_side_stand_below_each_other(show):
+    above = {"test ceiling at depth inf": 100.0, "logistic regression on features": 98.0}
+    page = show(above)[0].page
+    floor, ceiling = page.locator("figure[data-cost=parameters] .limit-name").all()
+    assert floor.text_content() == "↑ best floor: features alone 98 %"
+    first, second = ceiling.bounding_box(), floor.bounding_box()
+    assert first["y"] + 10 < second["y"]
+
+
 def test_without_an_audit_there_is_neither(page):
     assert page.locator(".worth, .band, .limit-name").count() == 0
 
