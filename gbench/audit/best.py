@@ -46,7 +46,11 @@ def roc_auc(codes: Array, y: Array) -> float:
 
 
 def average_precision(codes: Array, y: Array) -> float:
-    """Of the same score; the mean over tasks with both labels. Shapes: y (T, K)."""
+    """Of the same score; the mean over tasks with both labels. Shapes: y (T, K).
+
+    Not quite the highest: of four codes another order scores up to 0.035 more, where it has a large
+    code before a small one of a higher share. To find the best order is a search over all.
+    """
     from sklearn.metrics import average_precision_score
 
     def of_task(codes: Array, y: Array) -> float:

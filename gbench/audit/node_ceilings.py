@@ -44,7 +44,8 @@ DEFINITIONS = {
     "within test, which is the share of positive labels; mean over tasks",
     "test ROC-AUC ceiling at depth {k} (directed)": _SAME,
     "test AP ceiling at depth {k}": "average precision of the share of positive labels that each "
-    "1-WL colour has within test; mean over tasks",
+    "1-WL colour has within test (another order of colours can have slightly more); mean over "
+    "tasks",
     "test AP ceiling at depth {k} (directed)": _SAME,
     "test MAE floor at depth {k}": "median target of each 1-WL colour (depth {k}) within test: no "
     "model that sees only this has less",
