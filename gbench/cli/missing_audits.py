@@ -50,7 +50,9 @@ def _make(table: Table, cache_dir: Path) -> str:
         card = DataCard.from_config({**config["data"], "fold": 0})
         where, source = config.get("data_dir"), config.get("data_source") or ""
     else:
-        usual, card = "", card_of(table.data, split=table.split)
+        usual, card = "", card_of(table.data)
+        if card.split != table.split:
+            card = card_of(table.data, split=table.split)
     made = audit(card, folders.data_dir(where), cache_dir, source, tell=_tell)
     if usual and made.fingerprint != usual:
         return "the data here are not those that its runs saw (fingerprint)"

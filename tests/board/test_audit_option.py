@@ -99,3 +99,6 @@ def test_published_results_alone_are_audited_by_their_split(shown, monkeypatch):
         ("imdb-binary", "nested-10-fold"),
     ]
     assert said.count("audit of imdb-binary") == 2
+    asked.clear()
+    shown([], "data=tolokers", "--audit")  # which has one split
+    assert asked == [("tolokers", "platonov")]
