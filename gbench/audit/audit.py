@@ -95,7 +95,9 @@ def kinds(level: Level) -> Mapping[str, ModuleType]:
         }
     if level == "graph":
         return {**found}
-    return {**found}
+    from gbench.audit import link_floors
+
+    return {**found, "links": link_floors}
 
 
 def code() -> str:

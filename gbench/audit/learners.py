@@ -35,6 +35,8 @@ def linear(rows: Rows, y: Array, labels: Labels, num_outputs: int, c: float) -> 
 def forest(rows: Rows, y: Array, labels: Labels, num_outputs: int, trees: int, seed: int) -> Fitted:
     """A random forest (Breiman, 2001), as scikit-learn has it, of so many trees.
 
+    One forest for all tasks or numbers where no label is missing, else one for each.
+
     Shapes: y (T,) or (T, K).
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -47,7 +49,19 @@ def forest(rows: Rows, y: Array, labels: Labels, num_outputs: int, trees: int, s
             )
             return lambda asked: found.predict(asked).reshape(asked.shape[0], -1)
         return _by_column(lambda: RandomForestRegressor(**settings), rows, y)
+    if y.ndim == 2 and y.shape[1] > 1 and not np.isnan(y).any():
+        return _of_all_tasks(RandomForestClassifier(**settings).fit(rows, y))
     return _classified(lambda: RandomForestClassifier(**settings), rows, y, num_outputs)
+
+
+def _of_all_tasks(found: Any) -> Fitted:
+    """The probability of 1 in each task, of one forest whose leaves know all of them."""
+
+    def answers(asked: Rows) -> Array:
+        said = zip(found.predict_proba(asked), found.classes_, strict=True)
+        return np.stack([shares @ (labels == 1) for shares, labels in said], axis=1)
+
+    return answers
 
 
 def _classified(make: Callable[[], Any], rows: Rows, y: Array, num_outputs: int) -> Fitted:
