@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,6 +149,18 @@ class Audited:
             return {}
         card = replace(self.card, options={**self.card.options, "beside": True})
         return read(card, self.data_dir, self.data_source)[0].beside
+
+    @cached_property
+    def zeros(self) -> tuple[Array, Array]:
+        """Which rows and columns of dense features are all zero. Shapes: → (N,), (F,) bool."""
+        x = self.store.x.numpy()
+        step = max(1, (1 << 24) // max(x.shape[1], 1))
+        rows, columns = np.ones(len(x), dtype=bool), np.ones(x.shape[1], dtype=bool)
+        for first, end in pairwise([*range(0, len(x), step), len(x)]):
+            has = x[first:end] != 0
+            rows[first:end] = ~has.any(axis=1)
+            columns &= ~has.any(axis=0)
+        return rows, columns
 
     @cached_property
     def source(self) -> Source:

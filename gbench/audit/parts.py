@@ -1,17 +1,19 @@
-"""Labels and parts of a split: their sizes, what a constant scores, and what no part has.
+"""Labels and parts of a split: their sizes, what no part has, and what a constant scores on graphs.
+
+What it scores on nodes stands with their other floors.
 
 Legend: N labelled items (nodes, graphs), C classes, T tasks or targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from gbench.audit.audited import Audited, Split
 from gbench.audit.fact import Fact, Value
-from gbench.audit.shape import edges_of_graphs, zeros
+from gbench.audit.shape import edges_of_graphs
 from gbench.audit.structure import Array
 
 Named = Iterator[tuple[str, Value, str]]
@@ -30,7 +32,6 @@ DEFINITIONS = {
     "{part} {item}": "{item} of that part",
     "one test {item}": "accuracy that one test item is worth",
     "all-zero {part} rows": "nodes of that part whose features are all zero",
-    "isolated test nodes": "test nodes without a neighbour",
     "{item} in no part": "{item} that the split leaves out",
     "{item} never tested": "{item} in no fold's test part",
     "{item} in no test fold": "{item} in no fold's test part",
@@ -113,8 +114,10 @@ def _of_fold(data: Audited, split: Split) -> Iterator[tuple[str, str, Value, str
     yield "train" if is_one else "test", f"{item} in no part", left_out, "count"
     if data.classes is not None:
         yield from (("test", *fact) for fact in _classes(data, data.classes, split))
-    if data.card.level == "node":
-        yield from (("test", *fact) for fact in _of_nodes(data, split))
+    if data.card.level == "node" and data.store.x.is_floating_point():
+        for part in ("test", "train"):
+            rows = data.zeros[0][getattr(split, part)]
+            yield "test", f"all-zero {part} rows", int(rows.sum()), "count"
     if data.card.labels != "classes":
         told = _tasks if data.card.labels == "tasks" else _numbers
         for part in Split._fields:
@@ -136,20 +139,17 @@ def _classes(data: Audited, y: Array, split: Split) -> Named:
     size = len(split.test)
     yield f"one test {item.removesuffix('s')}", 100 / size, "%"
     yield "majority rate", 100 * test.max() / size, "%"
-    yield "constant baseline", 100 * test[train.argmax()] / size, "%"
+    if data.card.level == "graph":
+        yield "constant baseline", 100 * test[train.argmax()] / size, "%"
     yield "classes not in train", int(unseen.sum()), "count"
     yield "classes in test, not in train", int((unseen & (test > 0)).sum()), "count"
     yield f"test {item} of classes not in train", int(test[unseen].sum()), "count"
-    if data.card.metric == "rocauc" and data.card.labels == "classes":
+    if (
+        data.card.level == "graph"
+        and data.card.metric == "rocauc"
+        and data.card.labels == "classes"
+    ):
         yield "constant score", 0.5, "ROC-AUC"
-
-
-def _of_nodes(data: Audited, split: Split) -> Named:
-    if data.store.x.is_floating_point():
-        rows, _ = zeros(data.store.x.numpy())
-        yield "all-zero test rows", int(rows[split.test].sum()), "count"
-        yield "all-zero train rows", int(rows[split.train].sum()), "count"
-    yield "isolated test nodes", int((data.structure.degree[split.test] == 0).sum()), "count"
 
 
 def _tasks(data: Audited, split: Split, part: str, is_one: bool) -> Named:
@@ -168,6 +168,8 @@ def _tasks(data: Audited, split: Split, part: str, is_one: bool) -> Named:
         yield "positive rates", " ".join(f"{100 * rate:.2f}" for rate in rates), "%"
         yield f"labels per {item.removesuffix('s')}, mean", float(positive.sum(1).mean()), "count"
         yield f"{item} without a positive label", int((~positive.any(axis=1)).sum()), "count"
+    if data.card.level == "node":
+        return
     if data.card.metric == "rocauc":
         yield "constant score", 0.5, "ROC-AUC"
         yield "constant score, average precision", precision, "AP"
@@ -181,19 +183,20 @@ def _numbers(data: Audited, split: Split, part: str, is_one: bool) -> Named:
     if not is_one and part != "test":
         return
     train, y = data.y[split.train], data.y[getattr(split, part)]
-    for name, of in {
+    statistics: dict[str, Callable[..., Array]] = {
         "mean": np.nanmean,
         "standard deviation": np.nanstd,
         "median": np.nanmedian,
         "minimum": np.nanmin,
         "maximum": np.nanmax,
-    }.items():
+    }
+    for name, of in statistics.items():
         values = of(y, axis=0).tolist()
         if len(values) == 1:
             yield f"target, {name}", values[0], "target"
         else:
             yield f"targets, {name}", " ".join(f"{value:.6g}" for value in values), "target"
-    if part == "train":
+    if part == "train" or data.card.level == "node":
         return
     yield "median baseline", _error(y - np.nanmedian(train, axis=0)), "MAE"
     yield "median of the part itself", _error(y - np.nanmedian(y, axis=0)), "MAE"

@@ -1,19 +1,25 @@
-"""Sizes and shapes: of the graph as training sees it, after what its loader drops."""
+"""Sizes and shapes: of the graphs as their files have them, where the loader can tell.
+
+What training reads may differ: `directed edges, in training` says by how many.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 
-from gbench.audit.audited import Audited
+from gbench.audit.audited import Audited, as_stored
 from gbench.audit.fact import Fact, Value
 from gbench.audit.structure import Array, pieces, rows_of
 
 DEFINITIONS = {
     "nodes": "nodes of the graph, or of all graphs together",
+    "edge entries in file": "lines or entries as stored, loops and repetitions included; told "
+    "where the loader drops or adds some",
+    "directed edges, in training": "entries that training reads: a pair in both directions counts "
+    "twice",
     "directed edges, unique": "distinct ordered pairs of nodes with an edge, loops included",
     "self-loops": "nodes with an edge to themselves",
     "edges": "distinct unordered pairs of two different nodes with an edge",
@@ -57,7 +63,10 @@ def _facts(data: Audited) -> Iterator[tuple[str, Value]]:
     edges, directed = len(s.indices) // 2, len(s.out_indices)
     reciprocal = directed - loops - edges
     yield "nodes", s.num_nodes
+    if as_stored(data.card) != data.card:
+        yield "edge entries in file", data.store.num_edges
     yield "directed edges, unique", directed
+    yield "directed edges, in training", data.dataset.store.num_edges
     yield "self-loops", loops
     yield "edges", edges
     yield "reciprocal pairs", reciprocal
@@ -72,10 +81,10 @@ def _facts(data: Audited) -> Iterator[tuple[str, Value]]:
     yield "largest component", int(sizes.max())
     yield "features", data.store.x.size(1)
     if data.store.x.is_floating_point():
-        zero_rows, unused = zeros(data.store.x.numpy())
+        zero_rows, zero_columns = data.zeros
         if data.card.level != "graph":
             yield "all-zero feature rows", int(zero_rows.sum())
-        yield "unused feature columns", int(unused.sum())
+        yield "unused feature columns", int(zero_columns.sum())
     if data.edge_codes is not None:
         yield "edges with two labels", s.num_two_labels
     if data.card.level == "graph" or s.num_graphs > 1:
@@ -117,17 +126,6 @@ def num_loops(ptr: Array, indices: Array) -> int:
         int((indices[ptr[first] : ptr[end]] == rows_of(ptr, first, end)).sum())
         for first, end in pieces(ptr)
     )
-
-
-def zeros(x: Array) -> tuple[Array, Array]:
-    """Which rows and which columns are all zero. Shapes: (N, F) → (N,), (F,) bool."""
-    step = max(1, (1 << 24) // max(x.shape[1], 1))
-    rows, columns = np.ones(len(x), dtype=bool), np.ones(x.shape[1], dtype=bool)
-    for first, end in pairwise([*range(0, len(x), step), len(x)]):
-        is_zero = x[first:end] == 0
-        rows[first:end] = is_zero.all(axis=1)
-        columns &= is_zero.all(axis=0)
-    return rows, columns
 
 
 def _text(values: object) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from gbench.audit.audit import audit, kinds
 from gbench.audit.definitions import definitions_of
 from gbench.audit.fact import Audit
-from gbench.choices import choices, read_yaml
 from gbench.cli.output import AUDITED, format_of
 from gbench.cli.screen import screen
 from gbench.console import console
@@ -62,39 +61,17 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
 def at_hand(
     config_dirs: Sequence[Path], data_dir: Path, split: str
 ) -> tuple[list[DataCard], list[str]]:
-    """The datasets whose raw files are there, and what is left out of `all`.
-
-    Those that gbench makes up are left out: a new one comes of every option.
-    """
-    cards, made, missing = [], [], 0
-    for name in sorted(_names(config_dirs)):
-        card = manage.card_of(name, config_dirs)
-        if not card.folder:
-            made.append(name)
-        elif named.state(card, data_dir) is None:
+    """The datasets whose raw files are there or that need none, and what `all` leaves out."""
+    cards, missing = [], 0
+    for card in manage.every_card(config_dirs):
+        if named.state(card, data_dir) is None:
             missing += 1
-        elif not split or split in (card.split, *card.splits):
-            cards.append(manage.card_of(name, config_dirs, split) if card.splits else card)
-    left_out = [f"left out, as they are made up: {', '.join(made)}"] if made else []
-    if missing:
-        left_out.append(
-            f"left out, as their raw files are not in {data_dir}: {missing} datasets; "
-            "gbench data list shows them"
-        )
-    return cards, left_out
-
-
-def _names(config_dirs: Sequence[Path]) -> set[str]:
-    """Every dataset by its own name, and those of collections that have no YAML file."""
-    found = set()
-    for name, path in choices("data", config_dirs).items():
-        stated = read_yaml(path)
-        members = stated.get("names")
-        if members:
-            found |= {member for member, kind in members.items() if not isinstance(kind, str)}
-        elif "path" not in stated:
-            found.add(name)
-    return found
+        elif not split:
+            cards.append(card)
+        elif split in (card.split, *card.splits):
+            cards.append(manage.card_of(card.name, config_dirs, split) if card.splits else card)
+    left_out = [f"left out, as their raw files are not in {data_dir}: {missing} datasets"]
+    return cards, left_out if missing else []
 
 
 def _told(work: Callable[[Callable[[str], None]], Audit]) -> Audit:

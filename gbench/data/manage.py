@@ -32,6 +32,20 @@ def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> Dat
     return _card(name, path, read_yaml(path), split)
 
 
+def every_card(config_dirs: Sequence[Path] = ()) -> Iterator[DataCard]:
+    """The cards of all datasets, by name; those of collections that have no YAML file as well."""
+    found: dict[str, DataCard] = {}
+    for path in choices("data", config_dirs).values():
+        stated = read_yaml(path)
+        members = stated.get("names")
+        if members is None and "path" not in stated:  # of a folder of one's own
+            found[path.stem] = _card(path.stem, path, stated)
+        for name, kind in (members or {}).items():
+            if not isinstance(kind, str):  # the YAML file that it has
+                found[name] = _card(name, path, stated)
+    yield from (found[name] for name in sorted(found))
+
+
 def _card(name: str, path: Path, stated: dict[str, Any], split: str = "") -> DataCard:
     stated = with_name(
         {**stated, "name": name if stated.get("names") else title("data", path)}, path.stem

@@ -15,7 +15,12 @@ def facts(data: Any) -> list[Any]:
 
 
 OF_NODES = [
+    "edge entries in file",
     "nodes",
+    "directed edges, unique",
+    "self-loops",
+    "reciprocal pairs",
+    "directed",
     "edges",
     "components",
     "largest component",
@@ -29,11 +34,9 @@ OF_NODES = [
     "(train|valid|test) nodes",
     "one test node",
     "majority rate.*",
-    "constant baseline.*",
     "classes (in test, )?not in train.*",
     "test nodes of classes not in train.*",
     "all-zero (train|test) rows.*",
-    "isolated test nodes.*",
     "nodes in no part.*",
     "nodes never tested",
     "nodes tested in several folds",
@@ -68,7 +71,8 @@ def test_shapes_of_node_sets_are_those_of_the_reference(
 ) -> None:
     split = "platonov" if name == "minesweeper" else "geom-gcn"
     found = facts(real(name, split if name in ("cora", "citeseer") else ""))
-    assert agrees(name, found, OF_NODES, ["", split]) > 20
+    told = OF_NODES[name == "minesweeper" :]  # whose loader leaves all entries as they are
+    assert agrees(name, found, told, ["", split]) > 20
 
 
 @pytest.mark.parametrize("name", ["mutag", "proteins", "enzymes", "imdb-binary"])

@@ -17,7 +17,7 @@ from gbench.cli.main import main
         ("sweep", "gbench sweep FILE: which?"),
         ("eval", "gbench eval RUN: which?"),
         ("compare", "gbench compare RUN: which?"),
-        ("data", "gbench data get|info|list|clean: which?"),
+        ("data", "gbench data get|info|list|audit|clean: which?"),
         ("doctor extra", "'extra' means nothing here: gbench doctor --help"),
         ("train --modle=gin", "unknown option '--modle=gin': gbench train --help"),
         ("data list cora", "gbench data list takes no name: gbench data info cora"),
