@@ -34,12 +34,27 @@ def check_source(card: DataCard, source: Source) -> None:
         raise _fault(card, f"has {len(source.splits)} splits, but num_folds is {card.num_folds}")
     is_many = card.level == "graph" or len(source.graphs) > 1
     size = len(source.graphs) if is_many else source.graphs[0].y.size(0)
+    _check_names(card, source)
     for fold, split in enumerate(source.splits):
         problem = _split_problem(card, split, size)
         if problem:
             of_graphs = is_many and card.level == "node" and "outside" in problem
             more = ": of several graphs with labelled nodes a part is a list of graphs" * of_graphs
             raise _fault(card, f"fold {fold}: {problem}{more}")
+
+
+def _check_names(card: DataCard, source: Source) -> None:
+    """Raise UserError for ids that are too few, too many, or the same twice."""
+    by_nodes = card.level != "graph"
+    nodes, graphs = sum(graph.x.size(0) for graph in source.graphs), len(source.graphs)
+    for name, ids, size, what in (
+        ("ids", source.ids, nodes if by_nodes else graphs, "nodes" if by_nodes else "graphs"),
+        ("graph_ids", source.graph_ids, graphs, "graphs"),
+    ):
+        if len(ids) not in (0, size):
+            raise _fault(card, f"has {len(ids)} {name} for {size} {what}")
+        if len({*map(str, ids)}) < len(ids):
+            raise _fault(card, f"has {name} that occur more than once")
 
 
 def check_statistics(card: DataCard, measured: Mapping[str, int]) -> None:

@@ -45,6 +45,9 @@ citation: none
 """
 
 
+SHORT = ("trainer.max_epochs=3", "trainer.select=last", "trainer.accelerator=cpu")
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """`trained("model=gcn", "data=csbm")`: the folder of a finished run of three epochs."""
@@ -54,9 +57,10 @@ def trained(tmp_path_factory):
         from gbench.config.compose import compose
         from gbench.config.identity import run_name
         from gbench.own_code.kept import keep
-        from gbench.run import train as train_run
+        from gbench.training import train as train_run
 
-        usual = ("trainer.max_epochs=3", "trainer.select=last", "trainer.accelerator=cpu")
+        is_floor = {"model=lookup"} & {*words}
+        usual = () if is_floor else SHORT
         config = compose([*usual, *words], config_dirs)
         folder = runs / run_name(config)
         if not (folder / "record.json").exists():

@@ -69,7 +69,7 @@ def _row(row: Row, kept: Kept, number: int) -> str:
     confusion = _confusion(kept) if kept.confusion else ""
     sure = _sure(kept) if _has_bins(kept) else ""
     return f"""\
-<p class="name">{escape(plain(row.model))} <span class="soft">{runs}</span></p>
+<p class="name">{row.rank}. {escape(plain(row.model))} <span class="soft">{runs}</span></p>
 <div class="pair">{confusion}{sure}</div>
 """
 
@@ -148,7 +148,7 @@ def _sure(kept: Kept) -> str:
 
 
 def _drawing(label: str, content: str) -> str:
-    box = f"0 -8 {LEFT + SIDE + 16} {SIDE + BELOW + 8}"
+    box = f"0 -8 {LEFT + SIDE + 28} {SIDE + BELOW + 8}"
     return f'<svg viewBox="{box}" role="img" aria-label="{escape(label)}">{content}</svg>'
 
 
