@@ -129,7 +129,7 @@ def _ceiling(seen: Sight, known: Worth | None) -> tuple[Beyond, Figure] | None:
 
 def _beyond(row: Row, known: Worth | None, sign: float) -> Beyond:
     """The ceiling that a row's mean is above, fold by fold the ceiling of its own test part."""
-    found = _ceiling(sight(row.runs[-1].config), known)
+    found = _ceiling(sight(row.runs[-1].config, row.own_code), known)
     bounds = found and found[1].of(run.fold for run in row.runs)
     if not found or not bounds:
         return ""

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from gbench.board.published import Published
 from gbench.config.identity import NOTHING
-from gbench.own_code.stated import has_own_code
 
 Sight = Literal["features", "1-WL", "isomorphism", "all"]
 
@@ -29,15 +28,15 @@ _BEYOND_COLOURS = {  # copies, surroundings, patches and pairs of nodes
 }
 
 
-def sight(config: Mapping[str, Any]) -> Sight:
-    """What the model of a run's config can see: "all" if it has labels of other items, or unknown.
+def sight(config: Mapping[str, Any], is_own: bool = False) -> Sight:
+    """What the model of a run's config can see: "all" if it has labels of other items.
 
-    Code outside gbench counts as seeing what an isomorphism keeps.
+    Code outside gbench (`is_own`) counts as seeing what an isomorphism keeps.
     """
     model = config.get("model", {})
     if not isinstance(model, dict) or model.get("is_network") is False:
         return "all"  # a table of training labels knows its neighbours by name
-    if has_own_code(config):
+    if is_own:
         return "isomorphism"
     for group, nothing in NOTHING.items():
         chosen = config.get(group)

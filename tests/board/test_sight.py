@@ -79,7 +79,6 @@ def test_a_model_tells_apart_what_is_said(name, folders, made_up_teacher, monkey
         ({"encoding": {"name": "lappe"}}, "isomorphism"),
         ({"transform": {"name": "virtual-node"}}, "isomorphism"),
         ({"batching": {"name": "shadow"}}, "isomorphism"),
-        ({"model._target_": "mine.Net"}, "isomorphism"),
         ({"model._target_": "gbench.models.glnn.GLNN"}, "features"),
         ({"model.is_network": False}, "all"),
         ({"model": None}, "all"),
@@ -87,6 +86,10 @@ def test_a_model_tells_apart_what_is_said(name, folders, made_up_teacher, monkey
 )
 def test_settings_decide(make_config, changes, said):
     assert sight(make_config(changes)) == said
+
+
+def test_of_code_outside_gbench_nothing_more_is_known(make_config):
+    assert sight(make_config({"model._target_": "mine.Net"}), is_own=True) == "isomorphism"
 
 
 def test_a_paper_s_mlp_sees_features(make_published):
