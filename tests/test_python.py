@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import random
 import signal
@@ -102,7 +103,6 @@ def test_every_name_is_there_and_no_file_hides_one() -> None:
     for name in gbench.__all__:
         assert f" as {name}\n" in stub or f"{name}: " in stub
     there = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
-    there -= {"run"}
     assert there & {*gbench.__all__} == {"audit"}, "a module of the name would hide the function"
     importlib.import_module("gbench.audit.fact")
     assert callable(gbench.audit), "gbench.audit is a room now, and still a function"
@@ -167,9 +167,12 @@ def test_what_its_model_says_is_what_was_tested(trained: gbench.Run, runs_dir: P
     assert (frame["true"] == frame["predicted"]).mean() == pytest.approx(run.record.valid)
 
 
-def test_notebooks_show_runs_tables_and_audits(trained: gbench.Run, runs_dir: Path) -> None:
+def test_notebooks_show_runs_tables_and_audits(
+    trained: gbench.Run, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert repr(trained).startswith(f"<Run {trained.name}: test accuracy ")
-    assert "test accuracy" in trained._repr_html_()
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a notebook's kernel says
+    assert "<pre>gcn on csbm, seed 3\n  test accuracy " in trained._repr_html_()
     runs = gbench.Runs([trained])
     assert trained.name in runs._repr_html_()
     assert runs.frame()["test"].tolist() == [trained.record.test]
@@ -199,6 +202,18 @@ def test_the_leaderboard_is_that_of_the_command(
     assert capsys.readouterr().err == ""
 
 
+def test_the_audit_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    audit = gbench.audit("csbm")
+    assert "facts in" in capsys.readouterr().err
+    assert gbench.audit("csbm", quiet=True) == audit
+    assert capsys.readouterr() == ("", "")
+    assert main(["data", "audit", "csbm", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == audit.rows()
+    assert audit.frame().shape == (len(told), 6)
+    assert audit.find("nodes") == 2000
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -211,6 +226,7 @@ def test_the_leaderboard_is_that_of_the_command(
         (lambda: gbench.run("model=gcn", "data=csbm", config_dir="not/there"), "no such folder"),
         (lambda: gbench.load("not/there"), "no run 'not/there'"),
         (lambda: gbench.leaderboard("not/there"), "not/there"),
+        (lambda: gbench.audit("cra"), "unknown dataset 'cra': did you mean"),
         (lambda: gbench.leaderboard(modle="gcn"), "unknown filter 'modle': did you mean 'model'"),
     ],
 )

@@ -33,7 +33,7 @@ def alone(quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def unchanged() -> Iterator[None]:
+def unchanged(quiet: bool = False) -> Iterator[None]:
     """Train or answer inside as in a fresh process; the caller finds its own state afterwards."""
     import numpy
     import torch
@@ -42,7 +42,7 @@ def unchanged() -> Iterator[None]:
 
     cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with ExitStack() as after:
-        after.enter_context(alone())
+        after.enter_context(alone(quiet))
         after.enter_context(torch.random.fork_rng(cuda))
         after.callback(random.setstate, random.getstate())
         state = numpy.random.get_state()  # noqa: NPY002 - the global one, which seeds set

@@ -116,7 +116,8 @@ class Run:
         from gbench.board.summary import summarise
 
         text = io.StringIO()
-        summarise(self.record, self.path, Console(file=text, width=100, force_jupyter=False))
+        plain = Console(file=text, force_jupyter=False, force_terminal=False, color_system=None)
+        summarise(self.record, self.path, plain)
         return text.getvalue()
 
     def __repr__(self) -> str:
