@@ -28,7 +28,6 @@ DEFINITIONS = {
     "them class 0",
     "unlabelled nodes in {part}": "nodes without a label in the file that the split has there as "
     "class 0",
-    "isolated test nodes": "test nodes without a neighbour",
     "unreachable test nodes": "test nodes in a component without a training node (undirected)",
     "test nodes adjacent to a training node": "test nodes with a training node among their "
     "neighbours (undirected)",
@@ -85,10 +84,8 @@ def of_distance(data: Audited, fold: int, joined: csr_array) -> Iterator[Fact]:
     component = data.component
     lit = np.zeros(int(component.max(initial=-1)) + 1, dtype=bool)
     lit[component[split.train]] = True
-    isolated = int((data.structure.degree[split.test] == 0).sum())
     unreachable = int((~lit[component[split.test]]).sum())
     adjacent = int((joined @ start)[split.test].sum())
-    yield Fact(*place, "isolated test nodes", isolated, "count")
     yield Fact(*place, "unreachable test nodes", unreachable, "count")
     yield Fact(*place, "test nodes adjacent to a training node", adjacent, "count")
     for hops, reached in enumerate(within(joined, start, HOPS), start=1):

@@ -1,4 +1,4 @@
-"""What a node's label is worth without a network: one answer for all, features alone, labels alone.
+"""What a node's label is worth without a network: by features alone, by labels alone.
 
 Nothing here is chosen: settings are stated, and training labels are all that is shown.
 """
@@ -43,11 +43,6 @@ _SPREAD = (
     "reached: training majority"
 )
 DEFINITIONS = {
-    "constant baseline": "test accuracy of the label most frequent in train (ties: smallest)",
-    "constant score": "of one score for all test nodes; average precision is then the positive "
-    "rate, ROC-AUC a half; mean over tasks",
-    "median baseline": "mean absolute error of the median of train",
-    "mean baseline": "error (RMSE, R²) of the mean of train",
     LINEAR: f"test accuracy; {_LOGISTIC}",
     f"{LINEAR}, {{metric}}": "the same model's test ROC-AUC or average precision, mean over tasks",
     "ridge on features": "test error; scikit-learn Ridge(alpha=1), features as stored, trained on "
@@ -61,27 +56,35 @@ DEFINITIONS = {
 
 
 def facts(data: Audited) -> Iterator[Fact]:
-    """Floors in each fold; none where labels are tasks judged by a metric that has none here."""
+    """Floors of each fold, beside a constant (see gbench/audit/parts.py)."""
     scores = linear_scores(data)
-    joined = adjacency(data.structure)
-    for fold in range(len(data.splits)):
-        if classes_of(data) is not None:
-            yield from in_accuracy(data, fold, None if scores is None else scores[fold])
-            yield from from_neighbours(data, fold, joined)
-        if data.card.metric in _SCORES:
-            yield from in_scores(data, fold, None if scores is None else scores[fold])
-        if data.card.metric in _ERRORS:
-            yield from in_errors(data, fold, None if scores is None else scores[fold])
-
-
-def in_accuracy(data: Audited, fold: int, scores: np.ndarray | None) -> Iterator[Fact]:
-    """The majority of train, and logistic regression on features. Shapes: scores (T, C)."""
-    y, test = classes_of(data), data.splits[fold].test
-    assert y is not None
-    _, usual = shown_to(data, fold)
-    yield _percent(data, fold, "constant baseline", y[test] == usual)
     if scores is not None:
-        yield _percent(data, fold, LINEAR, chosen(data, scores) == y[test])
+        for fold, said in enumerate(scores):
+            yield from from_features(data, fold, said)
+    if classes_of(data) is not None:
+        joined = adjacency(data.structure)
+        for fold in range(len(data.splits)):
+            yield from from_neighbours(data, fold, joined)
+
+
+def from_features(data: Audited, fold: int, scores: np.ndarray) -> Iterator[Fact]:
+    """What a linear model of features scores: accuracy, and in the dataset's metric if it has one.
+
+    Areas under curves are of tasks, or of each class against all others. Shapes: scores (T, C).
+    """
+    y, labels = classes_of(data), tasks_of(data)[data.splits[fold].test]
+    metric = data.card.metric
+    if y is not None:
+        yield _percent(data, fold, LINEAR, chosen(data, scores) == y[data.splits[fold].test])
+    if metric in _SCORES:
+        name, unit = _SCORES[metric]
+        area = ranking(metric, scores[:, -labels.shape[1] :], labels)  # of two classes the second
+        if np.isfinite(area):
+            yield Fact(*data.place(fold), f"{LINEAR}, {name}", area, unit)
+    if metric in _ERRORS:
+        gap = error(metric, scores, labels)
+        if np.isfinite(gap):
+            yield Fact(*data.place(fold), "ridge on features", gap, _ERRORS[metric])
 
 
 def from_neighbours(data: Audited, fold: int, joined: csr_array) -> Iterator[Fact]:
@@ -107,34 +110,6 @@ def from_neighbours(data: Audited, fold: int, joined: csr_array) -> Iterator[Fac
         value = ranking("rocauc", share[:, None], tasks_of(data)[test])
         if np.isfinite(value):
             yield Fact(*data.place(fold), f"{SPREAD}, ROC-AUC", value, "ratio")
-
-
-def in_scores(data: Audited, fold: int, scores: np.ndarray | None) -> Iterator[Fact]:
-    """Areas under curves, of tasks or of each class against all others. Shapes: scores (T, C)."""
-    name, unit = _SCORES[data.card.metric]
-    y = tasks_of(data)[data.splits[fold].test]
-    said = {"constant score": np.zeros(y.shape)}
-    if scores is not None:
-        said[f"{LINEAR}, {name}"] = scores[:, -y.shape[1] :]  # of two classes the second
-    for fact, values in said.items():
-        value = ranking(data.card.metric, values, y)
-        if np.isfinite(value):
-            yield Fact(*data.place(fold), fact, value, unit)
-
-
-def in_errors(data: Audited, fold: int, scores: np.ndarray | None) -> Iterator[Fact]:
-    """Of numbers: the median or the mean of train, and ridge regression. Shapes: scores (T, K)."""
-    metric, split = data.card.metric, data.splits[fold]
-    y = tasks_of(data)[split.test]
-    shown = tasks_of(data)[split.train]
-    middle, name = (np.nanmedian, "median") if metric == "mae" else (np.nanmean, "mean")
-    said = {f"{name} baseline": np.tile(middle(shown, axis=0), (len(y), 1))}
-    if scores is not None:
-        said["ridge on features"] = scores
-    for fact, values in said.items():
-        value = error(metric, values, y)
-        if np.isfinite(value):
-            yield Fact(*data.place(fold), fact, value, _ERRORS[metric])
 
 
 def ranking(metric: str, scores: np.ndarray, y: np.ndarray) -> float:
