@@ -6,7 +6,7 @@ picked. The first name that the audit has in the table's metric counts.
 - ceiling: of the isomorphism classes of graphs, by the finest labels that training sees; of nodes,
   or where that was not computed, of the stable 1-WL colours.
 - features alone: logistic regression on features; of graphs a forest on sizes and label counts, or
-  on sizes where there are no labels.
+  on sizes where there are no labels, or labels in the files that training leaves out.
 - copy the twin: the label of training items that are equal, which are nodes with the same
   neighbours, on directed graphs with the same out-neighbours, or isomorphic graphs; elsewhere
   logistic regression on features, of graphs the most frequent label.
@@ -56,6 +56,7 @@ _CONSTANTS = {
     "median baseline": "median",
     "mean baseline": "mean",
 }
+_SEEN = "labels that training sees"  # of a dataset of graphs: the finest of them
 _SAME = "1-WL classes that hold several isomorphism classes"
 
 
@@ -111,13 +112,18 @@ class Worth:
     constant: Figure | None
     features: Figure | None
     twins: Figure | None
-    unreachable: Figure | None  # test nodes in a component without a training node
-    test_items: Figure | None
+    neighbours: Figure | None  # of pairs of nodes: the number of common neighbours
+    unreachable: Figure | None  # test nodes in a component without a training node, or links
+    test_items: Figure | None  # between two components
 
     @property
     def floors(self) -> dict[str, Figure]:
         """By the words for them, those that are known."""
-        named = {"features alone": self.features, "copy the twin": self.twins}
+        named = {
+            "features alone": self.features,
+            "copy the twin": self.twins,
+            "common neighbours": self.neighbours,
+        }
         if self.constant:
             named = {_CONSTANTS[self.constant.fact]: self.constant, **named}
         return {name: figure for name, figure in named.items() if figure}
@@ -132,7 +138,8 @@ class Worth:
 def worth(audit: Audit, metric: str) -> Worth | None:
     """What an audit says of scores in this metric; None if it says nothing."""
     of = _Facts(audit, _UNITS.get(metric, ()))
-    labels = next(of.labels(), "")
+    finest = next(of.labels(), "")
+    labels = str(audit.find(_SEEN) or finest)
     stable = "at depth inf"
     isomorphism = of.first(f"{start}, {labels}" for start in _CEILINGS)
     colours = of.first(f"{start} {stable}, {labels}" for start in _CEILINGS)
@@ -157,7 +164,8 @@ def worth(audit: Audit, metric: str) -> Worth | None:
                 "logistic regression on features, ROC-AUC",
                 "logistic regression on features, AP",
                 "ridge on features",
-                "random forest on sizes and label counts",
+                # of all labels in the files
+                *(["random forest on sizes and label counts"] if labels == finest else []),
                 "random forest on sizes",
             )
         ),
@@ -165,11 +173,12 @@ def worth(audit: Audit, metric: str) -> Worth | None:
             (
                 "table lookup by out-neighbours, else logistic regression",
                 "table lookup by neighbours, else logistic regression",
-                *(f"table lookup, {name}" for name in _LABELS),
+                f"table lookup, {labels}",
             )
         ),
-        unreachable=of.count("unreachable test nodes"),
-        test_items=of.count("test nodes"),
+        neighbours=of.first(("common neighbours, test",)),
+        unreachable=of.count("unreachable test nodes", "test links between components"),
+        test_items=of.count("test nodes", "test links"),
     )
     is_told = found.ceiling or found.one_rule or found.floors or found.unreachable
     return found if is_told else None
@@ -188,7 +197,8 @@ class _Facts:
                 continue
             scaled = value / 100 if unit == "%" else float(value)
             if fold is not None and split in (audit.split, "test"):
-                if unit in units:
+                # the metrics of links, of which papers tell percentages, are in %
+                if unit in units or fact == "common neighbours, test":
                     self._folds.setdefault(fact, {})[fold] = scaled
                 elif unit == "count":
                     self._counts.setdefault(fact, {})[fold] = scaled
@@ -232,6 +242,6 @@ class _Facts:
         """The first of these that the audit has of the whole dataset."""
         return next((Figure(n, {0: self._whole[n]}) for n in names if n in self._whole), None)
 
-    def count(self, name: str) -> Figure | None:
-        """A number of items in the test parts."""
-        return Figure(name, self._counts[name]) if name in self._counts else None
+    def count(self, *names: str) -> Figure | None:
+        """The first of these numbers of items in the test parts that the audit has."""
+        return next((Figure(n, self._counts[n]) for n in names if n in self._counts), None)

@@ -37,7 +37,8 @@ def worth_line(table: Table) -> str:
     told += [f"{name} {_text(table, figure)}" for name, figure in known.floors.items()]
     if known.unreachable:
         of = f" of {_count(known.test_items)}" if known.test_items else ""
-        told.append(f"unreachable test nodes {_count(known.unreachable)}{of}")
+        items = "links" if "links" in known.unreachable.fact else "nodes"
+        told.append(f"unreachable test {items} {_count(known.unreachable)}{of}")
     of = f" of {table.num_folds}" if known.folds < table.num_folds else ""
     folds = f", means over {known.folds}{of} folds" if known.folds > 1 else ""
     return f"what a score is worth (audit{folds}): {'; '.join(told)}"
@@ -115,6 +116,10 @@ def _definitions(known: Worth) -> str:
             f"copy the twin, {known.twins.fact} (of several labels the majority, of ties the "
             "smallest)"
         )
+    if known.neighbours:
+        said.append("common neighbours, their number for each pair")
     if known.unreachable:
-        said.append("unreachable, in a component without a training node")
+        is_links = "links" in known.unreachable.fact
+        where = "between two components" if is_links else "in a component without a training node"
+        said.append(f"unreachable, {where}")
     return f"audit: {'; '.join(said)}"

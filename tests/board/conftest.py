@@ -16,8 +16,8 @@ def make_audit():
     """
 
     def unit_of(name):
-        name, _, unit = name.partition(" [")
-        return name, unit.rstrip("]") or ("count" if "test nodes" in name else "%")
+        name, given, unit = name.partition(" [")
+        return name, unit.rstrip("]") if given else ("count" if "test nodes" in name else "%")
 
     def make(folds, whole=None, *, data="cora", split="public", part=None, **changes):
         facts = [Fact("", None, unit_of(n)[0], v, unit_of(n)[1]) for n, v in (whole or {}).items()]

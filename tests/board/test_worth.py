@@ -152,6 +152,38 @@ def test_the_key_of_a_lookup_is_fixed_and_not_that_which_scores_best(make_audit)
     assert worth(make_audit({**NODES, name: 20.0}), "accuracy").twins.fact == name
 
 
+def test_labels_that_training_leaves_out_are_no_ceiling_of_its_models(make_audit):
+    facts = {
+        "test ceiling, node and edge labels": 100.0,
+        "test ceiling, node labels": 95.0,
+        "table lookup, node and edge labels": 67.0,
+        "table lookup, node labels": 70.0,
+        "random forest on sizes and label counts": 89.0,  # of all labels in the files
+        "random forest on sizes": 86.0,
+    }
+    found = worth(make_audit(facts), "accuracy")  # the finest
+    assert [of.mean for of in (found.ceiling, found.twins, found.features)] == [1.0, 0.67, 0.89]
+    found = worth(make_audit(facts, {"labels that training sees []": "node labels"}), "accuracy")
+    assert [of.mean for of in (found.ceiling, found.twins, found.features)] == [0.95, 0.7, 0.86]
+
+
+def test_of_links_common_neighbours_are_the_floor(make_audit, make_record):
+    audit = make_audit(
+        {
+            "common neighbours, test": [44.5],
+            "test links [count]": 2000,
+            "test links between components [count]": 7,
+        },
+        data="pairs",
+    )
+    linked = {"task": "link-prediction", "metric": "hits@50", "item": "links"}
+    (table,) = rows([make_record(data="pairs", **linked)], ())
+    table = flagged(table, audit)
+    told = "common neighbours 44.50 %; unreachable test links 7 of 2,000"
+    assert worth_line(table) == f"what a score is worth (audit): {told}"
+    assert table.bar.mean == 0.445
+
+
 def test_along_directed_edges_the_higher_ceiling_counts_in_each_fold(make_audit):
     both, directed = [90.0, 95.0], [93.0, 91.0]
     found = worth(
