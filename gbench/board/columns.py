@@ -125,14 +125,9 @@ def columns(table: Table) -> list[Shown]:
     return [column for column in shown if any(column.cells)]
 
 
-def _fact(name: str) -> Column:
-    """A field of Row that programs read, in CSV and JSON alone."""
-    return Column(key=name, value=attrgetter(name))
-
-
-def _of_both(name: str) -> Column:
-    """A field of Row and Published that programs read."""
-    return Column(key=name, value=attrgetter(name), paper=attrgetter(name))
+def _fact(name: str, is_papers: bool = False) -> Column:
+    """A field of Row, or also of Published, that programs read: in CSV and JSON alone."""
+    return Column(key=name, value=attrgetter(name), paper=attrgetter(name) if is_papers else None)
 
 
 def _also(table: Table) -> list[Column]:
@@ -200,15 +195,8 @@ COLUMNS: tuple[Column | Callable[[Table], list[Column]], ...] = (
         text=cells.interval,
         priority=3,
     ),
-    # not left out on a narrow screen: it says what the score in front of it is worth
     Column(
-        key="worth",
-        head="worth",
-        sheet="remark",
-        value=remark,
-        paper=remark,
-        right=False,
-        wraps=16,
+        key="worth", head="worth", sheet="remark", value=remark, paper=remark, right=False, wraps=16
     ),
     Column(
         key="valid",
@@ -242,7 +230,8 @@ COLUMNS: tuple[Column | Callable[[Table], list[Column]], ...] = (
     ),
     _fact("gap"),
     _fact("no_network"),
-    *map(_of_both, ("against_floor", "beyond")),
+    _fact("against_floor", is_papers=True),
+    _fact("beyond", is_papers=True),
     _fact("folds"),
     Column(
         key="parameters",
