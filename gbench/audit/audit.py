@@ -94,7 +94,15 @@ def kinds(level: Level) -> Mapping[str, ModuleType]:
             "floors": node_floors,
         }
     if level == "graph":
-        return {**found}
+        from gbench.audit import graph_ceilings, graph_classes, graph_floors, graph_leaks
+
+        return {
+            **found,
+            "equal graphs": graph_classes,
+            "ceilings": graph_ceilings,
+            "leaks": graph_leaks,
+            "floors": graph_floors,
+        }
     from gbench.audit import link_floors
 
     return {**found, "links": link_floors}

@@ -145,9 +145,10 @@ class Audited:
     @cached_property
     def beside(self) -> Mapping[str, Tensor]:
         """What the files hold and training leaves out, of loaders that take the option `beside`."""
-        if "beside" not in inspect.signature(locate(self.card._target_)).parameters:
+        card = self.dataset.card
+        if "beside" not in inspect.signature(locate(card._target_)).parameters:
             return {}
-        card = replace(self.card, options={**self.card.options, "beside": True})
+        card = replace(card, options={**card.options, "beside": True})
         return read(card, self.data_dir, self.data_source)[0].beside
 
     @cached_property

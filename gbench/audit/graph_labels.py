@@ -6,7 +6,6 @@ Legend: N nodes of all graphs, E undirected entries of `Structure.indices`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -42,13 +41,14 @@ class LabelSet(NamedTuple):
         )
 
 
-@lru_cache(maxsize=1)
 def label_sets(data: Audited) -> Sequence[LabelSet]:
     """The label sets that a dataset has, the finest first; always ends with the bare graphs."""
-    spec = data.dataset.spec
-    if spec.node_categories is not None and len(spec.node_categories) > 1:
-        return [*_of_columns(data)]
-    return [*_of_labels(data)]
+    if "label sets" not in data.memo:
+        columns = data.dataset.spec.node_categories
+        several = columns is not None and len(columns) > 1
+        data.memo["label sets"] = [*(_of_columns if several else _of_labels)(data)]
+    known: Sequence[LabelSet] = data.memo["label sets"]
+    return known
 
 
 def _of_labels(data: Audited) -> Iterator[LabelSet]:
@@ -65,7 +65,7 @@ def _of_labels(data: Audited) -> Iterator[LabelSet]:
         nodes = codes_of_rows(beside["node labels"].numpy())
     edges, edges_in_training = s.edge_label, True
     if edges is None and "edge labels" in beside:
-        edges, edges_in_training = _beside_edges(data), False
+        edges, edges_in_training = beside_edges(data)[0], False
     has_nodes, has_edges = not _is_structure(nodes, data), edges is not None and edges.any()
     attributes = None
     if "node attributes" in beside:
@@ -98,7 +98,7 @@ def _of_columns(data: Audited) -> Iterator[LabelSet]:
         spec.node_categories == ATOM_CATEGORIES and spec.edge_categories == BOND_CATEGORIES
     )
     nothing = np.zeros(s.num_nodes, dtype=np.int64)
-    of_tasks = tells_columns(data)
+    of_tasks = judges_tasks(data)
     name = "graph, {}" if of_tasks else "{}"
     edges = s.edge_label
     yield LabelSet(name.format("all features"), data.feature_codes, edges)
@@ -114,7 +114,7 @@ def _of_columns(data: Audited) -> Iterator[LabelSet]:
         yield LabelSet("all features without bonds' features", data.feature_codes, None)
 
 
-def tells_columns(data: Audited) -> bool:
+def judges_tasks(data: Audited) -> bool:
     """Whether the dataset has several tasks judged together by average precision."""
     return data.card.labels == "tasks" and data.card.metric == "ap"
 
@@ -132,13 +132,16 @@ def _of_bonds(data: Audited, columns: list[int]) -> Array:
     return labels
 
 
-def _beside_edges(data: Audited) -> Array:
-    """Labels of entries by what the file of edges says beside them. Shapes: → (E,) int64."""
+def beside_edges(data: Audited) -> tuple[Array, int]:
+    """Labels of entries by the file of edges, and how many pairs of nodes have several.
+
+    Shapes: → (E,) int64.
+    """
     a, b = data.beside["edges"].numpy()
     order = np.lexsort((b, a))
     ptr = np.concatenate([[0], np.cumsum(np.bincount(a, minlength=data.structure.num_nodes))])
     codes = codes_of_rows(data.beside["edge labels"].numpy())
-    return pair_labels(ptr, b[order], codes[order])[0]
+    return pair_labels(ptr, b[order], codes[order])[:2]
 
 
 def _directions(data: Audited) -> Array:
