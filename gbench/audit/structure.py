@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from gbench.data.store import GraphStore
 
@@ -67,16 +68,15 @@ class Structure:
 
 def structure_of(store: GraphStore, edge_codes: Array | None = None) -> Structure:
     """The structure of packed graphs; edge_codes (E,) are labels of the entries of `store.col`."""
-    graph, _ = store.union()
     sizes = store.ranges[2].numpy().astype(np.int64)
     node_ptr = np.concatenate([[0], np.cumsum(sizes)])
-    row, col = graph.rowptr.numpy().astype(np.int64), graph.col.numpy()
+    row, col = _joined(store, store.in_degree, store.col)
     in_ptr, in_indices = once(row, col)
-    if store.out_degree is None:
+    if store.out_degree is None or store.col_t is None:
         out_ptr, out_indices = in_ptr, in_indices
         indptr, indices = without_loops(in_ptr, in_indices)
     else:
-        out_ptr, out_indices = once(graph.rowptr_t.numpy().astype(np.int64), graph.col_t.numpy())
+        out_ptr, out_indices = once(*_joined(store, store.out_degree, store.col_t))
         indptr, indices = _either(in_ptr, in_indices, out_ptr, out_indices)
     labels, num_two, table = None, 0, None
     if edge_codes is not None:
@@ -94,6 +94,15 @@ def structure_of(store: GraphStore, edge_codes: Array | None = None) -> Structur
         num_two,
         table,
     )
+
+
+def _joined(store: GraphStore, degree: Tensor, col: Tensor) -> tuple[Array, Array]:
+    """Neighbours of all graphs, whose nodes count on. Shapes: (N,), (E,) → (N + 1,), (E,)."""
+    ptr = np.concatenate([[0], np.cumsum(degree.numpy(), dtype=np.int64)])
+    if store.num_graphs > 1:
+        first, _, _, edges = store.ranges
+        col = col + first.repeat_interleave(edges, output_size=len(col))
+    return ptr, col.numpy()
 
 
 def pieces(ptr: Array, at_once: int = AT_ONCE) -> Iterator[tuple[int, int]]:
