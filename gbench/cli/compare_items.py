@@ -58,15 +58,18 @@ def _json(found: ItemComparison) -> str:
             **found.items._asdict(),
             "p": found.items.p,
             "pairs": [
-                {"a": pair.a, "b": pair.b, "fold": pair.fold, **pair.table._asdict(),
-                 "p": pair.table.p}
+                {
+                    **{name: getattr(pair, name) for name in ("a", "b", "seed", "fold")},
+                    **pair.table._asdict(),
+                    "p": pair.table.p,
+                }
                 for pair in found.pairs
             ],
         },
         "bootstrap": found.interval._asdict(),
         "runs": {**found.runs._asdict(), "difference": found.difference_of_runs},
         "notes": found.notes,
-    }  # fmt: skip
+    }
     return json.dumps(finite(document), indent=1, allow_nan=False)
 
 
@@ -130,7 +133,11 @@ def _mcnemar(found: ItemComparison, console: Console) -> None:
     listed = found.pairs if 1 < len(found.pairs) <= SHOWN_PAIRS else ()
     from gbench.paired.mcnemar import summed
 
-    lines = [(f"{pair.a} / {pair.b}", pair.table, _p(pair.table.p)) for pair in listed]
+    folds = found.a.first.num_folds > 1
+    lines = [
+        (f"seed {pair.seed}{f', fold {pair.fold}' * folds}", pair.table, _p(pair.table.p))
+        for pair in listed
+    ]
     about = "p: McNemar's exact test, that neither is right more often."
     if len(found.pairs) > 1:
         lines.append(("all pairs, summed", summed([pair.table for pair in found.pairs]), ""))

@@ -15,7 +15,7 @@ from gbench.errors import UserError
 from gbench.paired import mcnemar
 from gbench.paired.bootstrap import Interval, Pair, bootstrap
 from gbench.paired.rows import Row
-from gbench.paired.weighted import weighted
+from gbench.paired.weighted import columns_read, weighted
 from gbench.predictions.predict import predict
 from gbench.predictions.predictions import Predictions
 
@@ -39,6 +39,7 @@ class PairTable:
 
     a: str
     b: str
+    seed: int  # of A's run; of B's as well, where there are several pairs
     fold: int
     table: mcnemar.Table
 
@@ -134,14 +135,14 @@ def compared(
     if left_out:
         told.append(f"{left_out} items without a label left out")
     pairs = [
-        Pair(one.items, weighted(one), weighted(other), one.scores.shape[1]) for one, other in known
+        Pair(one.items, weighted(one), weighted(other), columns_read(one)) for one, other in known
     ]
     tables: tuple[PairTable, ...] = ()
     items = None
     if known[0][0].labels == "classes" and known[0][0].metric in BY_ANSWER:
         right = [(one.is_right.astype(bool), other.is_right.astype(bool)) for one, other in known]
         tables = tuple(
-            PairTable(one.run, other.run, one.fold, mcnemar.table(*answers))
+            PairTable(one.run, other.run, one.seed, one.fold, mcnemar.table(*answers))
             for (one, other), answers in zip(known, right, strict=True)
         )
         items = mcnemar.by_item([one.items for one, _ in known], *zip(*right, strict=True))

@@ -37,6 +37,11 @@ def weighted(said: Predictions) -> Weighted:
     return repeated(said)
 
 
+def columns_read(said: Predictions) -> int:
+    """How many rankings of all items its metric is made of: 1 of those that rank nothing."""
+    return said.scores.shape[1] if said.metric in ("rocauc", "ap") else 1
+
+
 def _row_sums(values: Array) -> Array:
     return np.asarray(np.nansum(values, axis=1))
 
