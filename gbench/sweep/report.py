@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gbench import folders
 from gbench.board import tables as leaderboard
+from gbench.board.audits import with_audits
 from gbench.board.formats import terminal
 from gbench.records.folder import ERROR
 
@@ -27,7 +29,8 @@ def report(outcomes: Outcomes, console: Console, as_json: bool) -> None:
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
     if records:
         console.print()
-        terminal.draw(leaderboard.rows(records), console)
+        kept = folders.cache_dir(records[0].config.get("cache_dir"))
+        terminal.draw(with_audits(leaderboard.rows(records), kept), console)
         console.print()
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if failed:
@@ -54,5 +57,5 @@ def next_command(outcomes: Sequence[Outcome]) -> str:
     """The leaderboard of the folders and datasets of this sweep."""
     runs_dirs = dict.fromkeys(outcome.folder.parent for outcome in outcomes)
     data = dict.fromkeys(outcome.record.data for outcome in outcomes if outcome.record is not None)
-    folders = [] if [*runs_dirs] == [Path("runs")] else [*map(str, runs_dirs)]
-    return shlex.join(["gbench", "leaderboard", *folders, f"data={','.join(data)}"])
+    named = [] if [*runs_dirs] == [Path("runs")] else [*map(str, runs_dirs)]
+    return shlex.join(["gbench", "leaderboard", *named, f"data={','.join(data)}"])
