@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gbench.audit.colours import refine
 from gbench.audit.equal_rows import codes_of_rows
+from gbench.audit.settling import Lists, settled
 from gbench.audit.structure import Array, Structure, structure_of
 from gbench.data.dataset import Dataset
 from gbench.data.load import load_all_folds, read
@@ -135,12 +136,16 @@ class Audited:
     @cached_property
     def colours(self) -> Colours:
         """From the features, over undirected edges without labels, loops dropped."""
-        return kept_colours(self.feature_codes, self.structure.indptr, self.structure.indices)
+        lists = self.structure.indptr, self.structure.indices
+        return kept_colours(self.feature_codes, lists, lists)
 
     @cached_property
     def directed_colours(self) -> Colours:
         """From the features, each node receiving along its in-edges, loops kept."""
-        return kept_colours(self.feature_codes, self.structure.in_ptr, self.structure.in_indices)
+        s = self.structure
+        return kept_colours(
+            self.feature_codes, (s.in_ptr, s.in_indices), (s.out_ptr, s.out_indices)
+        )
 
     @cached_property
     def beside(self) -> Mapping[str, Tensor]:
@@ -169,16 +174,11 @@ class Audited:
         return read(self.card, self.data_dir, self.data_source)[0]
 
 
-def kept_colours(
-    initial: Array, indptr: Array, indices: Array, edge_label: Array | None = None
-) -> Colours:
-    """The colours of `refine` at the depths that facts name."""
-    rounds = refine(initial, indptr, indices, edge_label)
-    first = list(islice(rounds, KEPT_DEPTHS))
-    last, depth = first[-1], len(first) - 1
-    for colours in rounds:
-        last, depth = colours, depth + 1
-    return Colours(first, last, depth)
+def kept_colours(initial: Array, senders: Lists, receivers: Lists) -> Colours:
+    """The colours of `refine` at the depths that facts name: see gbench/audit/settling.py."""
+    first = list(islice(refine(initial, *senders), KEPT_DEPTHS))
+    stable, more = settled(first[-1], senders, receivers)
+    return Colours(first, stable, len(first) - 1 + more)
 
 
 def audited(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> Audited:

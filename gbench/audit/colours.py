@@ -15,7 +15,7 @@ import numpy as np
 
 from gbench.audit.structure import Array, pieces
 
-_LANES = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03))
+LANES = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03))
 _LABEL = np.uint64(0x8CB92BA72F3D8DD7)
 
 
@@ -32,7 +32,7 @@ def refine(
     count = _count(colours)
     while True:
         yield colours
-        colours = _refined(colours, indptr, indices, edge_label)
+        colours = refined(colours, indptr, indices, edge_label)
         if _count(colours) == count:
             return
         count = _count(colours)
@@ -48,7 +48,10 @@ def _count(colours: Array) -> int:
     return int(colours.max()) + 1 if len(colours) else 0
 
 
-def _refined(colours: Array, indptr: Array, indices: Array, edge_label: Array | None) -> Array:
+def refined(
+    colours: Array, indptr: Array, indices: Array, edge_label: Array | None = None
+) -> Array:
+    """The colours of the next depth. Shapes: as of `refine`."""
     return _ranks(colours, *_sums(colours, indices, indptr, edge_label))
 
 
@@ -56,18 +59,18 @@ def _sums(
     colours: Array, indices: Array, indptr: Array, edge_label: Array | None
 ) -> tuple[Array, Array]:
     """Two 64-bit sums over each row of random numbers of its members. Shapes: → 2 × (N,) uint64."""
-    lanes = [_mixed(colours, lane) for lane in _LANES]
+    lanes = [mixed(colours, lane) for lane in LANES]
     sums = [np.zeros(len(indptr) - 1, dtype=np.uint64) for _ in lanes]
     for first, end in pieces(indptr):
         part = slice(int(indptr[first]), int(indptr[end]))
         at = indptr[first : end + 1] - indptr[first]
         members = indices[part]
-        label = None if edge_label is None else _mixed(edge_label[part], _LABEL)
+        label = None if edge_label is None else mixed(edge_label[part], _LABEL)
         for lane, total in zip(lanes, sums, strict=True):
             values = lane[members]
             if label is not None:
                 values ^= label
-                values = _mixed(values, _LABEL)
+                values = mixed(values, _LABEL)
             before = np.zeros(len(values) + 1, dtype=np.uint64)
             np.cumsum(values, out=before[1:])  # modulo 2^64, as are the differences
             total[first:end] = before[at[1:]] - before[at[:-1]]
@@ -78,7 +81,7 @@ def _ranks(own: Array, one: Array, other: Array) -> Array:
     """Dense ranks of triples: sorted by 64 bits of them, of which equal ones are compared whole."""
     if not len(own):
         return np.zeros(0, dtype=np.int64)
-    key = _mixed(own, _LABEL) + _mixed(one, _LANES[0])
+    key = mixed(own, _LABEL) + mixed(one, LANES[0])
     order = np.argsort(key)
     differs = _differs((key, own, one, other), order)
     if (differs & (key[order[1:]] == key[order[:-1]])).any():
@@ -98,13 +101,13 @@ def _differs(values: tuple[Array, ...], order: Array) -> Array:
     return found
 
 
-def _mixed(values: Array, seed: np.uint64) -> Array:
+def mixed(values: Array, seed: np.uint64) -> Array:
     """64 bits that look random of each value: splitmix64, Steele, Lea and Flood 2014."""
-    mixed = values.astype(np.uint64)
-    mixed += np.uint64(1)
-    mixed *= seed
+    bits = values.astype(np.uint64)
+    bits += np.uint64(1)
+    bits *= seed
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+        bits ^= bits >> np.uint64(shift)
+        bits *= np.uint64(factor)
+    bits ^= bits >> np.uint64(31)
+    return bits

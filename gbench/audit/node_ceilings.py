@@ -94,7 +94,8 @@ def without_features(data: Audited) -> Iterator[Fact]:
     """What the graph alone tells."""
     graph = data.structure
     nothing = np.zeros(graph.num_nodes, dtype=np.int64)
-    stable = kept_colours(nothing, graph.indptr, graph.indices).stable
+    lists = graph.indptr, graph.indices
+    stable = kept_colours(nothing, lists, lists).stable
     yield Fact("", None, "colours without features", count(stable), "count")
     y = classes_of(data)
     if y is not None and (y >= 0).any():

@@ -25,7 +25,7 @@ SPARSE_BELOW = (
     0.1  # the share of features that are not 0, below which lbfgs is faster on sparse rows
 )
 ROWS_AT_ONCE = 1 << 24  # values that are looked at together
-MOST_SECONDS = 60.0  # that all folds of a fit may take, as `..._seconds` estimate
+MOST_SECONDS = 30.0  # that all folds of a fit may take, as `..._seconds` estimate
 LINEAR = "logistic regression on features"
 
 ROUNDS = 50  # of label propagation
