@@ -58,11 +58,6 @@ def on_new_data(run: Finished, path: Path) -> tuple[Finished, tuple[str, ...]]:
             f"--data {path}: {run.record.run} tells pairs of nodes of one graph apart, and a "
             "folder has nodes or graphs to predict"
         )
-    if run.record.is_floor:
-        raise UserError(
-            f"--data {path}: {run.record.model} is no network, and answers by what it saw of its "
-            "own data alone"
-        )
     assert isinstance(run.task, Task)
     if trained.store.teacher is not None:
         raise UserError(

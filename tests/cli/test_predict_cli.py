@@ -9,7 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-from gbench.cli.main import main
+from gbench.cli.completion import candidates
+from gbench.cli.main import VERBS, main
 from gbench.predictions import write
 from gbench.records import mistakes as kept
 
@@ -133,3 +134,11 @@ def test_errors_as_json_have_all_of_it(here, capsys):
     assert sum(b["items"] for b in degrees) == found["items"]
     total = sum(b["score"] * b["items"] for b in degrees) / found["items"]
     assert total == pytest.approx(record["test"], abs=1e-6)
+
+
+def test_runs_and_splits_are_completed(here):
+    _, name, _ = here
+    assert candidates(["predict", ""], VERBS) == [name]
+    assert candidates(["errors", name[:4]], VERBS) == [name]
+    assert candidates(["predict", name, "--split", "t"], VERBS) == ["test", "train"]
+    assert candidates(["err"], VERBS) == ["errors"]

@@ -82,7 +82,7 @@ def test_a_floor_is_asked_as_a_network_is(trained, people, tmp_path):
     np.testing.assert_allclose(given.scores.sum(axis=1), 1)
     assert predict(trained("model=gcn", *words)).items.tolist() == given.items.tolist()
     told(examine([folder]), tmp_path)
-    with pytest.raises(UserError, match="lookup is no network, and answers by what it saw"):
+    with pytest.raises(UserError, match="lookup is no network"):
         predict(folder, data=people)
 
 
