@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from gbench.audit.colours import refine
+from gbench.audit.connected import components
 from gbench.audit.equal_rows import codes_of_rows
 from gbench.audit.settling import Lists, settled
 from gbench.audit.structure import Array, Structure, structure_of
@@ -124,14 +125,7 @@ class Audited:
     @cached_property
     def component(self) -> Array:
         """The connected component of each node, undirected. Shapes: → (N,) int64."""
-        from scipy.sparse import csr_array
-        from scipy.sparse.csgraph import connected_components
-
-        s = self.structure
-        ones = np.ones(len(s.indices), dtype=np.int8)
-        joined = csr_array((ones, s.indices, s.indptr), shape=(s.num_nodes, s.num_nodes))
-        found: Array = connected_components(joined, directed=False)[1]
-        return found.astype(np.int64)
+        return components(self.structure.indptr, self.structure.indices)
 
     @cached_property
     def colours(self) -> Colours:

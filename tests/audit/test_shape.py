@@ -89,3 +89,9 @@ def test_shapes_of_other_graph_sets_are_those_of_the_reference(
     data = real(name)
     splits = ["", "train", "valid", "test", data.card.split]
     assert agrees(name, facts(data), OF_GRAPHS, splits) > 10
+
+
+def test_of_many_folds_the_first_are_audited(real: Callable[..., Any]) -> None:
+    data = real("cora", "random")
+    assert len(data.splits) == 10
+    assert data.skipped == {"folds 10 to 99": "of 100 folds the first 10 are audited"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gbench.audit.connected import components
 from gbench.audit.equal_rows import codes_of_rows
 from gbench.audit.structure import Structure, structure_of
 from gbench.data.source import Graph
@@ -89,3 +90,19 @@ def test_rows_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("gbench.audit.equal_rows.np.unique", all_alike)
     codes = codes_of_rows(np.array([[1.5, 2], [3, 4], [1.5, 2]], dtype=np.float32))
     assert codes[0] == codes[2] != codes[1]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_components_are_those_of_networkx(at_once: int) -> None:
+    for seed in range(10):
+        found, _ = made(seed, symmetric=False)
+        graph = networkx.Graph()
+        graph.add_nodes_from(range(found.num_nodes))
+        for i, row in enumerate(rows(found.indptr, found.indices)):
+            graph.add_edges_from((i, j) for j in row if (i * j) % 3)
+        kept = [sorted(graph[i]) for i in range(found.num_nodes)]
+        ptr = np.cumsum([0, *map(len, kept)])
+        names = components(ptr, np.array([j for row in kept for j in row], dtype=int), at_once)
+        expected = {frozenset(part) for part in networkx.connected_components(graph)}
+        parts = {frozenset(np.flatnonzero(names == k).tolist()) for k in range(names.max() + 1)}
+        assert parts == expected
