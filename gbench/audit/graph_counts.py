@@ -93,4 +93,6 @@ class Histogram:
         occurs[train] = True
         column = np.repeat(np.arange(self.table.shape[1]), np.diff(self.table.indptr))
         in_train = np.bincount(column[occurs[self.table.indices]], minlength=self.table.shape[1])
-        return self.table[:, in_train >= least].tocsr()
+        found = self.table[:, in_train >= least].tocsr()
+        found.indices, found.indptr = (a.astype(np.int32) for a in (found.indices, found.indptr))
+        return found  # scikit-learn takes no other indices

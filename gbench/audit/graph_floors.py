@@ -41,8 +41,8 @@ DEFINITIONS = {
     "logistic regression on 1-WL histogram": "LogisticRegression(C=0.01, liblinear) on counts of "
     "1-WL colours of depth 0 to 2 from all labels that occur in at least 20 training graphs; of "
     "several tasks one for each",
-    "ridge on 1-WL histogram": "Ridge(alpha=1) on sizes, label counts and counts of 1-WL colours "
-    "of depth 0 to 2 from all labels that occur in at least five training graphs",
+    "ridge on 1-WL histogram": "Ridge(alpha=1, tol=1e-8) on sizes, label counts and counts of 1-WL "
+    "colours of depth 0 to 2 from all labels that occur in at least five training graphs",
 }
 
 
@@ -115,7 +115,7 @@ def _of_numbers(data: Audited) -> Found:
             [csr_array(together), histogram.counts(split.train, LEAST["numbers"])], format="csr"
         )
         known = split.train[~np.isnan(data.y[split.train]).any(axis=1)]
-        fitted = Ridge(alpha=1).fit(rows[known], data.y[known])
+        fitted = Ridge(alpha=1, tol=1e-8).fit(rows[known], data.y[known])
 
         def learnt(ids: Array, fitted: Any = fitted, rows: Rows = rows) -> Array:
             found: Array = fitted.predict(rows[ids]).reshape(len(ids), -1)

@@ -99,14 +99,12 @@ def _tasks(data: Audited, classes: Array, train: Array, ids: Array) -> Named:
 
 def _numbers(data: Audited, classes: Array, split: Split, part: str) -> Named:
     ids = getattr(split, part)
-    for other, name in (("train", "train"), ("valid", "val")):
-        if other == part:
-            continue
+    for other in ("train",) if part == "valid" else ("train", "valid"):
         means, has_twin = twin_means(classes, data.y, getattr(split, other), ids)
-        yield f"graphs with a twin in {name}", int(has_twin.sum()), "count"
+        yield f"graphs with a twin in {other}", int(has_twin.sum()), "count"
         if has_twin.any():
             error = np.abs(means - data.y[ids])[has_twin]
-            yield f"MAE of copying the twin in {name}", float(np.nanmean(error)), "MAE"
+            yield f"MAE of copying the twin in {other}", float(np.nanmean(error)), "MAE"
 
 
 def twin_means(classes: Array, y: Array, train: Array, ids: Array) -> tuple[Array, Array]:
