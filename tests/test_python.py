@@ -29,20 +29,19 @@ from gbench.records.folder import LAST, RECORD
 ROOT = Path(gbench.__file__).parent
 FEW = ("data=csbm", "trainer.max_epochs=4")
 
-# As a user would type it, in a file without `if __name__ == "__main__"` and in a notebook's cells.
+# As a user types it in a notebook's cells, or in a file without `if __name__ == "__main__"`.
 SESSION = """
 import gbench
 
-run = gbench.run("model=gcn", "data=csbm", "trainer.max_epochs=5", seed=3)
-run.record.test, run.config["optim"]["lr"], run.path
-run.curve.tail()
-run.predict("valid").frame()
-run.model
+run = gbench.run("model=gcn", "data=csbm", "trainer.max_epochs=20", seed=3)  # as gbench train
+run.record.test, run.curve, run.config["optim"]["lr"]  # curve: a DataFrame, a row for each epoch
+run.model  # the trained torch module
+run.predict("test").frame()  # id, true, predicted, probabilities; data="FOLDER" for new data
 
-runs = gbench.run("model=gcn,sgc", "data=csbm", "trainer.max_epochs=5", "seeds=2")
-runs.frame()
-gbench.leaderboard("data=csbm")[["model", "test_mean", "test_std", "n"]]
-gbench.load(run.name).record
+runs = gbench.run(model="gcn,sgc", data="csbm", seeds=5)  # a sweep: a list of runs
+gbench.leaderboard(data="csbm")[["model", "test_mean", "test_std", "n"]]
+gbench.audit("csbm").frame()
+gbench.load(run.path)  # a run by its folder or name
 """
 
 
@@ -72,15 +71,15 @@ def process(code: str, cwd: Path) -> subprocess.Popen[str]:
 
 
 def test_a_session_without_a_guarded_main(tmp_path: Path) -> None:
-    shown = "\nprint(run); print(runs.frame().to_csv()); print(len(gbench.leaderboard()))"
-    running = process(SESSION + shown, tmp_path)
+    shown = "print(run); print(runs.frame().to_csv()); print(len(gbench.leaderboard()))"
+    running = process(SESSION.replace("seeds=5", "seeds=2") + shown, tmp_path)
     out, err = running.communicate()
     assert running.returncode == 0, err
     first, *table, rows = out.strip().splitlines()
     assert first.startswith("<Run csbm-gcn-")
     assert [line.split(",")[2] for line in table if line] == ["model", "gcn", "gcn", "sgc", "sgc"]
-    assert rows == "2"
-    assert err.count("epoch 5/5") == 1
+    assert rows == "3"
+    assert err.count("epoch 20/20") == 1
     assert "4 runs" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "session.py"]
 
@@ -202,12 +201,15 @@ def test_the_leaderboard_is_that_of_the_command(
     assert capsys.readouterr().err == ""
 
 
-def test_the_audit_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    audit = gbench.audit("csbm")
+def test_the_audit_is_that_of_the_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    audit = gbench.audit("csbm", cache_dir=tmp_path)
     assert "facts in" in capsys.readouterr().err
-    assert gbench.audit("csbm", quiet=True) == audit
+    assert gbench.audit("csbm", cache_dir=tmp_path, quiet=True) == audit
     assert capsys.readouterr() == ("", "")
-    assert main(["data", "audit", "csbm", "--format", "json"]) == 0
+    words = ["csbm", "--format", "json", "--cache-dir", str(tmp_path)]
+    assert main(["data", "audit", *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == audit.rows()
     assert audit.frame().shape == (len(told), 6)
