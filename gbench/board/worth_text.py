@@ -30,8 +30,8 @@ def worth_line(table: Table) -> str:
     told = []
     if known.ceiling:
         told.append(f"ceiling {_text(table, known.ceiling)}")
-    if known.colours and known.colours != known.ceiling and known.ceiling:
-        told.append(f"to 1-WL {_text(table, known.colours)}")
+    if colours := _below(known):
+        told.append(f"ceiling of 1-WL {_text(table, colours)}")
     if known.one_rule:
         told.append(f"ceiling of one rule for the whole dataset {_text(table, known.one_rule)}")
     told += [f"{name} {_text(table, figure)}" for name, figure in known.floors.items()]
@@ -42,6 +42,13 @@ def worth_line(table: Table) -> str:
     of = f" of {table.num_folds}" if known.folds < table.num_folds else ""
     folds = f", means over {known.folds}{of} folds" if known.folds > 1 else ""
     return f"what a score is worth (audit{folds}): {'; '.join(told)}"
+
+
+def _below(known: Worth) -> Figure | None:
+    """The ceiling of 1-WL, where it is not that of isomorphism."""
+    if known.colours is None or known.ceiling is None:
+        return None
+    return None if known.colours.by_fold == known.ceiling.by_fold else known.colours
 
 
 def _text(table: Table, figure: Figure) -> str:
@@ -103,8 +110,8 @@ def _definitions(known: Worth) -> str:
             "passed by a little"
         )
         said.append(f"ceiling, {best} ({known.ceiling.fact})")
-    if known.colours and known.ceiling and known.colours != known.ceiling:
-        said.append(f"to 1-WL, that of stable 1-WL colours ({known.colours.fact})")
+    if colours := _below(known):
+        said.append(f"of 1-WL, that of stable 1-WL colours ({colours.fact})")
     if known.one_rule:
         said.append(f"of one rule, that of one function for all items ({known.one_rule.fact})")
     if known.constant:

@@ -152,6 +152,15 @@ def test_the_key_of_a_lookup_is_fixed_and_not_that_which_scores_best(make_audit)
     assert worth(make_audit({**NODES, name: 20.0}), "accuracy").twins.fact == name
 
 
+def test_the_ceiling_of_1_wl_is_told_where_it_is_another(make_audit, make_record):
+    (table,) = rows([make_record()], ())
+    facts = {"test ceiling, no labels": 100.0, "test ceiling at depth inf, no labels": 100.0}
+    assert worth_line(flagged(table, make_audit(facts))).endswith("(audit): ceiling 100.00 %")
+    facts["test ceiling at depth inf, no labels"] = 50.0
+    told = "ceiling 100.00 %; ceiling of 1-WL 50.00 %"
+    assert worth_line(flagged(table, make_audit(facts))).endswith(f"(audit): {told}")
+
+
 def test_labels_that_training_leaves_out_are_no_ceiling_of_its_models(make_audit):
     facts = {
         "test ceiling, node and edge labels": 100.0,
