@@ -32,7 +32,9 @@ def linear(rows: Rows, y: Array, labels: Labels, num_outputs: int, c: float) -> 
     return _classified(lambda: LogisticRegression(C=c, max_iter=MOST_STEPS), rows, y, num_outputs)
 
 
-def forest(rows: Rows, y: Array, labels: Labels, num_outputs: int, trees: int, seed: int) -> Fitted:
+def forest(
+    rows: Rows, y: Array, labels: Labels, num_outputs: int, trees: int, seed: int, jobs: int = 1
+) -> Fitted:
     """A random forest (Breiman, 2001), as scikit-learn has it, of so many trees.
 
     One forest for all tasks or numbers where no label is missing, else one for each.
@@ -41,7 +43,7 @@ def forest(rows: Rows, y: Array, labels: Labels, num_outputs: int, trees: int, s
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    settings: dict[str, Any] = {"n_estimators": trees, "random_state": seed}
+    settings: dict[str, Any] = {"n_estimators": trees, "random_state": seed, "n_jobs": jobs}
     if labels == "numbers":
         if not np.isnan(y).any():
             found = RandomForestRegressor(**settings).fit(

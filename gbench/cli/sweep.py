@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbench.cli.arguments import add_running
-from gbench.cli.other_code import tell_other_code
+from gbench.cli.other_code import tell_equal_seeds, tell_other_code
 
 if TYPE_CHECKING:
     from gbench.config.compose import Config
@@ -59,6 +59,7 @@ def sweep(groups: Sequence[Sequence[str]], args: argparse.Namespace) -> int:
             put_aside(folder)
     console = Console(stderr=True, highlight=False)
     tell_other_code(c for folder, c in configs.items() if not (folder / RECORD).exists())
+    tell_equal_seeds(configs.values())
     outcomes = run_all([*configs.values()], options=options, console=console)
     report(outcomes, console, args.json)
     return outcomes.exit_code

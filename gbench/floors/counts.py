@@ -51,12 +51,20 @@ class Counts(Floor):
         rows = columns.up_to(depth)
         outputs, y, train = self.spec.num_outputs, shown.y[shown.train], rows[shown.train]
         if is_forest:
-            by = forest(train, y, shown.labels, outputs, TREES, shown.seed)
+            by = forest(train, y, shown.labels, outputs, TREES, shown.seed, jobs())
         else:
-            scale = np.maximum(train.std(0), 1e-6)
+            spread = train.std(0)
+            scale = np.where(spread > 0, spread, 1)
             scaled = linear(train / scale, y, shown.labels, outputs, C)
             return lambda graphs: scaled(rows[graphs] / scale)
         return lambda graphs: by(rows[graphs])
+
+
+def jobs() -> int:
+    """How many trees are grown at a time: as many as torch has threads; it changes no tree."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 class _Columns:

@@ -1,0 +1,3 @@
+"""The reference values of audits."""
+
+from tests.audit.conftest import reference as reference
