@@ -119,8 +119,8 @@ def test_a_run_without_weights_is_no_teacher(tmp_path: Path) -> None:
 
 def test_a_class_that_is_no_floor_is_refused(tmp_path: Path, capsys) -> None:
     (tmp_path / "model").mkdir()
-    text = "# @package _global_\n# mine\nmodel: {_target_: gbench.models.sgc.SGC, levels: [node], hops: 2,"
-    text += " is_network: false}\n"
+    target = "_target_: gbench.models.sgc.SGC, levels: [node], hops: 2, is_network: false"
+    text = f"# @package _global_\n# mine\nmodel: {{{target}}}\n"
     (tmp_path / "model" / "mine.yaml").write_text(text)
     words = ["train", "model=mine", *NODES, f"runs_dir={tmp_path / 'runs'}"]
     assert main([*words, "--config-dir", str(tmp_path)]) == 2
