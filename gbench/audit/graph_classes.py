@@ -167,7 +167,7 @@ def refined_classes(graphs: Coloured) -> tuple[dict[str, Array], Array, Coloured
     """
     alike = np.arange(graphs.num_graphs)
     colours = graphs.codes
-    classes = multisets(dense(colours), graphs.node_ptr)
+    classes = multisets(colours, graphs.node_ptr)
     found = {"0": classes}
     while True:
         kept = shared(classes[alike])

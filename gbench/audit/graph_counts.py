@@ -56,11 +56,10 @@ def _edge_labels(sets: Sequence[LabelSet], whole: bool) -> Array | None:
 
 
 def _table(owner: Array, codes: Array, num_graphs: int) -> Array:
-    values, column = np.unique(codes, return_inverse=True)
-    found = np.bincount(
-        owner * len(values) + column.reshape(-1), minlength=num_graphs * len(values)
-    )
-    return found.reshape(num_graphs, len(values))
+    """How often each of 0, 1, ... occurs in each graph. Shapes: → (G, values) int64."""
+    width = int(codes.max(initial=-1)) + 1
+    place = owner * width + codes.astype(np.int64)
+    return np.bincount(place, minlength=num_graphs * width).reshape(num_graphs, width)
 
 
 @dataclass(frozen=True, eq=False)
