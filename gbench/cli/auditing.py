@@ -39,6 +39,11 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
         from gbench.data.files.supply import checked_place
 
         place = checked_place(args.source)
+    if len(args.names) == 1 and manage.is_path(args.names[0]):
+        from gbench.data.own import has_no_labels
+
+        if has_no_labels(Path(args.names[0])):
+            return _bare(args, chosen)
     if is_all:
         cards, left_out = at_hand(args.config_dir, data_dir, args.split)
     else:
@@ -56,6 +61,16 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
     for note in [*left_out, *failed]:
         print(note, file=sys.stderr)
     return 1 if failed else 0
+
+
+def _bare(args: argparse.Namespace, chosen: str) -> int:
+    """Of a folder without labels the facts that need none."""
+    from gbench.audit.unlabelled import shape_of
+
+    path = Path(args.names[0]).absolute()
+    card, made = shape_of(path, lambda line: print(line, file=sys.stderr))
+    _write(_text(args, chosen, [card], [made]), args.output)
+    return 0
 
 
 def at_hand(

@@ -23,7 +23,7 @@ def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> Dat
     A dataset of a collection goes by its name there, a folder of one's own by its path. Raises
     UserError for a name or a split that does not exist, and for a collection.
     """
-    if _is_path(name):
+    if is_path(name):
         from gbench.data.own import facts_of
 
         config = {"data": {**read_yaml(choices("data")["folder"]), "name": "folder"}}
@@ -57,7 +57,8 @@ def _card(name: str, path: Path, stated: dict[str, Any], split: str = "") -> Dat
     return DataCard.from_config(with_split(stated))
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether the name of a dataset is that of a folder or file of one's own."""
     return os.sep in name or name.endswith(".pt") or name in (".", "..")
 
 
@@ -279,7 +280,7 @@ def told(sizes: Mapping[str, int], cache_dir: Path) -> str:
 
 def about(name: str, config_dirs: Sequence[Path] = ()) -> str:
     """The line that a dataset's YAML opens with."""
-    return description(_yaml_of("folder" if _is_path(name) else name, config_dirs))
+    return description(_yaml_of("folder" if is_path(name) else name, config_dirs))
 
 
 def _state(card: DataCard, data_dir: Path, cache_dir: Path) -> str:

@@ -163,6 +163,19 @@ def labels_of(folder: Path, level: Level) -> tuple[Table, list[str]]:
     return table, names
 
 
+def has_no_labels(path: Path) -> bool:
+    """Whether a folder has CSV files none of whose columns holds labels."""
+    try:
+        folder, saved = parts_of(path)
+        if saved:
+            return False
+        level = "graph" if (folder / "graphs.csv").is_file() else "node"
+        table = table_of(folder, f"{level}s.csv")
+    except UserError:
+        return False
+    return not any(name == "label" or name.startswith("label_") for name in table.columns)
+
+
 def parts_of(path: Path, setting: str = "data.path") -> tuple[Path, str]:
     """The folder, and the name of the saved dataset in it, if it is one.
 

@@ -23,7 +23,6 @@ from gbench.audit.fact import Audit, Fact, all_kept
 from gbench.cli.auditing import at_hand
 from gbench.cli.main import main
 from gbench.data.manage import card_of
-from gbench.errors import UserError
 
 
 @pytest.fixture
@@ -193,6 +192,16 @@ def test_a_damaged_kept_audit_is_made_anew(ring: Path, tmp_path: Path) -> None:
     assert made(ring, cache).facts == first.facts
 
 
-def test_unlabelled_split_of_a_missing_name_is_refused() -> None:
-    with pytest.raises(UserError, match="did you mean 'geom-gcn'"):
-        card_of("cora", split="geom-gcm")
+def test_of_a_folder_without_labels_the_shape_is_told(
+    ring: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (ring / "nodes.csv").read_text().splitlines()
+    (ring / "nodes.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    assert main(["data", "audit", str(ring), "--format", "json"]) == 0
+    found = {row["fact"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    assert found["labels"] == "no labels"
+    assert (found["nodes"], found["edges"], found["features"]) == (12, 12, 2)
+    assert "classes" not in found
+    for form in ("table", "md", "html"):
+        assert main(["data", "audit", str(ring), "--format", form]) == 0
+        assert "the folder has no labels" in capsys.readouterr().out
