@@ -82,11 +82,12 @@ def load(folder: Path) -> Run:
 
 def compare(runs: Sequence[Run]) -> Comparison:
     """Lay runs side by side."""
+    finished = [run.record for run in runs]
     settings = [
         {k: v for k, v in flatten(run.config) if k.split(".")[0] not in _WITHOUT_MEANING}
-        for run in runs
+        | ({} if record is None else {f"chosen.{k}": v for k, v in record.chosen.items()})
+        for run, record in zip(runs, finished, strict=True)
     ]
-    finished = [run.record for run in runs]
     figures = {
         key: [None if record is None else getattr(record, key) for record in finished]
         for key in FIGURES
