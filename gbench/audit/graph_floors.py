@@ -26,6 +26,7 @@ TREES = {"classes": 300, "tasks": 100, "numbers": 100}
 DEPTH = {"classes": 3, "tasks": 2, "numbers": 2}
 LEAST = {"classes": 2, "tasks": 20, "numbers": 5}
 LEAST_JUDGED_BY_AP = 50
+MOST_FITTED = 50_000_000  # training rows of all trees of one kind of forest, some minutes
 MOST_CELLS = 1 << 28  # numbers of a table that a forest is fitted to: 1 GiB
 DEFINITIONS = {
     "random forest on sizes": "scikit-learn RandomForestClassifier(300 trees, random_state=0), 100 "
@@ -73,8 +74,7 @@ def _of_classes(data: Audited) -> Found:
             name = f"1-WL histogram, {histogram.labels}"
             tables[name] = histogram.counts(split.train, LEAST["classes"])
         for name, rows in tables.items():
-            if rows.shape[0] * rows.shape[1] > MOST_CELLS:
-                data.skipped[f"random forest on {name}"] = f"{rows.shape[1]:,} columns are too many"
+            if _is_too_much(data, name, rows):
                 continue
             answers = _forest(_dense(rows), data.y, split, "classes")(split.test)
             value = 100 * float((answers == data.y[split.test]).mean())
@@ -85,13 +85,17 @@ def _of_tasks(data: Audited) -> Found:
     sizes, counts = sizes_of(data), label_counts(data)
     for name, rows in (("sizes", sizes), ("sizes and label counts", np.hstack([sizes, counts]))):
         for fold, split in enumerate(data.splits):
+            if _is_too_much(data, name, rows):
+                continue
             learnt = _forest(rows, data.y, split, "tasks")
             yield from _scored(data, f"random forest on {name}", learnt, fold, split)
     histogram = Histogram.of(data, label_sets(data)[0], DEPTH["tasks"])
     for fold, split in enumerate(data.splits):
         if judges_tasks(data):
-            rows = _dense(histogram.counts(split.train, LEAST_JUDGED_BY_AP))
-            learnt = _forest(rows, data.y, split, "tasks")
+            rows = histogram.counts(split.train, LEAST_JUDGED_BY_AP)
+            if _is_too_much(data, "1-WL histogram", rows):
+                continue
+            learnt = _forest(_dense(rows), data.y, split, "tasks")
             yield from _scored(data, "random forest on 1-WL histogram", learnt, fold, split)
         else:
             learnt = _logistic(histogram.counts(split.train, LEAST["tasks"]), data.y, split)
@@ -107,6 +111,8 @@ def _of_numbers(data: Audited) -> Found:
     rank = (sizes[:, 1] - sizes[:, 0])[:, None] + _components(data)[:, None]
     for name, rows in (("sizes and label counts", together), ("cycle rank alone", rank)):
         for fold, split in enumerate(data.splits):
+            if _is_too_much(data, name, rows):
+                continue
             learnt = _forest(rows, data.y, split, "numbers")
             yield from _scored(data, f"random forest on {name}", learnt, fold, split)
     histogram = Histogram.of(data, label_sets(data)[0], DEPTH["numbers"])
@@ -132,6 +138,22 @@ def _scored(
     for part in parts:
         ids = getattr(split, part)
         yield fold, name, part, score(metric, learnt(ids), data.y[ids]), UNITS.get(metric, "")
+
+
+def _is_too_much(data: Audited, name: str, rows: Rows) -> bool:
+    """Whether a forest is left out, which is told: too many trees, or a table too large."""
+    learners = 1
+    if data.card.labels != "classes" and np.isnan(data.y).any():
+        learners = data.y.shape[1]  # labels are missing: a forest for each column
+    fitted = sum(len(split.train) for split in data.splits) * TREES[data.card.labels] * learners
+    cells = rows.shape[0] * rows.shape[1]
+    if fitted <= MOST_FITTED and cells <= MOST_CELLS:
+        return False
+    data.skipped[f"random forest on {name}"] = (
+        f"{fitted:,} training rows of all its trees and a table of {cells:,} numbers, where at "
+        f"most {MOST_FITTED:,} and {MOST_CELLS:,} are fitted"
+    )
+    return True
 
 
 def _counted(data: Audited) -> list[LabelSet]:

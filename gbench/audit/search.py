@@ -4,6 +4,11 @@ Every choice of a node in the chosen cell is followed, as copies of the graph th
 by side, all graphs together. Of a graph's copies only those whose multiset of colours comes first
 are followed further; isomorphic graphs have the same ones, so that two graphs whose first multisets
 differ are not isomorphic. At the end the smallest form of a graph's copies is canonical.
+
+Own code, because of what libraries took where simpler tests leave graphs undecided (one core): for
+the 15 graphs of sr25, the 150 of CSL and the 1,200 of EXP networkx's vf2pp took 15, 52 and 5 s, its
+vf2 12, more than 60 and 27 s, and neither can be told when to end; this takes below a second each,
+as pynauty and igraph do, of which the first must be compiled and both are under the GPL.
 """
 
 from __future__ import annotations
