@@ -32,18 +32,16 @@ def card_of(name: str, config_dirs: Sequence[Path] = (), split: str = "") -> Dat
     return _card(name, path, read_yaml(path), split)
 
 
-def every_card(config_dirs: Sequence[Path] = ()) -> Iterator[DataCard]:
+def every_card(config_dirs: Sequence[Path] = ()) -> list[DataCard]:
     """The cards of all datasets, by name; those of collections that have no YAML file as well."""
     found: dict[str, DataCard] = {}
     for path in choices("data", config_dirs).values():
         stated = read_yaml(path)
-        members = stated.get("names")
-        if members is None and "path" not in stated:  # of a folder of one's own
+        if not {"names", "path"} & stated.keys():  # else of a folder of one's own
             found[path.stem] = _card(path.stem, path, stated)
-        for name, kind in (members or {}).items():
-            if not isinstance(kind, str):  # the YAML file that it has
-                found[name] = _card(name, path, stated)
-    yield from (found[name] for name in sorted(found))
+        members = [n for n, kind in stated.get("names", {}).items() if type(kind) is list]
+        found |= {name: _card(name, path, stated) for name in members}
+    return [found[name] for name in sorted(found)]
 
 
 def _card(name: str, path: Path, stated: dict[str, Any], split: str = "") -> DataCard:
@@ -125,7 +123,7 @@ def info(card: DataCard, about: str, data_dir: Path, cache_dir: Path) -> str:
         load(card, data_dir, cache_dir)
     said = cache.described(cache.path_of(card, cache_dir)) if _is_ready(card, cache_dir) else {}
     notes = {f"note {i + 1}": text for i, text in enumerate(said.get("notes", ()))}
-    return "\n".join(_aligned({**rows, **said.get("told", {}), **notes}))
+    return "\n".join(_aligned(rows | said.get("told", {}) | notes))
 
 
 def _told_cached(card: DataCard, cache_dir: Path) -> str:
@@ -188,10 +186,8 @@ def listing(config_dirs: Sequence[Path], data_dir: Path, cache_dir: Path) -> str
             for what, size in _derived(cache.folder_of(name, cache_dir))
         ]
     # what a derived file is may be long, and says nothing in the other columns
-    widths = [
-        max(len(row[i]) for row in rows if i or not row.name.startswith(" "))
-        for i in range(len(HEADER))
-    ]
+    shown = [[row for row in rows if i or not row.name.startswith(" ")] for i in range(len(HEADER))]
+    widths = [max(len(row[i]) for row in column) for i, column in enumerate(shown)]
     return "\n".join(map(partial(_line, widths=widths), rows))
 
 
@@ -236,8 +232,7 @@ def _row(
 
 
 def _with_cache(cache_dir: Path) -> list[str]:
-    root = cache.folder_of("", cache_dir)
-    return [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    return [path.name for path in cache.folder_of("", cache_dir).glob("*") if path.is_dir()]
 
 
 def _derived(folder: Path) -> Iterator[tuple[str, int]]:
