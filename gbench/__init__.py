@@ -10,7 +10,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PLACES = {  # of each name the module that has it; __init__.pyi says the same to type checkers
-    "Audit": "gbench.audit.fact",
+    "Audit": "gbench.audits.fact",
     "Failed": "gbench.interface.running",
     "Run": "gbench.interface.run",
     "Runs": "gbench.interface.runs",

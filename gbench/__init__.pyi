@@ -1,6 +1,6 @@
 # What `import gbench` offers, for type checkers; __init__.py imports it when it is used.
 
-from gbench.audit.fact import Audit as Audit
+from gbench.audits.fact import Audit as Audit
 from gbench.errors import UserError as UserError
 from gbench.interface.auditing import audit as audit
 from gbench.interface.leaderboard import leaderboard as leaderboard

@@ -15,11 +15,11 @@ import networkx as nx
 import numpy as np
 import scipy.sparse.csgraph  # noqa: F401  (loaded before what is timed, as networkx is)
 
-from gbench.audit.audited import audited
-from gbench.audit.coloured import Coloured
-from gbench.audit.graph_classes import refined_classes
-from gbench.audit.graph_labels import label_sets
-from gbench.audit.isomorphism import isomorphism_classes
+from gbench.audits.audited import audited
+from gbench.audits.coloured import Coloured
+from gbench.audits.graph_classes import refined_classes
+from gbench.audits.graph_labels import label_sets
+from gbench.audits.isomorphism import isomorphism_classes
 from gbench.data.manage import card_of
 from gbench.folders import cache_dir, data_dir
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from gbench.audit.fact import Audit, all_kept, kept
+from gbench.audits.fact import Audit, all_kept, kept
 from gbench.board.flags import flagged
 from gbench.board.tables import Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gbench.audit.fact import Audit
+from gbench.audits.fact import Audit
 from gbench.board.published import Published
 from gbench.board.sight import Sight, sight, sight_of_published
 from gbench.board.statistics import ALPHA, Spread, apart, compare, holm

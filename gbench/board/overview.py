@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gbench.audit.fact import Audit
+from gbench.audits.fact import Audit
 from gbench.board.worth import Figure, worth
 from gbench.data.spec import DataCard
 from gbench.figures import UNKNOWN, metric_text, unit

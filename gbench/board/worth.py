@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from gbench.audit.fact import Audit
+from gbench.audits.fact import Audit
 from gbench.board.statistics import Run
 
 # What is said of a row: it cannot be told apart from the best floor, or it is worse;

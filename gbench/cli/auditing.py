@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from gbench.audit.audit import audit, kinds
-from gbench.audit.definitions import definitions_of
-from gbench.audit.fact import Audit
+from gbench.audits.audit import audit, kinds
+from gbench.audits.definitions import definitions_of
+from gbench.audits.fact import Audit
 from gbench.cli.output import AUDITED, format_of
 from gbench.cli.screen import screen
 from gbench.console import console
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
 
 def _bare(args: argparse.Namespace, chosen: str) -> int:
     """Of a folder without labels the facts that need none."""
-    from gbench.audit.unlabelled import shape_of
+    from gbench.audits.unlabelled import shape_of
 
     path = Path(args.names[0]).absolute()
     card, made = shape_of(path, lambda line: print(line, file=sys.stderr))
@@ -101,7 +101,7 @@ def _told(work: Callable[[Callable[[str], None]], Audit]) -> Audit:
 def _text(
     args: argparse.Namespace, chosen: str, cards: Sequence[DataCard], audits: Sequence[Audit]
 ) -> str:
-    from gbench.audit import show
+    from gbench.audits import show
 
     if chosen == "json":
         return show.json_text(audits)
@@ -118,7 +118,7 @@ def _text(
 
 
 def _table(args: argparse.Namespace, cards: Sequence[DataCard], audits: Sequence[Audit]) -> str:
-    from gbench.audit.show import draw
+    from gbench.audits.show import draw
     from gbench.board.overview import draw_overview
 
     place = screen()

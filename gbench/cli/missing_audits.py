@@ -18,7 +18,7 @@ def audit_missing(tables: Iterable[Table], cache_dir: Path) -> list[str]:
     The answer tells what is left out: a dataset whose files are not at hand, and one that differs
     from what the runs saw, whose audit is not theirs.
     """
-    from gbench.audit.audit import code
+    from gbench.audits.audit import code
 
     left_out: dict[str, str] = {}
     for table in tables:
@@ -38,7 +38,7 @@ def audit_missing(tables: Iterable[Table], cache_dir: Path) -> list[str]:
 
 def _make(table: Table, cache_dir: Path) -> str:
     """Audit one dataset; the answer says what is wrong with it for this table."""
-    from gbench.audit.audit import audit
+    from gbench.audits.audit import audit
     from gbench.data.manage import card_of
     from gbench.data.spec import DataCard
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gbench.audit.link_scores import NAMES, neighbours, scores
+from gbench.audits.link_scores import NAMES, neighbours, scores
 from gbench.floors.floor import Answers, Candidate, Floor
 from gbench.floors.shown import Shown
 
 
 class CommonNeighbours(Floor):
-    """One of the scores of gbench/audit/link_scores.py, on the graph of the training links.
+    """One of the scores of gbench/audits/link_scores.py, on the graph of the training links.
 
     Validation chooses which. Links of the validation part are no edges, when testing neither.
     """

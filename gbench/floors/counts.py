@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
-from gbench.audit.colours import refine
-from gbench.audit.learners import forest, linear
+from gbench.audits.colours import refine
+from gbench.audits.learners import forest, linear
 from gbench.data.spec import DataSpec
 from gbench.floors.floor import Answers, Array, Candidate, Floor
 from gbench.floors.shown import Shown

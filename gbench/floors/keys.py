@@ -11,9 +11,9 @@ from itertools import islice
 
 import numpy as np
 
-from gbench.audit.coloured import Coloured
-from gbench.audit.colours import multisets, refine
-from gbench.audit.isomorphism import isomorphism_classes
+from gbench.audits.coloured import Coloured
+from gbench.audits.colours import multisets, refine
+from gbench.audits.isomorphism import isomorphism_classes
 from gbench.floors.floor import Array
 from gbench.floors.shown import Shown
 

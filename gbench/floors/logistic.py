@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from gbench.audit.learners import linear
+from gbench.audits.learners import linear
 from gbench.floors.floor import Answers, Array, Candidate, Floor
 from gbench.floors.shown import Shown
 

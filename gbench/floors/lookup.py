@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gbench.audit.learners import linear
+from gbench.audits.learners import linear
 from gbench.floors.floor import Answers, Array, Candidate, Floor
 from gbench.floors.keys import Key, keys_of_graphs, keys_of_nodes
 from gbench.floors.shown import Shown

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
-from gbench.audit.equal_rows import codes_of_rows
-from gbench.audit.structure import Structure, structure_of
+from gbench.audits.equal_rows import codes_of_rows
+from gbench.audits.structure import Structure, structure_of
 from gbench.data.dataset import Dataset
 from gbench.metrics import Labels
 from gbench.train.fitting import shown_alone

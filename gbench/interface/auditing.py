@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from gbench import folders
-from gbench.audit.fact import Audit
+from gbench.audits.fact import Audit
 from gbench.config.compose import find_own_code
 from gbench.console import console
 from gbench.data import manage
@@ -35,7 +35,7 @@ def audit(
     own = [config_dir] if isinstance(config_dir, str | Path) else config_dir
     dirs = [Path(folder).expanduser() for folder in own]
     with unchanged(quiet):
-        from gbench.audit.audit import audit as audited
+        from gbench.audits.audit import audit as audited
 
         find_own_code(dirs)
         card = manage.card_of(str(name), dirs, split)

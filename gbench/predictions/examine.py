@@ -48,7 +48,7 @@ def examine(
         del run  # its data and weights, before the next one's
     assert first is not None
     tell("what surrounds the items")
-    from gbench.audit.audited import audited
+    from gbench.audits.audited import audited
 
     config = first.config
     data = audited(

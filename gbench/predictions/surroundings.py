@@ -13,7 +13,7 @@ import numpy as np
 from gbench.predictions.grouped import Measure
 
 if TYPE_CHECKING:
-    from gbench.audit.audited import Audited
+    from gbench.audits.audited import Audited
 
 Array = np.ndarray[Any, Any]
 

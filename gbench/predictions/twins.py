@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gbench.audit.structure import rows_of
+from gbench.audits.structure import rows_of
 
 if TYPE_CHECKING:
-    from gbench.audit.audited import Audited
-    from gbench.audit.coloured import Coloured
+    from gbench.audits.audited import Audited
+    from gbench.audits.coloured import Coloured
 
 Array = np.ndarray[Any, Any]
 
@@ -38,13 +38,13 @@ def in_conflict(data: Audited) -> Array:
 def _codes(data: Audited) -> Array:
     """Equal for twins, -1 for what has none. Shapes: → (N,) or (G,) int64."""
     if data.card.level == "node":
-        from gbench.audit.twins import kinds_of
+        from gbench.audits.twins import kinds_of
 
         kinds = kinds_of(data)
         directed = "features + in- and out-neighbours"
         return kinds[directed if directed in kinds else "features + neighbours"]
     if data.card.level == "graph":
-        from gbench.audit.isomorphism import isomorphism_classes
+        from gbench.audits.isomorphism import isomorphism_classes
 
         return isomorphism_classes(_coloured(data)).of_graph
     return np.full(len(data.y), -1, dtype=np.int64)
@@ -52,7 +52,7 @@ def _codes(data: Audited) -> Array:
 
 def _coloured(data: Audited) -> Coloured:
     """The graphs with all that training sees: features, what edges carry, loops and directions."""
-    from gbench.audit.coloured import Coloured, dense
+    from gbench.audits.coloured import Coloured, dense
 
     s = data.structure
     loops = np.zeros(s.num_nodes, dtype=bool)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gbench.audit.fact import Audit, Fact, path_of
+from gbench.audits.fact import Audit, Fact, path_of
 
 FINGERPRINT = "f1" * 8  # of the records that tests/conftest.py makes
 

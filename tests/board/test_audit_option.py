@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gbench.audit.fact import Audit
+from gbench.audits.fact import Audit
 from gbench.board.audits import kept_of
 from gbench.board.tables import rows
 from gbench.cli import leaderboard
@@ -92,7 +92,7 @@ def test_published_results_alone_are_audited_by_their_split(shown, monkeypatch):
         asked.append((card.name, card.split))
         return Audit(card.title, card.split, "f", ())
 
-    monkeypatch.setattr("gbench.audit.audit.audit", audit)
+    monkeypatch.setattr("gbench.audits.audit.audit", audit)
     said = shown([], "data=imdb-binary", "--audit").err
     assert asked == [
         ("imdb-binary", "gin-10-fold-selects-on-test"),

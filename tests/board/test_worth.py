@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from gbench.audit.fact import path_of
+from gbench.audits.fact import path_of
 from gbench.board.audits import with_audits
 from gbench.board.flags import flagged
 from gbench.board.formats import latex, markdown, sheets, terminal

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from gbench.audit import link_floors, link_scores
-from gbench.audit.audited import audited
+from gbench.audits import link_floors, link_scores
+from gbench.audits.audited import audited
 from gbench.config.compose import compose
 from gbench.data.spec import DataCard
 from gbench.floors.answering import FloorTask

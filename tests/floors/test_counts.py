@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from gbench.audit.learners import forest
+from gbench.audits.learners import forest
 from gbench.contracts import tiny
 from gbench.floors.counts import _Columns
 from gbench.floors.shown import Shown

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from gbench.audit.audited import audited
+from gbench.audits.audited import audited
 from gbench.config.compose import compose
 from gbench.data.spec import DataCard
 from gbench.predictions.surroundings import measures

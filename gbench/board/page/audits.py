@@ -10,8 +10,8 @@ from html import escape
 from importlib.resources import files
 
 from gbench import __version__
-from gbench.audit.blocks import Block, blocks, skipped, title_of
-from gbench.audit.fact import Audit
+from gbench.audits.blocks import Block, blocks, skipped, title_of
+from gbench.audits.fact import Audit
 from gbench.board.overview import HEADS, MEANING, overview
 from gbench.data.spec import DataCard
 

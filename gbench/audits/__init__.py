@@ -1,0 +1,1 @@
+"""What a score on a dataset is worth: its facts, ceilings and floors."""
