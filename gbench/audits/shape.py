@@ -26,6 +26,8 @@ DEFINITIONS = {
     "reciprocal pairs": "pairs of two different nodes with an edge in both directions",
     "one-directional share": "share of the edges that lack their reverse",
     "directed": "yes if some edge that is no loop lacks its reverse",
+    "directed, in training": "the same of the edges that training reads: where it is no, no model "
+    "sees what facts of in- and out-neighbours tell",
     "isolated nodes": "nodes without a neighbour other than themselves, in either direction",
     "components": "connected components of the undirected graph, isolated nodes included",
     "largest component": "nodes of the largest component",
@@ -52,7 +54,13 @@ def facts(data: Audited) -> Iterator[Fact]:
     """Facts of the whole dataset that need no labels."""
     for name, value in _facts(data):
         share = name.endswith("share")
-        unit = "" if name == "directed" else "ratio" if share else "count"
+        unit = (
+            ""
+            if name.startswith("directed") and isinstance(value, str)
+            else "ratio"
+            if share
+            else "count"
+        )
         yield Fact("", None, name, value, unit)
 
 
@@ -71,6 +79,7 @@ def _facts(data: Audited) -> Iterator[tuple[str, Value]]:
     yield "edges", edges
     yield "reciprocal pairs", reciprocal
     yield "directed", "no" if reciprocal == edges else "yes"
+    yield "directed, in training", "no" if data.dataset.store.out_degree is None else "yes"
     if reciprocal < edges:
         yield "one-directional share", 1 - reciprocal / edges
     yield "isolated nodes", int((degree == 0).sum())

@@ -8,8 +8,8 @@ picked. The first name that the audit has in the table's metric counts.
 - features alone: logistic regression on features; of graphs a forest on sizes and label counts, or
   on sizes where there are no labels, or labels in the files that training leaves out.
 - copy the twin: the label of training items that are equal, which are nodes with the same
-  neighbours, on directed graphs with the same out-neighbours, or isomorphic graphs; elsewhere
-  logistic regression on features, of graphs the most frequent label.
+  neighbours, where training sees directions with the same out-neighbours, or isomorphic graphs;
+  elsewhere logistic regression on features, of graphs the most frequent label.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ _CONSTANTS = {
     "mean baseline": "mean",
 }
 _SEEN = "labels that training sees"  # of a dataset of graphs: the finest of them
+_DIRECTED = "directed, in training"  # of one graph: "no" where each edge counts in both directions
 _SAME = "1-WL classes that hold several isomorphism classes"
 
 
@@ -141,13 +142,15 @@ def worth(audit: Audit, metric: str) -> Worth | None:
     finest = next(of.labels(), "")
     labels = str(audit.find(_SEEN) or finest)
     stable = "at depth inf"
+    is_directed = audit.find(_DIRECTED) != "no"
     isomorphism = of.first(f"{start}, {labels}" for start in _CEILINGS)
     colours = of.first(f"{start} {stable}, {labels}" for start in _CEILINGS)
     if isomorphism is None and of.counts.get(f"{_SAME}, {labels}") == 0:
         isomorphism = colours
     if not labels:
         better = min if metric in _ERRORS else max
-        colours = of.either(better, *(f"{start} {stable}" for start in _CEILINGS))
+        names = [f"{start} {stable}" for start in _CEILINGS]
+        colours = of.either(better, *names) if is_directed else of.first(names)
     ceiling = isomorphism or colours
     found = Worth(
         ceiling=ceiling,
@@ -171,7 +174,11 @@ def worth(audit: Audit, metric: str) -> Worth | None:
         ),
         twins=of.first(
             (
-                "table lookup by out-neighbours, else logistic regression",
+                *(
+                    ["table lookup by out-neighbours, else logistic regression"]
+                    if is_directed
+                    else []
+                ),
                 "table lookup by neighbours, else logistic regression",
                 f"table lookup, {labels}",
             )

@@ -95,3 +95,11 @@ def test_of_many_folds_the_first_are_audited(real: Callable[..., Any]) -> None:
     data = real("cora", "random")
     assert len(data.splits) == 10
     assert data.skipped == {"folds 10 to 99": "of 100 folds the first 10 are audited"}
+
+
+@pytest.mark.parametrize(("split", "seen"), [("geom-gcn", "yes"), ("geom-gcn-undirected", "no")])
+def test_directions_are_those_of_the_file_and_it_is_told_whether_training_sees_them(
+    real: Callable[..., Any], split: str, seen: str
+) -> None:
+    told = {fact.fact: fact.value for fact in shape.facts(real("texas", split))}
+    assert (told["directed"], told["directed, in training"]) == ("yes", seen)

@@ -152,6 +152,15 @@ def test_the_key_of_a_lookup_is_fixed_and_not_that_which_scores_best(make_audit)
     assert worth(make_audit({**NODES, name: 20.0}), "accuracy").twins.fact == name
 
 
+def test_directions_that_training_does_not_see_are_worth_nothing(make_audit):
+    name = "table lookup by out-neighbours, else logistic regression"
+    facts = {**NODES, name: 79.0, "test ceiling at depth inf (directed)": 101.0}
+    audit = make_audit(facts, {"directed, in training []": "no"})
+    found = worth(audit, "accuracy")
+    assert found.twins.fact.startswith("table lookup by neighbours")
+    assert found.ceiling.mean == 1.0
+
+
 def test_the_ceiling_of_1_wl_is_told_where_it_is_another(make_audit, make_record):
     (table,) = rows([make_record()], ())
     facts = {"test ceiling, no labels": 100.0, "test ceiling at depth inf, no labels": 100.0}
