@@ -29,19 +29,8 @@ ROOT = Path(gbench.__file__).parent
 FEW = ("data=csbm", "trainer.max_epochs=4")
 
 # As a user types it in a notebook's cells, or in a file without `if __name__ == "__main__"`.
-SESSION = """
-import gbench
-
-run = gbench.run("model=gcn", "data=csbm", "trainer.max_epochs=20", seed=3)  # as gbench train
-run.record.test, run.curve, run.config["optim"]["lr"]  # curve: a DataFrame, a row for each epoch
-run.model  # the trained torch module
-run.predict("test").frame()  # id, true, predicted, probabilities; data="FOLDER" for new data
-
-runs = gbench.run(model="gcn,sgc", data="csbm", seeds=5)  # a sweep: a list of runs
-gbench.leaderboard(data="csbm")[["model", "test_mean", "test_std", "n"]]
-gbench.audit("csbm").frame()
-gbench.load(run.path)  # a run by its folder or name
-"""
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+SESSION = README.partition("## From Python")[2].partition("```python\n")[2].partition("```")[0]
 
 
 @pytest.fixture(scope="module")
