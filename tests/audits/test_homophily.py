@@ -6,10 +6,10 @@ import networkx
 import numpy as np
 import pytest
 import torch
-from tests.audit.made import of_nodes
 from torch_geometric.utils import homophily as of_pyg
 
 from gbench.audits import homophily
+from tests.audits.made import of_nodes
 
 
 def told(edges: list[tuple[int, int]], y: list[int]) -> dict[str, float]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import networkx
 import numpy as np
 import pytest
-from tests.audit.made import of_nodes
 
 from gbench.audits import leaks, node_ceilings, node_floors, twins
 from gbench.audits.audited import Audited
 from gbench.audits.fact import Fact, Value
 from gbench.audits.node_fits import adjacency, features_of, propagated
+from tests.audits.made import of_nodes
 
 
 def told(kind: object, data: Audited, fold: int = 0) -> dict[str, Value]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import networkx
 import numpy as np
 import pytest
-from tests.audit.made import of_nodes
 
 from gbench.audits.audited import kept_colours
 from gbench.audits.colours import refine
+from tests.audits.made import of_nodes
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:

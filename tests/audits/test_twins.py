@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 import pytest
-from tests.audit.made import of_nodes
 
 from gbench.audits import twins
+from tests.audits.made import of_nodes
 
 Key = Callable[[int], Hashable]
 

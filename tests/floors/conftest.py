@@ -1,3 +1,3 @@
 """The reference values of audits."""
 
-from tests.audit.conftest import reference as reference
+from tests.audits.conftest import reference as reference
