@@ -123,16 +123,6 @@ def ranges(starts: Array, sizes: Array) -> Array:
     return np.repeat(starts - before[:-1], sizes) + np.arange(before[-1])
 
 
-def dense(*keys: Array) -> Array:
-    """Equal numbers 0, 1, ... for equal rows of several columns. Shapes: K × (N,) → (N,) int64."""
-    found = np.zeros(len(keys[0]), dtype=np.int64)
-    for key in keys:
-        values = np.unique(key, return_inverse=True)[1].reshape(-1)
-        found = found * (int(values.max(initial=0)) + 1) + values
-        found = np.unique(found, return_inverse=True)[1].reshape(-1)
-    return found
-
-
 def shared(classes: Array) -> Array:
     """Whether each item's class has another member. Shapes: (G,) → (G,) bool."""
     return np.bincount(classes)[classes] > 1 if len(classes) else np.zeros(0, dtype=bool)

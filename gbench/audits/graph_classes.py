@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gbench.audits.audited import Audited
-from gbench.audits.coloured import Coloured, dense, shared
+from gbench.audits.coloured import Coloured, shared
 from gbench.audits.colours import multisets, refine
-from gbench.audits.equal_rows import codes_of_rows
 from gbench.audits.fact import Fact
 from gbench.audits.graph_labels import beside_edges, judges_tasks, label_sets
 from gbench.audits.isomorphism import isomorphism_classes
+from gbench.audits.item_labels import codes_of
+from gbench.audits.rows import dense
 from gbench.audits.structure import Array
 
 DEPTHS = ("0", "1", "2", "3", "inf")
@@ -83,7 +84,7 @@ def facts(data: Audited) -> Iterator[Fact]:
     yield Fact("", None, "labels that training sees", seen, "")
     for name, value in _values_in_use(data):
         yield Fact("", None, name, value, "count")
-    y = label_codes(data)
+    y = codes_of(data)
     everything = np.arange(data.structure.num_graphs)
     for each in graded(data):
         for name, value in _of(data, each, everything, y):
@@ -95,14 +96,6 @@ def facts(data: Audited) -> Iterator[Fact]:
             for part, ids in data.splits[0]._asdict().items():
                 for name, value in _of(data, each, ids, y):
                     yield Fact(*data.place(0, part), name, value, "count")
-
-
-def label_codes(data: Audited) -> Array:
-    """Equal numbers for equal labels, rows of labels or targets; -1 without. Shapes: → (G,)."""
-    y = data.y
-    if y.dtype.kind == "f":
-        y = codes_of_rows(np.nan_to_num(y, nan=np.inf))
-    return np.where(data.labelled, y, -1)
 
 
 def _of(data: Audited, each: Graded, ids: Array, y: Array) -> Iterator[tuple[str, int]]:

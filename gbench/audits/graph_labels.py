@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gbench.audits.audited import Audited
-from gbench.audits.coloured import Coloured, dense
+from gbench.audits.coloured import Coloured
 from gbench.audits.equal_rows import codes_of_rows
+from gbench.audits.rows import dense
 from gbench.audits.structure import Array, pair_labels, rows_of
 from gbench.data.loaders.ogb import ATOM_CATEGORIES, BOND_CATEGORIES
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gbench.audits.fact import Fact
-from gbench.audits.node_labels import classes_of, num_classes_of
+from gbench.audits.item_labels import classes_of, num_classes_of
 from gbench.audits.structure import pieces, rows_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import itertools
 
 import numpy as np
 
-from gbench.audits.coloured import Coloured, dense, ranges
+from gbench.audits.coloured import Coloured, ranges
 from gbench.audits.colours import multisets
+from gbench.audits.rows import dense
 from gbench.audits.structure import Array
 
 

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gbench.audits.coloured import Coloured, dense, shared, starts_of
+from gbench.audits.coloured import Coloured, shared, starts_of
 from gbench.audits.colours import multisets
 from gbench.audits.interchangeable import apart
 from gbench.audits.numbering import cells_of, forms, individualised, is_discrete, targets
+from gbench.audits.rows import dense
 from gbench.audits.search import MOST_SEARCHED, searched
 from gbench.audits.structure import Array
 

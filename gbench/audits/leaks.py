@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gbench.audits.fact import Fact
+from gbench.audits.item_labels import classes_of
 from gbench.audits.node_fits import LINEAR, adjacency, chosen, linear_scores, shown_to, within
-from gbench.audits.node_labels import classes_of
 from gbench.audits.rows import majority
 from gbench.audits.twins import KINDS, kinds_of
 

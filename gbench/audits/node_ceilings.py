@@ -15,7 +15,7 @@ import numpy as np
 from gbench.audits.audited import Colours, kept_colours
 from gbench.audits.best import ACCURACY, Best, in_metric
 from gbench.audits.fact import Fact
-from gbench.audits.node_labels import classes_of, tasks_of
+from gbench.audits.item_labels import classes_of, tasks_of
 
 if TYPE_CHECKING:
     from gbench.audits.audited import Audited

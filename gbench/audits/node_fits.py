@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gbench.audits.node_labels import classes_of, num_classes_of
+from gbench.audits.item_labels import classes_of, num_classes_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gbench.audits.fact import Fact
+from gbench.audits.item_labels import classes_of, num_classes_of, tasks_of
 from gbench.audits.node_fits import (
     LINEAR,
     MOST_SECONDS,
@@ -22,7 +23,6 @@ from gbench.audits.node_fits import (
     propagation_seconds,
     shown_to,
 )
-from gbench.audits.node_labels import classes_of, num_classes_of, tasks_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

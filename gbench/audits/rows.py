@@ -34,9 +34,12 @@ def set_hashes(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
     return sums
 
 
-def ranks(*keys: np.ndarray) -> np.ndarray:
-    """Equal numbers for equal tuples, from 0 without gaps. Shapes: several (N,) → (N,) int64."""
-    order = np.lexsort(keys)
+def dense(*keys: np.ndarray) -> np.ndarray:
+    """Equal numbers 0, 1, ... for equal rows of several columns, ascending by the first column.
+
+    Shapes: several (N,) without NaN → (N,) int64.
+    """
+    order = np.lexsort(keys[::-1])
     begins = np.zeros(order.size, dtype=bool)
     for key in keys:
         ordered = key[order]

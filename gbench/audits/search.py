@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gbench.audits.coloured import Coloured, dense, ranges, shared
+from gbench.audits.coloured import Coloured, ranges, shared
 from gbench.audits.colours import multisets
 from gbench.audits.numbering import cells_of, forms, individualised, is_discrete, targets
+from gbench.audits.rows import dense
 from gbench.audits.structure import Array
 
 MOST_SEARCHED = 1 << 24  # entries and nodes of copies of one group of graphs: some 20 seconds

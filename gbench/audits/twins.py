@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gbench.audits.fact import Fact
-from gbench.audits.node_labels import codes_of
-from gbench.audits.rows import counted, node_hashes, ranks, set_hashes
+from gbench.audits.item_labels import codes_of
+from gbench.audits.rows import counted, dense, node_hashes, set_hashes
 
 if TYPE_CHECKING:
     from gbench.audits.audited import Audited
@@ -86,15 +86,15 @@ def kinds(graph: Structure, feature_codes: np.ndarray, is_directed: bool) -> dic
     }
     if not is_directed:
         return found
-    outs = ranks(*set_hashes(graph.out_ptr, graph.out_indices))
-    both = ranks(outs, *set_hashes(graph.in_ptr, graph.in_indices))
+    outs = dense(*set_hashes(graph.out_ptr, graph.out_indices))
+    both = dense(outs, *set_hashes(graph.in_ptr, graph.in_indices))
     has_out = others(graph.out_ptr, graph.out_indices)
     has_any = has_out | others(graph.in_ptr, graph.in_indices)
     return {
         **found,
-        "features + out-neighbours": ranks(feature_codes, outs),
+        "features + out-neighbours": dense(feature_codes, outs),
         "out-neighbours": np.where(has_out, outs, -1),
-        "features + in- and out-neighbours": ranks(feature_codes, both),
+        "features + in- and out-neighbours": dense(feature_codes, both),
         "in- and out-neighbours": np.where(has_any, both, -1),
     }
 
@@ -114,8 +114,8 @@ def undirected_twins(
     codes = feature_codes
     if codes is None:
         codes = np.zeros(len(indptr) - 1, dtype=np.int64)
-    opened = ranks(codes, *sums)
-    closed = ranks(codes, *(sums + node_hashes(len(indptr) - 1)))
+    opened = dense(codes, *sums)
+    closed = dense(codes, *(sums + node_hashes(len(indptr) - 1)))
     is_closed = np.bincount(closed)[closed] > 1
     twins = np.where(is_closed, closed + opened.size, opened)
     return twins if feature_codes is not None else np.where(np.diff(indptr) > 0, twins, -1)

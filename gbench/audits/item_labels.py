@@ -1,4 +1,7 @@
-"""The labels of nodes as audits count them: a number of a class, or -1 where there is none."""
+"""The labels of nodes or graphs as audits count them: a class's number, or -1 where there is none.
+
+Legend: N nodes or graphs.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gbench.audits.rows import ranks
+from gbench.audits.equal_rows import codes_of_rows
 
 if TYPE_CHECKING:
     from gbench.audits.audited import Audited
 
 
 def classes_of(data: Audited) -> np.ndarray | None:
-    """Each node's class, those of one task of two being 0 and 1. Shapes: → (N,) int64, or None.
+    """Each item's class, those of one task of two being 0 and 1. Shapes: → (N,) int64, or None.
 
     None where labels are several tasks or numbers.
     """
@@ -42,14 +45,12 @@ def tasks_of(data: Audited) -> np.ndarray:
 
 
 def codes_of(data: Audited) -> np.ndarray:
-    """Equal numbers for nodes with equal labels in all columns, -1 for none. Shapes: → (N,)."""
+    """Equal numbers for equal labels in all columns, -1 for none. Shapes: → (N,) int64."""
     classes = classes_of(data)
     if classes is not None:
         return classes
-    known = ~np.isnan(data.y).all(axis=1)
     # NaN is unlike itself: missing labels are one more value here
-    columns = np.nan_to_num(data.y, nan=-np.inf).T
-    return np.where(known, ranks(*columns), -1)
+    return np.where(data.labelled, codes_of_rows(np.nan_to_num(data.y, nan=-np.inf)), -1)
 
 
 def num_classes_of(y: np.ndarray) -> int:
