@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gbench.audits.rows import majority
+from gbench.audits.scores import score
 from gbench.data.spec import DataCard
 
 Array = np.ndarray
@@ -23,7 +24,6 @@ class Best(NamedTuple):
 
     name: str  # of the fact, as in "test ROC-AUC ceiling at depth 1"
     unit: str
-    how: str  # what definitions say of it
     function: Callable[[Array, Array], float]
 
 
@@ -60,29 +60,27 @@ def average_precision(codes: Array, y: Array) -> float:
 
 
 def absolute_error(codes: Array, y: Array) -> float:
-    """The mean, by the median of each code. Shapes: y (T, K), NaN left out."""
-    return float(np.abs(y - _by_code(_medians, codes, y))[~np.isnan(y)].mean())
+    """MAE by the median of each code, over all entries. Shapes: y (T, K), NaN left out."""
+    return score("mae", _by_code(_medians, codes, y), y)
 
 
 def squared_error(codes: Array, y: Array) -> float:
-    """The root of the mean, by the mean of each code. Shapes: y (T, K), NaN left out."""
-    return float(np.sqrt(_squares(codes, y)[~np.isnan(y)].mean()))
+    """RMSE by the mean of each code, the mean over columns. Shapes: y (T, K), NaN left out."""
+    return score("rmse", _by_code(_means, codes, y), y)
 
 
 def determination(codes: Array, y: Array) -> float:
-    """R², by the mean of each code; the mean over columns. Shapes: y (T, K), NaN left out."""
-    spread = np.nansum((y - np.nanmean(y, axis=0)) ** 2, axis=0)
-    values = 1 - np.nansum(_squares(codes, y), axis=0)[spread > 0] / spread[spread > 0]
-    return float(values.mean()) if len(values) else float("nan")
+    """R² by the mean of each code, the mean over columns. Shapes: y (T, K), NaN left out."""
+    return score("r2", _by_code(_means, codes, y), y)
 
 
-ACCURACY = Best("ceiling", "%", "accuracy", accuracy)
+ACCURACY = Best("ceiling", "%", accuracy)
 _OF_METRICS = {
-    "rocauc": Best("ROC-AUC ceiling", "ratio", "ROC-AUC", roc_auc),
-    "ap": Best("AP ceiling", "AP", "average precision", average_precision),
-    "mae": Best("MAE floor", "MAE", "mean absolute error", absolute_error),
-    "rmse": Best("RMSE floor", "RMSE", "root mean squared error", squared_error),
-    "r2": Best("R2 ceiling", "R2", "R², mean over columns", determination),
+    "rocauc": Best("ROC-AUC ceiling", "ratio", roc_auc),
+    "ap": Best("AP ceiling", "AP", average_precision),
+    "mae": Best("MAE floor", "MAE", absolute_error),
+    "rmse": Best("RMSE floor", "RMSE", squared_error),
+    "r2": Best("R2 ceiling", "R2", determination),
 }
 
 
@@ -114,11 +112,6 @@ def _shares(codes: Array, y: Array) -> Array:
     """The share of positive labels of each code; 0 for codes that do not occur."""
     shares: Array = np.bincount(codes, y) / np.maximum(np.bincount(codes), 1)
     return shares
-
-
-def _squares(codes: Array, y: Array) -> Array:
-    squares: Array = (y - _by_code(_means, codes, y)) ** 2
-    return squares
 
 
 def _by_code(function: Callable[[Array, Array], Array], codes: Array, y: Array) -> Array:

@@ -40,7 +40,7 @@ DEFINITIONS = {
     "within the part: no model that sees only this has less; mean over targets",
     "MAE floor, {labels}": "the same of each isomorphism class",
     "RMSE floor at depth {k}, {labels}": "mean target of each multiset of 1-WL colours of depth k "
-    "within the part: no model that sees only this has less; over all targets",
+    "within the part: no model that sees only this has less; mean over targets",
     "RMSE floor, {labels}": "the same of each isomorphism class",
     "R2 ceiling at depth {k}, {labels}": "R² of the mean target of each multiset of 1-WL colours "
     "of depth k within the part; mean over targets",

@@ -28,6 +28,7 @@ DEFINITIONS = {
     "them class 0",
     "unlabelled nodes in {part}": "nodes without a label in the file that the split has there as "
     "class 0",
+    "isolated test nodes": "test nodes without a neighbour",
     "unreachable test nodes": "test nodes in a component without a training node (undirected)",
     "test nodes adjacent to a training node": "test nodes with a training node among their "
     "neighbours (undirected)",
@@ -86,6 +87,8 @@ def of_distance(data: Audited, fold: int, joined: csr_array) -> Iterator[Fact]:
     lit[component[split.train]] = True
     unreachable = int((~lit[component[split.test]]).sum())
     adjacent = int((joined @ start)[split.test].sum())
+    isolated = int((data.structure.degree[split.test] == 0).sum())
+    yield Fact(*place, "isolated test nodes", isolated, "count")
     yield Fact(*place, "unreachable test nodes", unreachable, "count")
     yield Fact(*place, "test nodes adjacent to a training node", adjacent, "count")
     for hops, reached in enumerate(within(joined, start, HOPS), start=1):

@@ -23,6 +23,7 @@ from gbench.audits.node_fits import (
     propagation_seconds,
     shown_to,
 )
+from gbench.audits.scores import UNITS, score
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 SPREAD = "label propagation"
 # the units of facts in a metric that has them, beside accuracy
 _SCORES = {"rocauc": ("ROC-AUC", "ratio"), "ap": ("AP", "AP")}
-_ERRORS = {"mae": "MAE", "rmse": "RMSE", "r2": "R2"}
+_OF_NUMBERS = ("mae", "rmse", "r2")
 
 _LOGISTIC = (
     "scikit-learn LogisticRegression(C=1, L2, lbfgs), features as stored (no scaling; of "
@@ -78,13 +79,13 @@ def from_features(data: Audited, fold: int, scores: np.ndarray) -> Iterator[Fact
         yield _percent(data, fold, LINEAR, chosen(data, scores) == y[data.splits[fold].test])
     if metric in _SCORES:
         name, unit = _SCORES[metric]
-        area = ranking(metric, scores[:, -labels.shape[1] :], labels)  # of two classes the second
+        area = score(metric, scores[:, -labels.shape[1] :], labels)  # of two classes the second
         if np.isfinite(area):
             yield Fact(*data.place(fold), f"{LINEAR}, {name}", area, unit)
-    if metric in _ERRORS:
-        gap = error(metric, scores, labels)
+    if metric in _OF_NUMBERS:
+        gap = score(metric, scores, labels)
         if np.isfinite(gap):
-            yield Fact(*data.place(fold), "ridge on features", gap, _ERRORS[metric])
+            yield Fact(*data.place(fold), "ridge on features", gap, UNITS[metric])
 
 
 def from_neighbours(data: Audited, fold: int, joined: csr_array) -> Iterator[Fact]:
@@ -107,39 +108,9 @@ def from_neighbours(data: Audited, fold: int, joined: csr_array) -> Iterator[Fac
         total = spread.sum(axis=1)
         rate = float((shown == 1).sum() / max((shown >= 0).sum(), 1))
         share = np.where(total > 0, spread[:, -1] / np.where(total > 0, total, 1), rate)
-        value = ranking("rocauc", share[:, None], tasks_of(data)[test])
+        value = score("rocauc", share[:, None], tasks_of(data)[test])
         if np.isfinite(value):
             yield Fact(*data.place(fold), f"{SPREAD}, ROC-AUC", value, "ratio")
-
-
-def ranking(metric: str, scores: np.ndarray, y: np.ndarray) -> float:
-    """ROC-AUC or average precision, mean over the columns with both labels; NaN without any.
-
-    Shapes: scores and y (T, K), y of 0, 1 and NaN.
-    """
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    function = {"rocauc": roc_auc_score, "ap": average_precision_score}[metric]
-    known = ~np.isnan(y)
-    found = [
-        float(function(y[known[:, k], k], scores[known[:, k], k]))
-        for k in range(y.shape[1])
-        if len(np.unique(y[known[:, k], k])) == 2
-    ]
-    return sum(found) / len(found) if found else float("nan")
-
-
-def error(metric: str, values: np.ndarray, y: np.ndarray) -> float:
-    """MAE or RMSE over the entries with a target; R², mean over columns. Shapes: (T, K), (T, K)."""
-    gap = (values - y)[~np.isnan(y)]
-    if metric == "mae":
-        return float(np.abs(gap).mean()) if gap.size else float("nan")
-    if metric == "rmse":
-        return float(np.sqrt((gap**2).mean())) if gap.size else float("nan")
-    spread = np.nansum((y - np.nanmean(y, axis=0)) ** 2, axis=0)
-    missed = np.nansum((values - y) ** 2, axis=0)
-    known = spread > 0
-    return float((1 - missed[known] / spread[known]).mean()) if known.any() else float("nan")
 
 
 def _percent(data: Audited, fold: int, name: str, right: np.ndarray) -> Fact:

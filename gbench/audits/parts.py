@@ -1,6 +1,4 @@
-"""Labels and parts of a split: their sizes, what no part has, and what a constant scores on graphs.
-
-What it scores on nodes stands with their other floors.
+"""Labels and parts of a split: their sizes, what no part has, and what a constant scores.
 
 Legend: N labelled items (nodes, graphs), C classes, T tasks or targets.
 """
@@ -13,6 +11,7 @@ import numpy as np
 
 from gbench.audits.audited import Audited, Split
 from gbench.audits.fact import Fact, Value
+from gbench.audits.scores import UNITS, score
 from gbench.audits.shape import edges_of_graphs
 from gbench.audits.structure import Array
 
@@ -59,7 +58,7 @@ DEFINITIONS = {
     "targets, {statistic}": "the same of target 0, 1, ...",
     "median baseline": "error of answering the median of train, mean over targets",
     "median of the part itself": "error of answering the part's own median: no constant has less",
-    "mean baseline": "error of answering the mean of train, mean over targets",
+    "mean baseline": "error (of R² the score) of answering the mean of train, mean over targets",
 }
 
 
@@ -139,16 +138,11 @@ def _classes(data: Audited, y: Array, split: Split) -> Named:
     size = len(split.test)
     yield f"one test {item.removesuffix('s')}", 100 / size, "%"
     yield "majority rate", 100 * test.max() / size, "%"
-    if data.card.level == "graph":
-        yield "constant baseline", 100 * test[train.argmax()] / size, "%"
+    yield "constant baseline", 100 * test[train.argmax()] / size, "%"
     yield "classes not in train", int(unseen.sum()), "count"
     yield "classes in test, not in train", int((unseen & (test > 0)).sum()), "count"
     yield f"test {item} of classes not in train", int(test[unseen].sum()), "count"
-    if (
-        data.card.level == "graph"
-        and data.card.metric == "rocauc"
-        and data.card.labels == "classes"
-    ):
+    if data.card.metric == "rocauc" and data.card.labels == "classes":
         yield "constant score", 0.5, "ROC-AUC"
 
 
@@ -168,12 +162,10 @@ def _tasks(data: Audited, split: Split, part: str, is_one: bool) -> Named:
         yield "positive rates", " ".join(f"{100 * rate:.2f}" for rate in rates), "%"
         yield f"labels per {item.removesuffix('s')}, mean", float(positive.sum(1).mean()), "count"
         yield f"{item} without a positive label", int((~positive.any(axis=1)).sum()), "count"
-    if data.card.level == "node":
-        return
     if data.card.metric == "rocauc":
         yield "constant score", 0.5, "ROC-AUC"
         yield "constant score, average precision", precision, "AP"
-    else:
+    elif data.card.metric == "ap":
         yield "constant score", precision, "AP"
         if y.shape[1] > 1 and len(judged):
             yield "constant score, weakest task", float(judged.min()), "AP"
@@ -196,15 +188,13 @@ def _numbers(data: Audited, split: Split, part: str, is_one: bool) -> Named:
             yield f"target, {name}", values[0], "target"
         else:
             yield f"targets, {name}", " ".join(f"{value:.6g}" for value in values), "target"
-    if part == "train" or data.card.level == "node":
+    if part == "train":
         return
     yield "median baseline", _error(y - np.nanmedian(train, axis=0)), "MAE"
     yield "median of the part itself", _error(y - np.nanmedian(y, axis=0)), "MAE"
-    gap = y - np.nanmean(train, axis=0)
-    if data.card.metric == "rmse":
-        yield "mean baseline", float(np.sqrt(np.nanmean(gap**2))), "RMSE"
-    else:
-        yield "mean baseline", _error(gap), "MAE"
+    metric = data.card.metric if data.card.metric in ("rmse", "r2") else "mae"
+    mean = np.broadcast_to(np.nanmean(train, axis=0), y.shape)
+    yield "mean baseline", score(metric, mean, y), UNITS[metric]
 
 
 def _error(gap: Array) -> float:

@@ -6,28 +6,40 @@ import numpy as np
 
 from gbench.audits.structure import Array
 
-UNITS = {"rocauc": "ROC-AUC", "ap": "AP", "mae": "MAE", "rmse": "RMSE"}  # as papers write them
+# as papers write them
+UNITS = {"rocauc": "ROC-AUC", "ap": "AP", "mae": "MAE", "rmse": "RMSE", "r2": "R2"}
 
 
 def score(metric: str, answers: Array, y: Array) -> float:
-    """ROC-AUC or average precision, mean over tasks with both labels; MAE or RMSE of numbers.
+    """ROC-AUC or average precision, mean over tasks with both labels; MAE, RMSE or R² of numbers.
 
-    Shapes: answers, y (T, K), y with NaN where it is missing. NaN for any other metric and where no
-    task has both labels.
+    MAE is over all entries, RMSE and R² are means over columns, as gbench/train/metrics.py has
+    them. Shapes: answers, y (T, K), y with NaN where it is missing. NaN for any other metric, and
+    where no task or column counts.
     """
     known = ~np.isnan(y)
+    if metric not in UNITS or not known.any():
+        return float("nan")
     if metric == "mae":
         return float(np.abs(answers - y)[known].mean())
+    columns = [(answers[rows, k], y[rows, k]) for k, rows in enumerate(known.T) if rows.any()]
     if metric == "rmse":
-        return float(np.sqrt(((answers - y) ** 2)[known].mean()))
-    if metric not in UNITS:
-        return float("nan")
+        return _mean([float(np.sqrt(((said - truth) ** 2).mean())) for said, truth in columns])
+    if metric == "r2":
+        return _mean(
+            [
+                float(1 - ((said - truth) ** 2).sum() / ((truth.mean() - truth) ** 2).sum())
+                for said, truth in columns
+                if np.ptp(truth) > 0
+            ]
+        )
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     function = roc_auc_score if metric == "rocauc" else average_precision_score
-    found = [
-        function(y[rows, task], answers[rows, task])
-        for task, rows in enumerate(known.T)
-        if len(np.unique(y[rows, task])) == 2
-    ]
-    return float(np.mean(found)) if found else float("nan")
+    return _mean(
+        [float(function(truth, said)) for said, truth in columns if len(np.unique(truth)) == 2]
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")

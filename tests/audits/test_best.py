@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
 from gbench.audits.best import (
@@ -17,7 +18,9 @@ from gbench.audits.best import (
     roc_auc,
     squared_error,
 )
+from gbench.audits.scores import score
 from gbench.data.manage import card_of
+from gbench.train.metrics import root_mean_squared_error
 
 
 def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +76,21 @@ def test_missing_numbers_are_left_out() -> None:
     codes = np.array([0, 0, 0, 1])
     y = np.array([[1.0, np.nan], [3.0, 2.0], [np.nan, 4.0], [9.0, 9.0]])
     assert absolute_error(codes, y) == pytest.approx((1 + 1 + 0 + 1 + 1 + 0) / 6)
+
+
+def test_errors_of_several_targets_are_those_of_the_metrics() -> None:
+    random = np.random.default_rng(0)
+    codes, y = random.integers(0, 4, 30), random.normal(size=(30, 3)) * [1, 10, 100]
+    y[random.random(y.shape) < 0.2] = np.nan
+    said = np.full(y.shape, np.nan)
+    for code, task in product(range(4), range(3)):
+        said[codes == code, task] = np.nanmean(y[codes == code, task])
+    rmse = root_mean_squared_error(torch.from_numpy(said), torch.from_numpy(y))
+    assert squared_error(codes, y) == pytest.approx(rmse)
+    assert score("rmse", said, y) == pytest.approx(rmse)
+    known = [~np.isnan(column) for column in y.T]
+    r2 = [r2_score(y[k, task], said[k, task]) for task, k in enumerate(known)]
+    assert determination(codes, y) == pytest.approx(np.mean(r2))
 
 
 def test_unlabelled_items_and_none_at_all() -> None:

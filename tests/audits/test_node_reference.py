@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from gbench.audits import homophily, leaks, node_ceilings, node_floors, twins
+from gbench.audits import homophily, leaks, node_ceilings, node_floors, parts, shape, twins
 from gbench.audits.audited import Audited
 from gbench.audits.fact import Fact
 
 pytestmark = pytest.mark.data
 
-KINDS = (homophily, twins, node_ceilings, leaks, node_floors)
+KINDS = (shape, parts, homophily, twins, node_ceilings, leaks, node_floors)
 NAMES = [
     re.sub(r"\\{\w+\\}", r"[\\w-]+", re.escape(name)) + "(, minimum|, maximum)?"
     for kind in KINDS
