@@ -119,8 +119,8 @@ class Audited:
     def edge_codes(self) -> Array | None:
         code, weight, attr = self.store.edge_code, self.store.edge_weight, self.store.edge_attr
         columns = (code, weight, attr)
-        known = [v.numpy().reshape(len(v), -1) for v in columns if v is not None]
-        return codes_of_rows(*known) if known else None
+        known = [v.flatten(1) if v.dim() > 1 else v[:, None] for v in columns if v is not None]
+        return codes_of_rows(*(v.numpy() for v in known)) if known else None
 
     @cached_property
     def component(self) -> Array:

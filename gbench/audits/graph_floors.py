@@ -27,6 +27,8 @@ DEPTH = {"classes": 3, "tasks": 2, "numbers": 2}
 LEAST = {"classes": 2, "tasks": 20, "numbers": 5}
 LEAST_JUDGED_BY_AP = 50
 MOST_FITTED = 50_000_000  # training rows of all trees of one kind of forest, some minutes
+MOST_ENTRIES = 200_000_000  # counts that logistic regressions of all tasks are fitted to
+NOTHING_TO_COUNT = "no colour occurs in enough training graphs"
 MOST_CELLS = 1 << 28  # numbers of a table that a forest is fitted to: 1 GiB
 DEFINITIONS = {
     "random forest on sizes": "scikit-learn RandomForestClassifier(300 trees, random_state=0), 100 "
@@ -42,7 +44,8 @@ DEFINITIONS = {
     "logistic regression on 1-WL histogram": "LogisticRegression(C=0.01, liblinear) on counts of "
     "1-WL colours of depth 0 to 2 from all labels that occur in at least 20 training graphs; of "
     "several tasks one for each",
-    "ridge on 1-WL histogram": "Ridge(alpha=1, tol=1e-8) on sizes, label counts and counts of 1-WL "
+    "ridge on 1-WL histogram": "Ridge(alpha=1, tol=1e-8), of each target by itself where some are "
+    "missing, on sizes, label counts and counts of 1-WL "
     "colours of depth 0 to 2 from all labels that occur in at least five training graphs",
 }
 
@@ -98,7 +101,10 @@ def _of_tasks(data: Audited) -> Found:
             learnt = _forest(_dense(rows), data.y, split, "tasks")
             yield from _scored(data, "random forest on 1-WL histogram", learnt, fold, split)
         else:
-            learnt = _logistic(histogram.counts(split.train, LEAST["tasks"]), data.y, split)
+            rows = histogram.counts(split.train, LEAST["tasks"])
+            if _is_too_long(data, rows):
+                continue
+            learnt = _logistic(rows, data.y, split)
             yield from _scored(data, "logistic regression on 1-WL histogram", learnt, fold, split)
 
 
@@ -120,13 +126,7 @@ def _of_numbers(data: Audited) -> Found:
         rows = hstack(
             [csr_array(together), histogram.counts(split.train, LEAST["numbers"])], format="csr"
         )
-        known = split.train[~np.isnan(data.y[split.train]).any(axis=1)]
-        fitted = Ridge(alpha=1, tol=1e-8).fit(rows[known], data.y[known])
-
-        def learnt(ids: Array, fitted: Any = fitted, rows: Rows = rows) -> Array:
-            found: Array = fitted.predict(rows[ids]).reshape(len(ids), -1)
-            return found
-
+        learnt = _by_column(lambda: Ridge(alpha=1, tol=1e-8), rows, data.y, split)
         yield from _scored(data, "ridge on 1-WL histogram", learnt, fold, split)
 
 
@@ -141,7 +141,10 @@ def _scored(
 
 
 def _is_too_much(data: Audited, name: str, rows: Rows) -> bool:
-    """Whether a forest is left out, which is told: too many trees, or a table too large."""
+    """Whether a forest is left out, which is told: no columns, too many trees, or cells."""
+    if not rows.shape[1]:
+        data.skipped[f"random forest on {name}"] = NOTHING_TO_COUNT
+        return True
     learners = 1
     if data.card.labels != "classes" and np.isnan(data.y).any():
         learners = data.y.shape[1]  # labels are missing: a forest for each column
@@ -154,6 +157,24 @@ def _is_too_much(data: Audited, name: str, rows: Rows) -> bool:
         f"most {MOST_FITTED:,} and {MOST_CELLS:,} are fitted"
     )
     return True
+
+
+def _is_too_long(data: Audited, rows: Rows) -> bool:
+    """Whether logistic regression is left out, which is told."""
+    name = "logistic regression on 1-WL histogram"
+    if not rows.shape[1]:
+        data.skipped[name] = NOTHING_TO_COUNT
+        return True
+    entries = np.diff(rows.indptr)
+    fitted = sum(
+        int(entries[split.train] @ (~np.isnan(data.y[split.train])).sum(axis=1))
+        for split in data.splits
+    )
+    if fitted > MOST_ENTRIES:
+        data.skipped[name] = (
+            f"{fitted:,} counts of all its tasks, where at most {MOST_ENTRIES:,} are fitted"
+        )
+    return fitted > MOST_ENTRIES
 
 
 def _counted(data: Audited) -> list[LabelSet]:
@@ -186,8 +207,16 @@ def _forest(rows: Array, y: Array, split: Split, labels: str) -> Callable[[Array
         target = y[:, 0] if y.shape[1] == 1 else y
         learner = fit(target, train)
         return lambda ids: _answers(learner, rows[ids], labels)
-    learners = [fit(column, train[~np.isnan(column[train])]) for column in y.T]
-    return lambda ids: np.hstack([_answers(each, rows[ids], labels) for each in learners])
+    learners = [
+        fit(column, train[~np.isnan(column[train])]) if not np.isnan(column[train]).all() else None
+        for column in y.T
+    ]
+    return lambda ids: np.hstack(
+        [
+            np.zeros((len(ids), 1)) if each is None else _answers(each, rows[ids], labels)
+            for each in learners
+        ]
+    )
 
 
 def _answers(learner: Any, rows: Array, labels: str) -> Array:
@@ -202,6 +231,22 @@ def _answers(learner: Any, rows: Array, labels: str) -> Array:
         for p, c in zip(said, classes, strict=True)
     ]
     return np.stack(columns, axis=1)
+
+
+def _by_column(make: Callable[[], Any], rows: Rows, y: Array, split: Split) -> Callable[..., Array]:
+    """Numbers; where some are missing, each target by itself; 0 of one that train has none of."""
+    train = split.train
+    if not np.isnan(y[train]).any():
+        fitted = make().fit(rows[train], y[train])
+        return lambda ids: np.asarray(fitted.predict(rows[ids])).reshape(len(ids), -1)
+    learners = []
+    for column in y.T:
+        known = train[~np.isnan(column[train])]
+        learners.append(make().fit(rows[known], column[known]) if len(known) else None)
+    return lambda ids: np.stack(
+        [np.zeros(len(ids)) if each is None else each.predict(rows[ids]) for each in learners],
+        axis=1,
+    )
 
 
 def _logistic(rows: Rows, y: Array, split: Split) -> Callable[[Array], Array]:

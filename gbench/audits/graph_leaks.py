@@ -90,7 +90,8 @@ def _tasks(data: Audited, classes: Array, train: Array, ids: Array) -> Named:
         if y.shape[1] == 1:
             positive = int((y[has_twin] == 1).sum())
             yield "positives among graphs with a train twin", positive, "count"
-    rate = np.nanmean(data.y[train], axis=0)
+    is_known = ~np.isnan(data.y[train])
+    rate = (data.y[train] == 1).sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
     answers = np.where(np.isnan(means), rate, means)
     value = score(data.card.metric, answers, y)
     if not np.isnan(value):
@@ -104,7 +105,8 @@ def _numbers(data: Audited, classes: Array, split: Split, part: str) -> Named:
         yield f"graphs with a twin in {other}", int(has_twin.sum()), "count"
         if has_twin.any():
             error = np.abs(means - data.y[ids])[has_twin]
-            yield f"MAE of copying the twin in {other}", float(np.nanmean(error)), "MAE"
+            if (known := ~np.isnan(error)).any():
+                yield f"MAE of copying the twin in {other}", float(error[known].mean()), "MAE"
 
 
 def twin_means(classes: Array, y: Array, train: Array, ids: Array) -> tuple[Array, Array]:
