@@ -28,6 +28,9 @@ DEFINITIONS = {
     "directed": "yes if some edge that is no loop lacks its reverse",
     "directed, in training": "the same of the edges that training reads: where it is no, no model "
     "sees what facts of in- and out-neighbours tell",
+    "nodes without in-edges": "no in-edge but a loop; an edge goes from the file's source to its "
+    "target",
+    "nodes without out-edges": "no out-edge but a loop",
     "isolated nodes": "nodes without a neighbour other than themselves, in either direction",
     "components": "connected components of the undirected graph, isolated nodes included",
     "largest component": "nodes of the largest component",
@@ -73,6 +76,8 @@ def _facts(data: Audited) -> Iterator[tuple[str, Value]]:
     yield "nodes", s.num_nodes
     if as_stored(data.card) != data.card:
         yield "edge entries in file", data.store.num_edges
+    elif "number of edges" in data.beside:
+        yield "edge entries in file", int(data.beside["number of edges"])
     yield "directed edges, unique", directed
     yield "directed edges, in training", data.dataset.store.num_edges
     yield "self-loops", loops
@@ -82,6 +87,9 @@ def _facts(data: Audited) -> Iterator[tuple[str, Value]]:
     yield "directed, in training", "no" if data.dataset.store.out_degree is None else "yes"
     if reciprocal < edges:
         yield "one-directional share", 1 - reciprocal / edges
+    if reciprocal < edges and data.card.level != "graph":
+        yield "nodes without in-edges", num_alone(s.in_ptr, s.in_indices)
+        yield "nodes without out-edges", num_alone(s.out_ptr, s.out_indices)
     yield "isolated nodes", int((degree == 0).sum())
     yield "maximum degree", int(degree.max())
     yield "degrees", _text(np.quantile(degree, [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf"))
@@ -135,6 +143,13 @@ def num_loops(ptr: Array, indices: Array) -> int:
         int((indices[ptr[first] : ptr[end]] == rows_of(ptr, first, end)).sum())
         for first, end in pieces(ptr)
     )
+
+
+def num_alone(ptr: Array, indices: Array) -> int:
+    """Rows without an entry other than the row itself; entries of a row differ."""
+    single = np.flatnonzero(np.diff(ptr) == 1)
+    loops = int((indices[ptr[single]] == single).sum())
+    return int((np.diff(ptr) == 0).sum()) + loops
 
 
 def _text(values: object) -> str:

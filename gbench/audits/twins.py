@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gbench.audits.equal_rows import codes_of_rows
 from gbench.audits.fact import Fact
 from gbench.audits.item_labels import codes_of
 from gbench.audits.rows import counted, dense, node_hashes, set_hashes
@@ -21,6 +22,8 @@ from gbench.audits.rows import counted, dense, node_hashes, set_hashes
 if TYPE_CHECKING:
     from gbench.audits.audited import Audited
     from gbench.audits.structure import Structure
+
+MOST_VALUES = 1 << 28  # of features, that are copied: 1 GiB
 
 # what twins share, and what a node needs to have twins at all
 KINDS = {
@@ -37,6 +40,12 @@ KINDS = {
     "neighbour not the node itself; features ignored",
 }
 DEFINITIONS = {
+    "distinct feature rows": "different rows of features, as stored",
+    "nodes with duplicate features": "nodes that share their feature row with another node, "
+    "all-zero rows included",
+    "nodes with duplicate features, not zero": "the same without all-zero rows",
+    "distinct feature rows, divided by sums": "after dividing rows by their sums; told where no "
+    "feature is negative",
     "conflicting duplicate-feature groups": "groups of nodes with one feature row and more than "
     "one label",
     "conflicting nodes with duplicate features": "nodes in those groups",
@@ -52,6 +61,8 @@ for _kind, _shared in KINDS.items():
 
 def facts(data: Audited) -> Iterator[Fact]:
     """Twins of every kind that there is; conflicts only where there are labels."""
+    for name, count in of_features(data):
+        yield Fact("", None, name, count, "count")
     y = codes_of(data)
     has_labels = bool((y >= 0).any())
     if has_labels:
@@ -65,6 +76,24 @@ def facts(data: Audited) -> Iterator[Fact]:
         if has_labels:
             yield Fact("", None, f"conflicting twin groups by {kind}", conflicting, "count")
             yield Fact("", None, f"conflicting twins by {kind}", in_conflict, "count")
+
+
+def of_features(data: Audited) -> Iterator[tuple[str, int]]:
+    """How many rows of features differ, and how many nodes share theirs."""
+    sizes = np.bincount(data.feature_codes)
+    shares = sizes[data.feature_codes] > 1
+    yield "distinct feature rows", len(sizes)
+    yield "nodes with duplicate features", int(shares.sum())
+    x = data.store.x.numpy()
+    if x.dtype.kind != "f" or data.store.x_numbers is not None:
+        return
+    yield "nodes with duplicate features, not zero", int((shares & ~data.zeros[0]).sum())
+    name = "distinct feature rows, divided by sums"
+    if x.size > MOST_VALUES:
+        data.skipped[name] = f"of {x.size:,} values, where at most {MOST_VALUES:,} are divided"
+    elif x.min(initial=0) >= 0:
+        sums = x.sum(axis=1, keepdims=True)
+        yield name, int(codes_of_rows(x / np.where(sums > 0, sums, 1)).max(initial=-1)) + 1
 
 
 def kinds_of(data: Audited) -> dict[str, np.ndarray]:

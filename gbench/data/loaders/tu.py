@@ -78,9 +78,10 @@ def _beside(raw: Path, prefix: str, edge_index: Tensor) -> dict[str, Tensor]:
     """What the files hold beside the structure, where they do, whatever `features` are.
 
     "edges" (2, E) the lines of the file of edges, nodes counted over all graphs, and "edge labels"
-    (E, K) of them; "node labels" (N, K) and "node attributes" (N, F).
+    (E, K) of them, where edges are labelled; "number of edges" (), those lines; "node labels"
+    (N, K) and "node attributes" (N, F).
     """
-    found: dict[str, Tensor] = {}
+    found = {"number of edges": torch.tensor(edge_index.size(1))}
     for name in ("edge_labels", "node_labels", "node_attributes"):
         path = raw / f"{prefix}_{name}.txt"
         if path.exists():
