@@ -57,7 +57,7 @@ DEFINITIONS = {
 
 
 def facts(data: Audited) -> Iterator[Fact]:
-    """Floors of each fold, beside a constant (see gbench/audits/parts.py)."""
+    """Floors of each fold, beside a constant answer, which gbench/audits/parts.py tells."""
     scores = linear_scores(data)
     if scores is not None:
         for fold, said in enumerate(scores):

@@ -34,6 +34,10 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
     if chosen not in AUDITED:
         raise UserError(f"gbench data audit writes {', '.join(AUDITED)}, not {chosen}")
     is_all = args.names == [ALL]
+    if args.definitions and (chosen in ("csv", "json") or (chosen == "table" and _are_many(args))):
+        raise UserError(
+            "--definitions: a table of one dataset tells them, and --format md or html always do"
+        )
     place = ""
     if args.source:
         from gbench.data.files.supply import checked_place
@@ -61,6 +65,10 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
     for note in [*left_out, *failed]:
         print(note, file=sys.stderr)
     return 1 if failed else 0
+
+
+def _are_many(args: argparse.Namespace) -> bool:
+    return len(args.names) > 1 or args.names == [ALL]
 
 
 def _bare(args: argparse.Namespace, chosen: str) -> int:

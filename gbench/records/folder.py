@@ -106,7 +106,7 @@ def find(name: str, runs_dir: Path = Path("runs")) -> Path:
         raise UserError(f"'{name}' begins several runs' names: {', '.join(starting)}")
     if not names:
         raise UserError(f"no run '{name}': {runs_dir}/ holds none. gbench train makes one")
-    raise unknown("run", name, names[:20])
+    raise unknown("run", name, names, most=10)
 
 
 def put_aside(folder: Path) -> None:

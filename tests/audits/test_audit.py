@@ -171,6 +171,9 @@ def test_slips_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "csv" in capsys.readouterr().err
     assert main(["data", "audit", "all", "cora", *where]) == 2
     assert "leave the other names out" in capsys.readouterr().err
+    for asked in (["cora", "--format", "csv"], ["cora", "csl"]):
+        assert main(["data", "audit", *asked, "--definitions", *where]) == 2
+        assert "--definitions: a table of one dataset" in capsys.readouterr().err
 
 
 def test_all_is_what_is_there_or_needs_no_files(tmp_path: Path, data_dir: Path) -> None:

@@ -35,6 +35,7 @@ OF_NODES = [
     "(train|valid|test) nodes",
     "one test node",
     "majority rate.*",
+    "constant baseline.*",
     "classes (in test, )?not in train.*",
     "test nodes of classes not in train.*",
     "all-zero (train|test) rows.*",
