@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gbench import __version__
-from gbench.audits.fact import Audit, Fact, kept, over_folds, path_of
+from gbench.audits.fact import Audit, Fact, Value, kept, over_folds, path_of
 from gbench.data.files import cache
 from gbench.data.files.ready import fingerprint_of
 from gbench.data.spec import DataCard, Level
@@ -52,7 +52,7 @@ def audit(
     facts: list[Fact] = []
     for title, kind in kinds(card.level).items():
         begin(title)
-        facts += kind.facts(data)
+        facts += (fact._replace(value=_plain(fact.value)) for fact in kind.facts(data))
     facts += over_folds(facts, card.split)
     seconds = time.perf_counter() - begun
     made = Audit(
@@ -109,6 +109,11 @@ def kinds(level: Level) -> Mapping[str, ModuleType]:
     from gbench.audits import link_floors
 
     return {**found, "links": link_floors}
+
+
+def _plain(value: Value) -> Value:
+    """Python's own number in place of numpy's, which would be shown as `np.float64(81.35)`."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def code() -> str:

@@ -51,6 +51,9 @@ class Audit:
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)  # of what computed it
 
+    def __repr__(self) -> str:
+        return f"<Audit of {self.dataset}, split {self.split}: {len(self.facts):,} facts>"
+
     def rows(self) -> list[dict[str, Any]]:
         """One dict for each fact: dataset, split, fold, fact, value, unit."""
         return [{"dataset": self.dataset, **fact._asdict()} for fact in self.facts]

@@ -27,11 +27,12 @@ HEADS = (
     "unreachable",
 )
 MEANING = (
-    "constant: the most frequent training label, its positive rate or its median; features alone: "
-    "logistic regression, of graphs a forest on sizes and label counts; copy the twin: the label "
-    "of an equal training item, else of that; ceiling: the best score of any function of what is "
-    "told apart, within each test part, or of one rule for the whole dataset; unreachable: test "
-    "nodes with no path to a training node; means over folds"
+    "means over folds. constant: the most frequent training label, the positive rate, or the "
+    "median; features alone: logistic regression, of graphs a forest on sizes and label counts; "
+    "copy the twin: the label of a training item that looks the same, elsewhere what features "
+    "alone say, of graphs the most frequent label; ceiling: the best score of a rule that sees "
+    "features and edges alone, one for each test part, or one for the whole dataset; unreachable: "
+    "test nodes with no path to a training node"
 )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gbench.figures import counted
 from gbench.metrics import Labels
 from gbench.predictions import write
 
@@ -68,6 +69,9 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"<Predictions of {self.run}: {counted(len(self.items), 'item')} of {self.split}>"
 
     @property
     def is_labelled(self) -> Array:

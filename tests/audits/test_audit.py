@@ -47,6 +47,8 @@ def test_an_audit_is_computed_once_and_anew_for_other_data_or_code(
     lines: list[str] = []
     first = made(ring, tmp_path / "cache", lines.append)
     assert first.find("nodes") == 12
+    assert len(repr(first)) < 80
+    assert {type(fact.value) for fact in first.facts} <= {int, float, str}
     assert "size and shape" in "".join(lines)
     lines.clear()
     assert made(ring, tmp_path / "cache", lines.append) == first

@@ -52,7 +52,8 @@ def draw(tables: Sequence[Table], console: Console) -> None:
 
 
 def _append(text: Text, words: str, style: str, width: int, indent: str = "") -> None:
-    text.append(f"\n{indent}".join(_wrap(words, width - len(indent))) + "\n", style)
+    lines = _wrap(words.replace(" %", "\xa0%"), width - len(indent))  # a number keeps its unit
+    text.append(f"\n{indent}".join(lines).replace("\xa0", " ") + "\n", style)
 
 
 def _fit(all_columns: list[Shown], width: int) -> tuple[list[Shown], list[int]]:

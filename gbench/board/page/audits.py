@@ -14,6 +14,7 @@ from gbench.audits.blocks import Block, blocks, skipped, title_of
 from gbench.audits.fact import Audit
 from gbench.board.overview import HEADS, MEANING, overview
 from gbench.data.spec import DataCard
+from gbench.figures import counted
 
 
 def html(
@@ -42,7 +43,7 @@ def html(
 </head>
 <body>
 <header class="top"><h1>What scores are worth</h1>
-<p>Facts of {len(audits)} datasets. gbench {escape(__version__)}, {made}.</p></header>
+<p>Facts of {counted(len(audits), "dataset")}. gbench {escape(__version__)}, {made}.</p></header>
 <main>{sections}</main>
 </body>
 </html>
@@ -73,5 +74,6 @@ def _table(block: Block, first: str = "fact") -> str:
     )
     return (
         f'<div class="scroll"><table><caption>{escape(block.title)}</caption><thead><tr>'
-        f'<th scope="col">{first}</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<th scope="col" class="text">{first}</th>{heads}</tr></thead><tbody>{rows}</tbody>'
+        "</table></div>"
     )
