@@ -42,7 +42,7 @@ DEFINITIONS = {
     "edges, mean": "distinct unordered pairs of two different nodes; mean over the graphs of that "
     "part",
     "tasks": "yes-or-no questions that each item has an answer to",
-    "label combinations": "distinct rows of labels",
+    "label combinations": "distinct rows of labels, missing being a value as well",
     "missing labels": "entries of the labels that are empty",
     "positives": "items of the part with label 1",
     "positive rate": "share of label 1 among the labels of the part",
@@ -55,7 +55,7 @@ DEFINITIONS = {
     "constant score, weakest task": "the least positive rate of a task",
     "targets": "numbers to predict for each item",
     "target, {statistic}": "of the part: mean, standard deviation, median, minimum, maximum",
-    "targets, {statistic}": "the same of target 0, 1, ...",
+    "targets, {statistic}": "the same of target 0, 1, ..., - where none is known",
     "median baseline": "error of answering the median of train, mean over targets",
     "median of the part itself": "error of answering the part's own median: no constant has less",
     "mean baseline": "error (of R² the score) of answering the mean of train, mean over targets",
@@ -92,8 +92,9 @@ def _of_labels(data: Audited) -> Named:
     if data.card.labels == "tasks":
         yield "tasks", y.shape[1], "count"
         yield "missing labels", int(np.isnan(y).sum()), "count"
-        if y.shape[1] > 1:
-            yield "label combinations", len(np.unique(y, axis=0)), "count"
+        if y.shape[1] > 1:  # NaN is unlike itself
+            combinations = np.unique(np.nan_to_num(y, nan=-1.0), axis=0)
+            yield "label combinations", len(combinations), "count"
     elif data.card.labels == "numbers":
         yield "targets", y.shape[1], "count"
         yield "missing labels", int(np.isnan(y).sum()), "count"
@@ -175,30 +176,43 @@ def _numbers(data: Audited, split: Split, part: str, is_one: bool) -> Named:
     if not is_one and part != "test":
         return
     train, y = data.y[split.train], data.y[getattr(split, part)]
-    statistics: dict[str, Callable[..., Array]] = {
-        "mean": np.nanmean,
-        "standard deviation": np.nanstd,
-        "median": np.nanmedian,
-        "minimum": np.nanmin,
-        "maximum": np.nanmax,
+    statistics: dict[str, Callable[[Array], float]] = {
+        "mean": np.mean,
+        "standard deviation": np.std,
+        "median": np.median,
+        "minimum": np.min,
+        "maximum": np.max,
     }
     for name, of in statistics.items():
-        values = of(y, axis=0).tolist()
-        if len(values) == 1:
+        values = _by_column(of, y).tolist()
+        if len(values) > 1:
+            yield f"targets, {name}", " ".join(map(_number, values)), "target"
+        elif np.isfinite(values[0]):
             yield f"target, {name}", values[0], "target"
-        else:
-            yield f"targets, {name}", " ".join(f"{value:.6g}" for value in values), "target"
     if part == "train":
         return
-    yield "median baseline", _error(y - np.nanmedian(train, axis=0)), "MAE"
-    yield "median of the part itself", _error(y - np.nanmedian(y, axis=0)), "MAE"
     metric = data.card.metric if data.card.metric in ("rmse", "r2") else "mae"
-    mean = np.broadcast_to(np.nanmean(train, axis=0), y.shape)
-    yield "mean baseline", score(metric, mean, y), UNITS[metric]
+    constants = (
+        ("median baseline", "mae", _by_column(np.median, train)),
+        ("median of the part itself", "mae", _by_column(np.median, y)),
+        ("mean baseline", metric, _by_column(np.mean, train)),
+    )
+    for name, metric, constant in constants:
+        value = score(metric, np.broadcast_to(constant, y.shape), y)
+        if np.isfinite(value):
+            yield name, value, UNITS[metric]
+        elif np.isnan(constant).any():
+            data.skipped[name] = "no training item has some target"
 
 
-def _error(gap: Array) -> float:
-    return float(np.nanmean(np.abs(gap)))
+def _by_column(of: Callable[[Array], float], y: Array) -> Array:
+    """Of the entries that are there; NaN for a column without any. Shapes: (T, K) → (K,)."""
+    columns = [column[~np.isnan(column)] for column in y.T]
+    return np.array([of(column) if len(column) else np.nan for column in columns])
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.6g}"
 
 
 def _of_folds(data: Audited) -> Iterator[Fact]:

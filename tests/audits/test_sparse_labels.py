@@ -69,6 +69,21 @@ def test_targets_of_which_some_are_missing(tmp_path: Path, metric: str) -> None:
         assert made.find("ridge on 1-WL histogram", "test", 0) is not None
 
 
+def test_a_target_that_no_training_graph_has(tmp_path: Path) -> None:
+    labels = {"label_a": [0.5, 2.5, 1.5, 1, 0.25, 1], "label_b": ["", "", "", 1, 0.75, 1]}
+    made = told(tmp_path, labels, "task: regression\nmetric: mae\n")
+    assert made.find("targets, median", "train", 0) == "1.5 -"
+    assert made.find("median of the part itself", "test", 0) == pytest.approx(1 / 4)
+    assert made.find("median baseline", "test", 0) is None
+    assert "no training item" in made.skipped["median baseline"]
+
+
+def test_missing_labels_are_alike_in_combinations(tmp_path: Path) -> None:
+    labels = {"label_a": [0, 1, 0, 1, 0, 1], "label_b": ["", 1, "", 1, 0, 1]}
+    made = told(tmp_path, labels, "task: multi-label\nmetric: rocauc\n")
+    assert made.find("label combinations") == 3
+
+
 def test_graphs_of_isolated_nodes_alone(tmp_path: Path) -> None:
     made = told(tmp_path, {"label": [0, 1, 0, 1, 0, 1]}, "", edges=False)
     assert made.find("graphs without edges") == 6
