@@ -57,8 +57,9 @@ def _edge_labels(sets: Sequence[LabelSet], whole: bool) -> Array | None:
 
 def _table(owner: Array, codes: Array, num_graphs: int) -> Array:
     """How often each of 0, 1, ... occurs in each graph. Shapes: → (G, values) int64."""
+    codes = codes.astype(np.int64)  # of categories in uint8 there is no -1
     width = int(codes.max(initial=-1)) + 1
-    place = owner * width + codes.astype(np.int64)
+    place = owner.astype(np.int64) * width + codes
     return np.bincount(place, minlength=num_graphs * width).reshape(num_graphs, width)
 
 

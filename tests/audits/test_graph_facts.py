@@ -14,6 +14,7 @@ from gbench.audits.coloured import Coloured, starts_of
 from gbench.audits.colours import multisets
 from gbench.audits.definitions import is_defined
 from gbench.audits.fact import Fact
+from gbench.audits.graph_counts import label_counts, sizes_of
 from gbench.audits.graph_labels import label_sets
 from gbench.audits.graph_leaks import twin_means
 from gbench.audits.scores import score
@@ -62,6 +63,13 @@ def test_molecules_of_one_split(real: Callable[..., Audited], agrees: Callable[.
     facts = exact(real("ogbg-molhiv"))
     names = [APART + each for each in EXACT]
     assert agrees("ogbg-molhiv", facts, names, ["", "valid", "test"]) > 100
+
+
+@pytest.mark.data
+def test_each_value_of_each_column_of_atoms_is_counted(real: Callable[..., Audited]) -> None:
+    data = real("ogbg-molhiv")
+    nodes, edges = sizes_of(data).T
+    assert np.array_equal(label_counts(data).sum(axis=1), data.store.x.size(1) * nodes + edges)
 
 
 @pytest.mark.data
