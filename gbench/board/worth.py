@@ -113,6 +113,7 @@ class Worth:
     constant: Figure | None
     features: Figure | None
     twins: Figure | None
+    propagation: Figure | None  # of nodes: training labels, spread along the edges
     neighbours: Figure | None  # of pairs of nodes: the number of common neighbours
     unreachable: Figure | None  # test nodes in a component without a training node, or links
     test_items: Figure | None  # between two components
@@ -123,6 +124,7 @@ class Worth:
         named = {
             "features alone": self.features,
             "copy the twin": self.twins,
+            "label propagation": self.propagation,
             "common neighbours": self.neighbours,
         }
         if self.constant:
@@ -183,6 +185,7 @@ def worth(audit: Audit, metric: str) -> Worth | None:
                 f"table lookup, {labels}",
             )
         ),
+        propagation=of.first(("label propagation", "label propagation, ROC-AUC")),
         neighbours=of.first(("common neighbours, test",)),
         unreachable=of.count("unreachable test nodes", "test links between components"),
         test_items=of.count("test nodes", "test links"),

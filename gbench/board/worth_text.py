@@ -123,6 +123,8 @@ def _definitions(known: Worth) -> str:
             f"copy the twin, {known.twins.fact} (of several labels the majority, of ties the "
             "smallest)"
         )
+    if known.propagation:
+        said.append("label propagation, training labels spread along the edges, no features")
     if known.neighbours:
         said.append("common neighbours, their number for each pair")
     if known.unreachable:

@@ -105,8 +105,9 @@ def _show(found: ItemComparison, console: Console) -> None:
     _lines(rows, console)
     _mcnemar(found, console)
     console.print(
-        "\nover items: other test items from where these are from, these weights.\n"
-        "over runs: other trainings (seeds, folds), as the leaderboard compares rows.",
+        "\nover items: how far the difference would move with other test items of this kind, the "
+        "weights as they are.\n"
+        "over runs: with other trainings (seeds, folds), as the leaderboard compares rows.",
         style="dim",
         soft_wrap=True,
     )

@@ -92,8 +92,8 @@ def _summary(tables: Sequence[Table], curves: Sequence[Any]) -> str:
         return f"Nothing to show yet. gbench {__version__}, {made}."
     num_rows = sum(len(table.rows) for table in tables)
     num_runs = sum(len(row.runs) for table in tables for row in table.rows)
-    embedding = f"learning curves of {len(curves)} of them"
-    if len(curves) < num_runs:
+    embedding = f"learning curves of {len(curves) or 'none'} of them"
+    if 0 < len(curves) < num_runs:
         embedding += f": up to {RUNS_OF_A_ROW} runs of the best rows"
     settings, runs = counted(num_rows, "setting"), counted(num_runs, "run")
     return f"{settings}, {runs}, {embedding}. gbench {__version__}, {made}."
