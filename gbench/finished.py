@@ -58,12 +58,12 @@ class Finished:
 def settings_of(folder: Path, code: Code | None = None) -> Config:
     """The config of a finished run, without what `code="now"` disregards.
 
-    Raises UserError for a run that has not finished, and, unless `code` says which is meant, where
-    code of the user's own has changed since.
+    Raises UserError for a run that is not there or has not finished, and, unless `code` says which
+    is meant, where code of the user's own has changed since.
     """
+    config = load(folder / runfolder.CONFIG)
     if not (folder / runfolder.RECORD).exists():
         raise UserError(f"{folder.name} has not finished: gbench resume {folder}")
-    config = load(folder / runfolder.CONFIG)
     if code == "now":
         config.pop("code", None)
     elif code is None:

@@ -209,6 +209,9 @@ def test_the_audit_is_that_of_the_command(
         (lambda: gbench.run("model=gcn data=csbm"), '"model=gcn", "data=csbm"'),
         (lambda: gbench.run(model=["gcn", "sgc"]), 'are a text, model="A,B"'),
         (lambda: gbench.run({"model": "gcn"}), "is no setting"),
+        (lambda: gbench.run(optim={"lr": 0.1}), '"optim.lr=VALUE"'),
+        (lambda: gbench.run("model=gnc", config_dir=None), "unknown model 'gnc'"),
+        (lambda: gbench.audit("cra", config_dir=None), "unknown dataset 'cra'"),
         (lambda: gbench.run("seed=0..1", "trainer.max_epoch=3"), "max_epoch"),
         (lambda: gbench.run(nonsense=3), "nonsense"),
         (lambda: gbench.run("model=gcn", "data=csbm", config_dir="not/there"), "no such folder"),
@@ -245,6 +248,12 @@ def test_a_run_that_has_not_finished_has_a_curve_and_no_record(
     assert "not finished" in run._repr_html_()
     for ask in (lambda: run.record, lambda: run.model, run.predict):
         with pytest.raises(gbench.UserError, match="has not finished"):
+            ask()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    run = gbench.Run(tmp_path)
+    for ask in (lambda: run.config, lambda: run.record, lambda: run.model, run.predict):
+        with pytest.raises(gbench.UserError, match="is no run's folder"):
             ask()
 
 

@@ -12,6 +12,8 @@ from gbench.audits.learners import linear
 from gbench.floors.floor import Answers, Array, Candidate, Floor
 from gbench.floors.keys import Key, keys_of_graphs, keys_of_nodes
 from gbench.floors.shown import Shown
+from gbench.models.needs import FIELDS
+from gbench.train.unread import told
 
 C = 1.0  # of the logistic regression that answers where the table has no entry
 
@@ -41,6 +43,14 @@ class Lookup(Floor):
         for name, other in others.items():
             for key, codes in keys.items():
                 yield Candidate({"key": key, "else": name}, partial(_of, codes, other, shown))
+
+    def notes(self, shown: Shown) -> list[str]:
+        """That keys of nodes do not tell edges apart by what these carry; those of graphs do."""
+        if shown.dataset.card.level != "node":
+            return []
+        carried = ("edge_weight", "edge_attr")
+        left = [key for key in carried if getattr(self.spec, FIELDS[key].of_spec)]
+        return told(left, "lookup", shown.dataset)
 
     def _regression(self, shown: Shown) -> Answers:
         known, x = shown.y[shown.train], shown.features

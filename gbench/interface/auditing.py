@@ -18,7 +18,7 @@ def audit(
     name: str | Path,
     split: str = "",
     *,
-    config_dir: str | Path | Sequence[str | Path] = (),
+    config_dir: str | Path | Sequence[str | Path] | None = (),
     data_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     source: str = "",
@@ -33,7 +33,7 @@ def audit(
     is printed unless `quiet`. Raises UserError as the command does.
     """
     own = [config_dir] if isinstance(config_dir, str | Path) else config_dir
-    dirs = [Path(folder).expanduser() for folder in own]
+    dirs = [Path(folder).expanduser() for folder in own or ()]
     with unchanged(quiet):
         from gbench.audits.audit import audit as audited
 

@@ -56,6 +56,7 @@ class Run:
     def record(self) -> RunRecord:
         """The record of a finished run; UserError for another."""
         if not self.is_finished:
+            load_config(self.path / runfolder.CONFIG)  # a folder that is gone is told as such
             raise UserError(f"{self.name} has not finished: the same gbench.run(...) goes on")
         return read_record(self.path / runfolder.RECORD)
 

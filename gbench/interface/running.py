@@ -38,7 +38,7 @@ class Failed(RuntimeError):
 
 def run(
     *words: str,
-    config_dir: str | Path | Sequence[str | Path] = (),
+    config_dir: str | Path | Sequence[str | Path] | None = (),
     force: bool = False,
     quiet: bool = False,
     **settings: Setting,
@@ -68,7 +68,7 @@ def run(
     """
     typed = words_of(words, settings)
     folders = [config_dir] if isinstance(config_dir, str | Path) else config_dir
-    own = [Path(folder).expanduser() for folder in folders]
+    own = [Path(folder).expanduser() for folder in folders or ()]
     with alone(quiet):
         console = usual_console()
         if is_sweep(typed):

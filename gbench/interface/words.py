@@ -48,6 +48,12 @@ def _text(key: str, value: Setting) -> str:
     number = value.item() if hasattr(value, "item") else value  # of NumPy and torch
     if isinstance(number, int | float):
         return repr(number)
+    if isinstance(value, Mapping):
+        inner = next(iter(value), "KEY")
+        raise UserError(
+            f"{key}={value!r}: a setting has a single value, so each of these is one of its own, "
+            f'by its whole name: **{{"{key}.{inner}": VALUE}}, or the text "{key}.{inner}=VALUE"'
+        )
     raise UserError(
         f"{key}={value!r}: a setting is a text, a number, True, False, None or a path. Several "
         f'values that make a sweep are a text, {key}="A,B" or {key}="0..9"; a list as one value is '

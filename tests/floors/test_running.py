@@ -81,6 +81,20 @@ def test_where_the_test_part_validates_it_is_told(tmp_path: Path, capsys) -> Non
     assert "validates on what it tests" in capsys.readouterr().err
 
 
+def test_weights_of_edges_that_a_table_of_nodes_does_not_read_are_told(
+    tmp_path: Path, capsys
+) -> None:
+    folder = tmp_path / "weighted"
+    folder.mkdir()
+    nodes = "".join(f"{i},{'ab'[i % 2]},{i % 5}\n" for i in range(40))
+    edges = "".join(f"{i},{(i + 1) % 40},{i / 7}\n" for i in range(40))
+    (folder / "nodes.csv").write_text(f"id,label,x\n{nodes}")
+    (folder / "edges.csv").write_text(f"source,target,weight\n{edges}")
+    train(tmp_path / "runs", "model=lookup", "data=folder", f"data.path={folder}")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "model lookup does not use the edge weights" in told
+
+
 @pytest.mark.parametrize(
     "word",
     ["optim.lr=0.1", "optim.batch_size=32", "trainer.max_epochs=100", "trainer=gpu",
