@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gbench.audits.colours import refine
 from gbench.audits.connected import components
-from gbench.audits.equal_rows import codes_of_rows
+from gbench.audits.equal_rows import edge_codes, feature_codes
 from gbench.audits.settling import Lists, settled
 from gbench.audits.structure import Array, Structure, structure_of
 from gbench.data.dataset import Dataset
@@ -112,15 +112,11 @@ class Audited:
 
     @cached_property
     def feature_codes(self) -> Array:
-        given = (self.store.x, self.store.x_numbers)
-        return codes_of_rows(*(values.numpy() for values in given if values is not None))
+        return feature_codes(self.store)
 
     @cached_property
     def edge_codes(self) -> Array | None:
-        code, weight, attr = self.store.edge_code, self.store.edge_weight, self.store.edge_attr
-        columns = (code, weight, attr)
-        known = [v.flatten(1) if v.dim() > 1 else v[:, None] for v in columns if v is not None]
-        return codes_of_rows(*(v.numpy() for v in known)) if known else None
+        return edge_codes(self.store)
 
     @cached_property
     def component(self) -> Array:

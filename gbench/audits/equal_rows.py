@@ -1,8 +1,13 @@
-"""Which rows of a matrix are equal, exactly and in time that is linear in its size."""
+"""Which rows of a matrix are equal, exactly and in time that is linear in its size.
+
+Legend: N rows or nodes, F columns, E stored edges.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+
+from gbench.data.store import GraphStore
 
 Array = np.ndarray
 AT_ONCE = 1 << 22  # values whose temporary arrays exist at a time
@@ -31,6 +36,19 @@ def codes_of_rows(*matrices: Array) -> Array:
         whole = np.concatenate([_words(matrix) for matrix in matrices], axis=1)
         codes = np.unique(whole, axis=0, return_inverse=True)[1]
     return codes.astype(np.int64).reshape(-1)
+
+
+def feature_codes(store: GraphStore) -> Array:
+    """Equal numbers for nodes with equal features, numbers and categories. Shapes: → (N,) int64."""
+    given = (store.x, store.x_numbers)
+    return codes_of_rows(*(values.numpy() for values in given if values is not None))
+
+
+def edge_codes(store: GraphStore) -> Array | None:
+    """The same of what the entries of `store.col` carry; None for nothing. Shapes: → (E,) int64."""
+    given = (store.edge_code, store.edge_weight, store.edge_attr)
+    known = [v.flatten(1) if v.dim() > 1 else v[:, None] for v in given if v is not None]
+    return codes_of_rows(*(v.numpy() for v in known)) if known else None
 
 
 def _parts(matrix: Array) -> list[slice]:

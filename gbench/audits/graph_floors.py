@@ -17,7 +17,9 @@ from gbench.audits.audited import Audited, Split
 from gbench.audits.fact import Fact
 from gbench.audits.graph_counts import Histogram, label_counts, sizes_of
 from gbench.audits.graph_labels import LabelSet, judges_tasks, label_sets
+from gbench.audits.learners import by_column, forest, linear
 from gbench.audits.scores import UNITS, score
+from gbench.audits.shape import components_of_graphs
 from gbench.audits.structure import Array
 
 Rows = Any  # (G, F), dense or a sparse matrix of SciPy's
@@ -79,7 +81,7 @@ def _of_classes(data: Audited) -> Found:
         for name, rows in tables.items():
             if _is_too_much(data, name, rows):
                 continue
-            answers = _forest(_dense(rows), data.y, split, "classes")(split.test)
+            answers = _forest(data, _dense(rows), split)(split.test)
             value = 100 * float((answers == data.y[split.test]).mean())
             yield fold, f"random forest on {name}", "test", value, "%"
 
@@ -90,7 +92,7 @@ def _of_tasks(data: Audited) -> Found:
         for fold, split in enumerate(data.splits):
             if _is_too_much(data, name, rows):
                 continue
-            learnt = _forest(rows, data.y, split, "tasks")
+            learnt = _forest(data, rows, split)
             yield from _scored(data, f"random forest on {name}", learnt, fold, split)
     histogram = Histogram.of(data, label_sets(data)[0], DEPTH["tasks"])
     for fold, split in enumerate(data.splits):
@@ -98,36 +100,34 @@ def _of_tasks(data: Audited) -> Found:
             rows = histogram.counts(split.train, LEAST_JUDGED_BY_AP)
             if _is_too_much(data, "1-WL histogram", rows):
                 continue
-            learnt = _forest(_dense(rows), data.y, split, "tasks")
+            learnt = _forest(data, _dense(rows), split)
             yield from _scored(data, "random forest on 1-WL histogram", learnt, fold, split)
         else:
             rows = histogram.counts(split.train, LEAST["tasks"])
             if _is_too_long(data, rows):
                 continue
-            learnt = _logistic(rows, data.y, split)
+            learnt = _logistic(data, rows, split)
             yield from _scored(data, "logistic regression on 1-WL histogram", learnt, fold, split)
 
 
 def _of_numbers(data: Audited) -> Found:
     from scipy.sparse import csr_array, hstack
-    from sklearn.linear_model import Ridge
 
     sizes, counts = sizes_of(data), label_counts(data)
     together = np.hstack([sizes, counts])
-    rank = (sizes[:, 1] - sizes[:, 0])[:, None] + _components(data)[:, None]
+    rank = (sizes[:, 1] - sizes[:, 0] + components_of_graphs(data))[:, None]
     for name, rows in (("sizes and label counts", together), ("cycle rank alone", rank)):
         for fold, split in enumerate(data.splits):
             if _is_too_much(data, name, rows):
                 continue
-            learnt = _forest(rows, data.y, split, "numbers")
+            learnt = _forest(data, rows, split)
             yield from _scored(data, f"random forest on {name}", learnt, fold, split)
     histogram = Histogram.of(data, label_sets(data)[0], DEPTH["numbers"])
     for fold, split in enumerate(data.splits):
         rows = hstack(
             [csr_array(together), histogram.counts(split.train, LEAST["numbers"])], format="csr"
         )
-        learnt = _by_column(lambda: Ridge(alpha=1, tol=1e-8), rows, data.y, split)
-        yield from _scored(data, "ridge on 1-WL histogram", learnt, fold, split)
+        yield from _scored(data, "ridge on 1-WL histogram", _ridge(data, rows, split), fold, split)
 
 
 def _scored(
@@ -183,95 +183,28 @@ def _counted(data: Audited) -> list[LabelSet]:
     return [each for each in sets if each.name != "no labels"] or sets
 
 
-def _components(data: Audited) -> Array:
-    from gbench.audits.shape import components_of_graphs
-
-    return components_of_graphs(data)
-
-
-def _forest(rows: Array, y: Array, split: Split, labels: str) -> Callable[[Array], Array]:
-    """Classes, probabilities of label 1, or numbers. Shapes: rows (G, F), y (G,) or (G, T)."""
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-    kind = RandomForestRegressor if labels == "numbers" else RandomForestClassifier
-    trees = TREES[labels]
-
-    def fit(target: Array, known: Array) -> Any:
-        return kind(trees, random_state=0, n_jobs=2).fit(rows[known], target[known])
-
-    train = split.train
+def _forest(data: Audited, rows: Array, split: Split) -> Callable[[Array], Array]:
+    """Classes, probabilities of label 1, or numbers. Shapes: rows (G, F) → (ids,) or (ids, T)."""
+    labels, train = data.card.labels, split.train
+    outputs = data.dataset.spec.num_outputs
+    learnt = forest(rows[train], data.y[train], labels, outputs, TREES[labels], seed=0, jobs=2)
     if labels == "classes":
-        learner = fit(y, train)
-        return lambda ids: np.asarray(learner.predict(rows[ids]))
-    if not np.isnan(y[train]).any():
-        target = y[:, 0] if y.shape[1] == 1 else y
-        learner = fit(target, train)
-        return lambda ids: _answers(learner, rows[ids], labels)
-    learners = [
-        fit(column, train[~np.isnan(column[train])]) if not np.isnan(column[train]).all() else None
-        for column in y.T
-    ]
-    return lambda ids: np.hstack(
-        [
-            np.zeros((len(ids), 1)) if each is None else _answers(each, rows[ids], labels)
-            for each in learners
-        ]
-    )
+        return lambda ids: np.asarray(learnt(rows[ids]).argmax(axis=1))
+    return lambda ids: learnt(rows[ids])
 
 
-def _answers(learner: Any, rows: Array, labels: str) -> Array:
-    """Shapes: → (rows, T)."""
-    if labels == "numbers":
-        return np.asarray(learner.predict(rows)).reshape(len(rows), -1)
-    said, classes = learner.predict_proba(rows), learner.classes_
-    if not isinstance(said, list):
-        said, classes = [said], [classes]
-    columns = [
-        p[:, list(c).index(1)] if 1 in c else p[:, 0] * 0
-        for p, c in zip(said, classes, strict=True)
-    ]
-    return np.stack(columns, axis=1)
+def _logistic(data: Audited, rows: Rows, split: Split) -> Callable[[Array], Array]:
+    y, outputs = data.y[split.train], data.dataset.spec.num_outputs
+    learnt = linear(rows[split.train], y, "tasks", outputs, c=0.01, solver="liblinear")
+    return lambda ids: learnt(rows[ids])
 
 
-def _by_column(make: Callable[[], Any], rows: Rows, y: Array, split: Split) -> Callable[..., Array]:
-    """Numbers; where some are missing, each target by itself; 0 of one that train has none of."""
-    train = split.train
-    if not np.isnan(y[train]).any():
-        fitted = make().fit(rows[train], y[train])
-        return lambda ids: np.asarray(fitted.predict(rows[ids])).reshape(len(ids), -1)
-    learners = []
-    for column in y.T:
-        known = train[~np.isnan(column[train])]
-        learners.append(make().fit(rows[known], column[known]) if len(known) else None)
-    return lambda ids: np.stack(
-        [np.zeros(len(ids)) if each is None else each.predict(rows[ids]) for each in learners],
-        axis=1,
-    )
+def _ridge(data: Audited, rows: Rows, split: Split) -> Callable[[Array], Array]:
+    from sklearn.linear_model import Ridge
 
-
-def _logistic(rows: Rows, y: Array, split: Split) -> Callable[[Array], Array]:
-    from sklearn.linear_model import LogisticRegression
-
-    learners = []
-    for column in y.T:
-        known = split.train[~np.isnan(column[split.train])]
-        if len(np.unique(column[known])) == 2:
-            learner = LogisticRegression(C=0.01, solver="liblinear")
-            learners.append(learner.fit(rows[known], column[known].astype(np.int64)))
-        else:
-            learners.append(None)
-
-    def answers(ids: Array) -> Array:
-        asked = rows[ids]
-        return np.stack(
-            [
-                np.zeros(len(ids)) if each is None else each.decision_function(asked)
-                for each in learners
-            ],
-            axis=1,
-        )
-
-    return answers
+    y = data.y[split.train]
+    learnt = by_column(lambda: Ridge(alpha=1, tol=1e-8), rows[split.train], y)
+    return lambda ids: learnt(rows[ids])
 
 
 def _dense(rows: Rows) -> Array:

@@ -17,10 +17,12 @@ Array = np.ndarray[Any, Any]
 Rows = Any  # (T, F) float64, dense or a sparse matrix of SciPy's
 Fitted = Callable[[Rows], Array]
 
-MOST_STEPS = 1000  # of lbfgs; scikit-learn's 100 end before it has converged on words
+MOST_STEPS = 1000  # of a solver; scikit-learn's 100 of lbfgs end before it has converged on words
 
 
-def linear(rows: Rows, y: Array, labels: Labels, num_outputs: int, c: float) -> Fitted:
+def linear(
+    rows: Rows, y: Array, labels: Labels, num_outputs: int, c: float, solver: str = "lbfgs"
+) -> Fitted:
     """Logistic regression with an L2 penalty of inverse strength `c`; ridge regression of numbers.
 
     As scikit-learn has them: LogisticRegression(C=c), Ridge(alpha=1/c). Shapes: y (T,) or (T, K).
@@ -28,8 +30,9 @@ def linear(rows: Rows, y: Array, labels: Labels, num_outputs: int, c: float) -> 
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if labels == "numbers":
-        return _by_column(lambda: Ridge(alpha=1 / c), rows, y)
-    return _classified(lambda: LogisticRegression(C=c, max_iter=MOST_STEPS), rows, y, num_outputs)
+        return by_column(lambda: Ridge(alpha=1 / c), rows, y)
+    settings: dict[str, Any] = {"C": c, "solver": solver, "max_iter": MOST_STEPS}
+    return _classified(lambda: LogisticRegression(**settings), rows, y, num_outputs)
 
 
 def forest(
@@ -50,7 +53,7 @@ def forest(
                 rows, y.squeeze(1) if y.shape[1] == 1 else y
             )
             return lambda asked: found.predict(asked).reshape(asked.shape[0], -1)
-        return _by_column(lambda: RandomForestRegressor(**settings), rows, y)
+        return by_column(lambda: RandomForestRegressor(**settings), rows, y)
     if y.ndim == 2 and y.shape[1] > 1 and not np.isnan(y).any():
         return _of_all_tasks(RandomForestClassifier(**settings).fit(rows, y))
     return _classified(lambda: RandomForestClassifier(**settings), rows, y, num_outputs)
@@ -93,8 +96,8 @@ def _probabilities(make: Callable[[], Any], rows: Rows, y: Array, num_classes: i
     return answers
 
 
-def _by_column(make: Callable[[], Any], rows: Rows, y: Array) -> Fitted:
-    """Numbers, each column by a learner of its own."""
+def by_column(make: Callable[[], Any], rows: Rows, y: Array) -> Fitted:
+    """Numbers, each column by a learner of its own; 0 of one without any. Shapes: y (T, K)."""
     found = []
     for column in y.T:
         known = ~np.isnan(column)

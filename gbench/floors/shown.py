@@ -7,16 +7,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack
 
-from gbench.audits.equal_rows import codes_of_rows
+from gbench.audits.equal_rows import edge_codes, feature_codes
+from gbench.audits.node_fits import features_of
 from gbench.audits.structure import Structure, structure_of
 from gbench.data.dataset import Dataset
 from gbench.metrics import Labels
 from gbench.train.fitting import shown_alone
 
 Array = np.ndarray[Any, Any]
-SPARSE_BELOW = 0.2  # the share of features other than 0 below which their matrix is sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,47 +72,15 @@ class Shown:
     @cached_property
     def feature_codes(self) -> Array:
         """Numbers of equal rows of features, numbers and categories together. Shapes: → (N,)."""
-        given = (self.dataset.store.x, self.dataset.store.x_numbers)
-        return codes_of_rows(*(values.numpy() for values in given if values is not None))
-
-    @cached_property
-    def edge_codes(self) -> Array | None:
-        """Numbers of equal values of edges, of each entry of `store.col`; None without any.
-
-        Shapes: → (E,).
-        """
-        store = self.dataset.store
-        given = (store.edge_code, store.edge_weight, store.edge_attr)
-        known = [v.numpy().reshape(len(v), -1) for v in given if v is not None]
-        return codes_of_rows(*known) if known else None
+        return feature_codes(self.dataset.store)
 
     @cached_property
     def structure(self) -> Structure:
-        """Who is joined to whom, in all graphs."""
-        return structure_of(self.dataset.store, self.edge_codes)
+        """Who is joined to whom, in all graphs, with labels of edges by all that they carry."""
+        store = self.dataset.store
+        return structure_of(store, edge_codes(store))
 
     @cached_property
     def features(self) -> Any:
-        """Features of all nodes, (N, F) float64: of categories one column for each that occurs.
-
-        Sparse where few are other than 0.
-        """
-        store = self.dataset.store
-        parts = []
-        x = store.x.numpy()
-        if store.x.is_floating_point():
-            parts.append(x.astype(np.float64))
-        else:
-            parts += [_columns(x[:, column]) for column in range(x.shape[1])]
-        if store.x_numbers is not None:
-            parts.append(store.x_numbers.numpy().astype(np.float64))
-        matrix = hstack([csr_matrix(part) for part in parts], format="csr")
-        is_sparse = matrix.nnz < SPARSE_BELOW * matrix.shape[0] * max(1, matrix.shape[1])
-        return matrix if is_sparse else matrix.toarray()
-
-
-def _columns(codes: Array) -> csr_matrix:
-    """A column for each category that occurs. Shapes: (N,) → (N, U)."""
-    found, places = np.unique(codes, return_inverse=True)
-    rows = np.arange(len(codes))
-    return csr_matrix((np.ones(len(codes)), (rows, places)), shape=(len(codes), len(found)))
+        """Features of all nodes, (N, F) float64: see `features_of`."""
+        return features_of(self.dataset.store)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gbench.audits import graph_ceilings, graph_classes, graph_floors, graph_leaks
+from gbench.audits import graph_ceilings, graph_classes, graph_floors, graph_leaks, shape
 from gbench.audits.audited import Audited
 from gbench.audits.coloured import Coloured, starts_of
 from gbench.audits.colours import multisets
@@ -19,6 +19,7 @@ from gbench.audits.graph_labels import label_sets
 from gbench.audits.graph_leaks import twin_means
 from gbench.audits.scores import score
 
+KINDS = (shape, graph_classes, graph_ceilings, graph_leaks)
 EXACT = (
     r"distinct graphs.*", r"graphs with a twin.*", r"twin groups.*", r"pairs of equal graphs.*",
     r"conflicting groups.*", r"graphs in conflicting groups.*", r"1-WL classes.*", r"ceiling.*",
@@ -32,7 +33,7 @@ APART = r"(?!.*(SMILES|sequences|3-WL))"
 
 
 def exact(data: Audited) -> Iterator[Fact]:
-    for kind in (graph_classes, graph_ceilings, graph_leaks):
+    for kind in KINDS:
         yield from kind.facts(data)
 
 
@@ -75,7 +76,7 @@ def test_each_value_of_each_column_of_atoms_is_counted(real: Callable[..., Audit
 @pytest.mark.data
 def test_every_fact_is_defined_and_told_once(real: Callable[..., Audited]) -> None:
     facts = [*exact(real("mutag")), *exact(real("csl")), *exact(real("sr25"))]
-    known = [kind.DEFINITIONS for kind in (graph_classes, graph_ceilings, graph_leaks)]
+    known = [kind.DEFINITIONS for kind in KINDS]
     assert not [fact.fact for fact in facts if not is_defined(fact.fact, known)]
     places = [(f.split, f.fold, f.fact) for f in exact(real("mutag"))]
     assert len(places) == len({*places})
