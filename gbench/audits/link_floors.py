@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from gbench.audits.audited import Audited
 from gbench.audits.fact import Fact
-from gbench.audits.link_scores import NAMES, Array, scores
+from gbench.audits.link_scores import NAMES, Array, neighbours, scores
 from gbench.metrics import is_percent
 
 WORDS = {name: name.replace("-", " ") for name in NAMES}
@@ -39,9 +39,7 @@ DEFINITIONS = {
 
 def facts(data: Audited) -> Iterator[Fact]:
     """Facts of the validation and the test pairs of each fold."""
-    s = data.structure
-    ones = np.ones(len(s.indices))
-    linked = csr_matrix((ones, s.indices, s.indptr), shape=(s.num_nodes, s.num_nodes))
+    linked = neighbours(data.structure)
     assert data.store.pairs is not None
     metric = data.card.metric
     pairs, y = data.store.pairs.numpy().astype(np.int64), data.y

@@ -15,24 +15,18 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from gbench.audits.structure import Structure
+
 Array = np.ndarray[Any, Any]
 
 NAMES = ("common-neighbours", "preferential-attachment", "resource-allocation", "adamic-adar")
 ENTRIES_AT_ONCE = 1 << 24  # neighbours of the pairs that are looked at together: 200 MB
 
 
-def neighbours(sources: Array, targets: Array, num_nodes: int) -> csr_matrix:
-    """Who is linked to whom, in either direction: 1 for each pair, loops dropped.
-
-    Shapes: sources and targets (E,) → (N, N).
-    """
-    other = sources != targets
-    sources, targets = sources[other], targets[other]
-    ends = np.concatenate([sources, targets]), np.concatenate([targets, sources])
-    linked = csr_matrix((np.ones(len(ends[0])), ends), shape=(num_nodes, num_nodes))
-    linked.sum_duplicates()
-    linked.data[:] = 1.0
-    return linked
+def neighbours(graph: Structure) -> csr_matrix:
+    """1 for each pair that is linked in either direction, loops dropped. Shapes: → (N, N)."""
+    ones = np.ones(len(graph.indices))
+    return csr_matrix((ones, graph.indices, graph.indptr), shape=(graph.num_nodes,) * 2)
 
 
 def scores(name: str, linked: csr_matrix, pairs: Array) -> Array:

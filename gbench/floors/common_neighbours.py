@@ -17,8 +17,7 @@ class CommonNeighbours(Floor):
 
     def candidates(self, shown: Shown) -> Iterator[Candidate]:
         """In the order of their table."""
-        sources, targets = shown.dataset.store.whole().edge_index.long().numpy()
-        linked = neighbours(sources, targets, shown.dataset.store.num_nodes)
+        linked = neighbours(shown.structure)
         for name in NAMES:
 
             def fit(name: str = name) -> Answers:

@@ -1,0 +1,1 @@
+"""gbench from Python: `run`, `load`, `leaderboard` and `audit`, which `import gbench` offers."""

@@ -88,7 +88,6 @@ class Run:
         """
         from torch import nn
 
-        from gbench.errors import UserError
         from gbench.finished import restored
         from gbench.interface.calling import unchanged
 

@@ -11,8 +11,11 @@ import torch
 
 from gbench.audits import link_floors, link_scores
 from gbench.audits.audited import audited
+from gbench.audits.structure import structure_of
 from gbench.config.compose import compose
+from gbench.data.source import Graph
 from gbench.data.spec import DataCard
+from gbench.data.store import pack
 from gbench.floors.answering import FloorTask
 from gbench.floors.running import build_floor
 from gbench.floors.shown import Shown
@@ -40,7 +43,9 @@ def test_scores_are_those_of_networkx(
     graph = networkx.Graph([(u, v) for u, v in zip(sources, targets, strict=True) if u != v])
     graph.add_nodes_from(range(NUMBER))
     pairs = np.array([(u, v) for u in range(NUMBER) for v in range(u)])
-    linked = link_scores.neighbours(sources, targets, NUMBER)
+    edges = torch.from_numpy(np.stack([sources, targets]))
+    store = pack([Graph(torch.zeros(NUMBER, 1), edges, torch.zeros(NUMBER).long())], "node")
+    linked = link_scores.neighbours(structure_of(store))
     expected = [value for _, _, value in ORACLES[name](graph, [*map(tuple, pairs.tolist())])]
     np.testing.assert_allclose(link_scores.scores(name, linked, pairs), expected)
 
