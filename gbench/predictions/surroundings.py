@@ -46,7 +46,9 @@ def measures(data: Audited) -> Iterator[Measure]:
         yield Measure("smaller degree", ends, np.minimum(degree[u], degree[v]))
 
 
-_HOMOPHILY = "share of a node's labelled neighbours that have its label; none: it has no such"
+_HOMOPHILY = (
+    "share of a node's labelled neighbours that have its label; none: it has no labelled neighbour"
+)
 
 
 def homophily(data: Audited) -> Array:
