@@ -68,6 +68,11 @@ def read(card: DataCard, data_dir: Path, source: str = "") -> tuple[Source, Grap
 
     Of several graphs with labelled nodes the splits are of nodes. Raises UserError as `load` does.
     """
+    if card._target_.startswith("gbench.") and "path" in card.options:  # data/folder.yaml as it is
+        raise UserError(
+            f"{card.name} stands for a folder of your own: give its path, as in ./mygraphs, in "
+            "place of the name"
+        )
     given = _source(card, raw.obtain(card, data_dir, source))
     if not card._target_.startswith("gbench."):
         given = accepted(card, given)

@@ -88,6 +88,11 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
         manage.card_of("citseer")
 
 
+def test_a_folder_goes_by_its_path(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"give its path, as in \./mygraphs"):
+        load(manage.card_of("folder"), tmp_path, tmp_path)
+
+
 def test_listing_and_info_import_nothing_heavy(tmp_path: Path) -> None:
     script = f"""
 import sys
