@@ -14,7 +14,7 @@ from gbench.audits.audited import Audited
 from gbench.audits.coloured import Coloured
 from gbench.audits.equal_rows import codes_of_rows
 from gbench.audits.rows import dense
-from gbench.audits.structure import Array, pair_labels, rows_of
+from gbench.audits.structure import Array, entries_of, pair_labels, rows_of
 from gbench.data.loaders.ogb import ATOM_CATEGORIES, BOND_CATEGORIES
 
 
@@ -27,13 +27,20 @@ class LabelSet(NamedTuple):
     is_trained_on: bool = True  # training sees all of it
 
     def coloured(self, data: Audited) -> Coloured:
-        """The graphs with these labels; loops and, where there are any, directions are kept."""
+        """The graphs with these labels; loops with theirs and directions are kept."""
         s = data.structure
         nodes, edges = self.nodes, self.edges
         row = rows_of(s.out_ptr)
         loops = row[row == s.out_indices]
         if len(loops):
-            nodes = dense(nodes, np.isin(np.arange(s.num_nodes), loops))
+            of_loop = np.zeros(s.num_nodes, dtype=np.int64)
+            of_loop[loops] = 1
+            if edges is not None and data.edge_codes is not None:
+                ptr, column = entries_of(data.store, data.store.in_degree, data.store.col)
+                row = rows_of(ptr)
+                is_loop = row == column
+                of_loop[row[is_loop]] = 1 + data.edge_codes[is_loop]
+            nodes = dense(nodes, of_loop)
         if data.is_directed:
             direction = _directions(data)
             edges = direction if edges is None else dense(edges, direction)

@@ -70,13 +70,13 @@ def structure_of(store: GraphStore, edge_codes: Array | None = None) -> Structur
     """The structure of packed graphs; edge_codes (E,) are labels of the entries of `store.col`."""
     sizes = store.ranges[2].numpy().astype(np.int64)
     node_ptr = np.concatenate([[0], np.cumsum(sizes)])
-    row, col = _joined(store, store.in_degree, store.col)
+    row, col = entries_of(store, store.in_degree, store.col)
     in_ptr, in_indices = once(row, col)
     if store.out_degree is None or store.col_t is None:
         out_ptr, out_indices = in_ptr, in_indices
         indptr, indices = without_loops(in_ptr, in_indices)
     else:
-        out_ptr, out_indices = once(*_joined(store, store.out_degree, store.col_t))
+        out_ptr, out_indices = once(*entries_of(store, store.out_degree, store.col_t))
         indptr, indices = _either(in_ptr, in_indices, out_ptr, out_indices)
     labels, num_two, table = None, 0, None
     if edge_codes is not None:
@@ -96,7 +96,7 @@ def structure_of(store: GraphStore, edge_codes: Array | None = None) -> Structur
     )
 
 
-def _joined(store: GraphStore, degree: Tensor, col: Tensor) -> tuple[Array, Array]:
+def entries_of(store: GraphStore, degree: Tensor, col: Tensor) -> tuple[Array, Array]:
     """Neighbours of all graphs, whose nodes count on. Shapes: (N,), (E,) → (N + 1,), (E,)."""
     ptr = np.concatenate([[0], np.cumsum(degree.numpy(), dtype=np.int64)])
     if store.num_graphs > 1:

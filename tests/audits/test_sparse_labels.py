@@ -88,3 +88,19 @@ def test_graphs_of_isolated_nodes_alone(tmp_path: Path) -> None:
     made = told(tmp_path, {"label": [0, 1, 0, 1, 0, 1]}, "", edges=False)
     assert made.find("graphs without edges") == 6
     assert made.find("distinct graphs, no labels") == 6
+
+
+def test_graphs_that_differ_in_the_label_of_a_loop_are_different(tmp_path: Path) -> None:
+    told(tmp_path, {"label": [0, 1, 0, 1, 0, 1]}, "")
+    written(
+        tmp_path / "nodes.csv",
+        [("id", "graph"), *((g, g % 10) for g in [*range(1, 7), *range(11, 17), *range(21, 27)])],
+    )
+    loops = [(g, g, "s" if g % 2 else "d") for g in range(1, 7)]
+    loops += [(g, g + 10, "d") for g in range(1, 7)]
+    loops += [(g + 10, g + 20, "s") for g in range(1, 7)]
+    written(tmp_path / "edges.csv", [("source", "target", "kind"), *loops])
+    made = audit(card_of(str(tmp_path)), tmp_path, tmp_path.parent / f"{tmp_path.name}-cache")
+    found = {f.fact: f.value for f in made.facts if f.fact.startswith("distinct graphs, ")}
+    assert found["distinct graphs, no labels"] == 1
+    assert max(found.values()) == 2, found
