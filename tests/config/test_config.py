@@ -52,7 +52,8 @@ def test_a_model_composes_with_a_dataset_or_says_why_not(model: str, data: str) 
         settings = yaml.safe_load(MODELS[settings["defaults"][0]].read_text())
     levels = settings["model"]["levels"]
     level = yaml.safe_load(DATASETS[data].read_text())["level"]
-    predicts_links = "node" in levels and settings["model"].get("is_network", True)
+    is_network = settings["model"].get("is_network", True)
+    predicts_links = "node" in levels and is_network
     if level in levels or (level == "link" and predicts_links):
         config = compose([f"model={model}", f"data={data}"])
         assert (config["model"]["name"], config["data"]["name"]) == (model, data)
@@ -60,11 +61,14 @@ def test_a_model_composes_with_a_dataset_or_says_why_not(model: str, data: str) 
         message = refused(f"model={model}", f"data={data}")
         assert f"{model} works on" in message
         assert f"{data} is {level}-level" in message
-        fit = message.split("models that fit are ")[1].split(", ")
-        assert "gcn" in fit
+        kind = "models" if is_network else "methods without a network"
+        fit = message.split(f"{kind} that fit are ")[1].split(", ")
         assert model not in fit
-        assert ("gin-vn" in fit) == (level == "graph")
-        assert ("sgc" in fit) == (level != "graph")
+        assert ("gcn" in fit) == is_network
+        assert ("gin-vn" in fit) == (is_network and level == "graph")
+        assert ("sgc" in fit) == (is_network and level != "graph")
+        assert ("counts" in fit) == (not is_network and level == "graph")
+        assert ("common-neighbours" in fit) == (not is_network and level == "link")
 
 
 @pytest.mark.parametrize("name", choices("experiment"))
