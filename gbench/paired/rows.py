@@ -35,6 +35,8 @@ def row(name: str, runs_dir: Path) -> Row:
     """
     if any((folder / runfolder.CONFIG).is_file() for folder in (Path(name), runs_dir / name)):
         return _row(name, [runfolder.find(name, runs_dir)])
+    if Path(name).parent != Path() and Path(name).parent.is_dir():  # runs/cora-gcn-1a2b3c4d5e
+        runs_dir, name = Path(name).parent, Path(name).name
     found = sorted(path.parent for path in runs_dir.glob(f"*/{runfolder.CONFIG}"))
     matches = {path: m for path in found if (m := RUN_NAME.fullmatch(path.name))}
     starting = {path: m for path, m in matches.items() if name and path.name.startswith(name)}

@@ -80,6 +80,7 @@ def test_names(runs_dir: Path) -> None:
     assert [*row(f"{gcn}-s1", runs_dir).folders] == [(1, 0)]
     assert row(f"{gcn}-s1", runs_dir).name == f"{gcn}-s1-f0"
     assert row(str(runs_dir / f"{gcn}-s0-f0"), Path("elsewhere")).name == f"{gcn}-s0-f0"
+    assert [*row(str(runs_dir / gcn), Path("elsewhere")).folders] == [(0, 0), (1, 0)]
     with pytest.raises(UserError, match=r"'csbm' begins the names of several settings: csbm-gcn-"):
         row("csbm", runs_dir)
     with pytest.raises(UserError, match=r"unknown run 'gcn'.*did you mean|unknown run 'gcn'"):
