@@ -71,7 +71,7 @@ def test_list_shows_every_derived_file_with_its_size(gbench: Command, tmp_path: 
         "cora",
         "node",
         "public",
-        "+2",
+        "+3",
         "accuracy",
         "1",
         "2,708",
