@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo check test test-oldest test-matrix test-companions test-gpu table bench findings clean
+.PHONY: help setup demo check test test-oldest test-matrix test-companions test-gpu table audits bench findings clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-gpu: setup  ## the tests that need a CUDA device, and how many of them ran
 
 table: setup  ## the README's table of reproduced papers: hours on two cores (downloads what is missing)
 	PATH="$(abspath $(BIN)):$$PATH" scripts/table.sh
+
+audits: setup  ## the README's table of what scores are worth, of all datasets at hand: minutes
+	$(BIN)/gbench data audit all --output audits.md
 
 bench: setup  ## the README's timings: start-up, training loop, batches, kernels (all peers: gbench bench kernels)
 	$(BIN)/python scripts/bench_start.py
