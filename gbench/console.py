@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from rich.console import Console
+from rich.markup import escape
 
 _IS_QUIET = ContextVar("is_quiet", default=False)
 
@@ -35,3 +36,14 @@ def console(quiet: bool = False) -> Console:
     return Console(
         file=sys.stdout, force_jupyter=False, force_terminal=False, highlight=False, quiet=quiet
     )
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str], None]]:
+    """Where a long task tells its stages: on one line of a terminal, elsewhere on one each."""
+    place = console()
+    if not place.is_terminal:
+        yield lambda line: place.print(line, markup=False, soft_wrap=True)
+        return
+    with place.status("") as status:
+        yield lambda line: status.update(escape(line))

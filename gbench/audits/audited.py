@@ -75,9 +75,12 @@ class Audited:
 
     def place(self, fold: int, part: str = "test") -> tuple[str, int]:
         """What facts of a fold say for `split` and `fold`: see `gbench.audits.fact.Fact`."""
-        if self.card.level == "graph" and self.card.num_folds == 1:
-            return part, fold
-        return self.card.split, fold
+        return (part if self.is_by_part else self.card.split), fold
+
+    @property
+    def is_by_part(self) -> bool:
+        """Whether facts are told of each part: of graphs with one split."""
+        return self.card.level == "graph" and self.card.num_folds == 1
 
     @cached_property
     def y(self) -> Array:

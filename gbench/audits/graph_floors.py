@@ -88,20 +88,14 @@ def _of_classes(data: Audited) -> Found:
 
 def _of_tasks(data: Audited) -> Found:
     sizes, counts = sizes_of(data), label_counts(data)
-    for name, rows in (("sizes", sizes), ("sizes and label counts", np.hstack([sizes, counts]))):
-        for fold, split in enumerate(data.splits):
-            if _is_too_much(data, name, rows):
-                continue
-            learnt = _forest(data, rows, split)
-            yield from _scored(data, f"random forest on {name}", learnt, fold, split)
+    together = np.hstack([sizes, counts])
     histogram = Histogram.of(data, label_sets(data)[0], DEPTH["tasks"])
     for fold, split in enumerate(data.splits):
+        yield from _of_forest(data, "sizes", sizes, fold)
+        yield from _of_forest(data, "sizes and label counts", together, fold)
         if judges_tasks(data):
             rows = histogram.counts(split.train, LEAST_JUDGED_BY_AP)
-            if _is_too_much(data, "1-WL histogram", rows):
-                continue
-            learnt = _forest(data, _dense(rows), split)
-            yield from _scored(data, "random forest on 1-WL histogram", learnt, fold, split)
+            yield from _of_forest(data, "1-WL histogram", rows, fold)
         else:
             rows = histogram.counts(split.train, LEAST["tasks"])
             if _is_too_long(data, rows):
@@ -116,18 +110,22 @@ def _of_numbers(data: Audited) -> Found:
     sizes, counts = sizes_of(data), label_counts(data)
     together = np.hstack([sizes, counts])
     rank = (sizes[:, 1] - sizes[:, 0] + components_of_graphs(data))[:, None]
-    for name, rows in (("sizes and label counts", together), ("cycle rank alone", rank)):
-        for fold, split in enumerate(data.splits):
-            if _is_too_much(data, name, rows):
-                continue
-            learnt = _forest(data, rows, split)
-            yield from _scored(data, f"random forest on {name}", learnt, fold, split)
     histogram = Histogram.of(data, label_sets(data)[0], DEPTH["numbers"])
     for fold, split in enumerate(data.splits):
+        yield from _of_forest(data, "sizes and label counts", together, fold)
+        yield from _of_forest(data, "cycle rank alone", rank, fold)
         rows = hstack(
             [csr_array(together), histogram.counts(split.train, LEAST["numbers"])], format="csr"
         )
         yield from _scored(data, "ridge on 1-WL histogram", _ridge(data, rows, split), fold, split)
+
+
+def _of_forest(data: Audited, name: str, rows: Rows, fold: int) -> Found:
+    """The forest on these columns, where it is not too much to fit."""
+    if not _is_too_much(data, name, rows):
+        split = data.splits[fold]
+        learnt = _forest(data, _dense(rows), split)
+        yield from _scored(data, f"random forest on {name}", learnt, fold, split)
 
 
 def _scored(

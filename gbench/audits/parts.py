@@ -102,7 +102,7 @@ def _of_labels(data: Audited) -> Named:
 
 def _of_fold(data: Audited, split: Split) -> Iterator[tuple[str, str, Value, str]]:
     """The part that a fact is of, and the fact."""
-    item, is_one = data.card.item, data.place(0)[0] == "test"
+    item, is_one = data.card.item, data.is_by_part
     in_parts = np.zeros(len(data.y), dtype=bool)
     for part, ids in zip(Split._fields, split, strict=True):
         in_parts[ids] = True

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from gbench.audits.audit import audit, kinds
@@ -13,7 +12,7 @@ from gbench.audits.definitions import definitions_of
 from gbench.audits.fact import Audit
 from gbench.cli.output import AUDITED, format_of
 from gbench.cli.screen import screen
-from gbench.console import console
+from gbench.console import stages
 from gbench.data import manage
 from gbench.data.files import named
 from gbench.data.spec import DataCard
@@ -55,7 +54,8 @@ def run(args: argparse.Namespace, data_dir: Path, cache_dir: Path) -> int:
     audits, kept_cards, failed = [], [], []
     for card in cards:
         try:
-            audits.append(_told(partial(audit, card, data_dir, cache_dir, place)))
+            with stages() as tell:
+                audits.append(audit(card, data_dir, cache_dir, place, tell))
             kept_cards.append(card)
         except UserError as error:
             if not is_all:
@@ -95,15 +95,6 @@ def at_hand(
             cards.append(manage.card_of(card.name, config_dirs, split) if card.splits else card)
     left_out = [f"left out, as their raw files are not in {data_dir}: {missing} datasets"]
     return cards, left_out if missing else []
-
-
-def _told(work: Callable[[Callable[[str], None]], Audit]) -> Audit:
-    """The audit; in a terminal its stage shows on one line, elsewhere each has a line."""
-    place = console()
-    if not place.is_terminal:
-        return work(lambda line: place.print(line, soft_wrap=True))
-    with place.status("") as status:
-        return work(status.update)
 
 
 def _text(

@@ -9,6 +9,7 @@ from pathlib import Path
 from gbench import folders
 from gbench.board.audits import kept_of, usual_fingerprint
 from gbench.board.tables import Table
+from gbench.console import stages
 from gbench.errors import UserError
 
 
@@ -53,11 +54,8 @@ def _make(table: Table, cache_dir: Path) -> str:
         usual, card = "", card_of(table.data)
         if card.split != table.split:
             card = card_of(table.data, split=table.split)
-    made = audit(card, folders.data_dir(where), cache_dir, source, tell=_tell)
+    with stages() as tell:
+        made = audit(card, folders.data_dir(where), cache_dir, source, tell)
     if usual and made.fingerprint != usual:
         return "the data here are not those that its runs saw (fingerprint)"
     return ""
-
-
-def _tell(line: str) -> None:
-    print(f"  {line}", file=sys.stderr)

@@ -87,12 +87,11 @@ def predicted(args: argparse.Namespace, split: str, *, one_setting: bool) -> lis
     if not args.debug:
         silence()
 
-    from rich.console import Console
-
+    from gbench.console import console
     from gbench.predictions.predict import predict
 
     given = list["Predictions"]()
-    with Console(stderr=True).status("") as status:
+    with console().status("") as status:
         for k, folder in enumerate(folders):
             status.update(f"{k + 1} of {len(folders)}: {folder.name}")
             given.append(predict(folder, split, getattr(args, "data", None), args.code))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from gbench import folders
 from gbench.audits.fact import Audit
 from gbench.config.compose import find_own_code
-from gbench.console import console
+from gbench.console import stages
 from gbench.data import manage
 from gbench.interface.calling import unchanged
 
@@ -41,8 +40,5 @@ def audit(
         card = manage.card_of(str(name), dirs, split)
         data = folders.data_dir(str(data_dir) if data_dir is not None else None)
         cache = folders.cache_dir(str(cache_dir) if cache_dir is not None else None)
-        place = console()
-        if not place.is_terminal:
-            return audited(card, data, cache, source, partial(place.print, soft_wrap=True))
-        with place.status("") as status:
-            return audited(card, data, cache, source, status.update)
+        with stages() as tell:
+            return audited(card, data, cache, source, tell)
