@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from gbench.kernels import check, library
 from gbench.kernels.dropout import dropout as dropped
 from gbench.kernels.dropout import reference as dropped_by
+from gbench.kernels.linear import linear
 from gbench.kernels.seeds import seed_on
 
 PARAMETERS = ("scale", "shift", "weight", "bias", "weight_out", "bias_out")
@@ -72,8 +73,8 @@ def _composed(
 ) -> Tensor:
     """By torch's operations, with three ways to drop."""
     y = F.layer_norm(x, (x.size(-1),), scale, shift, eps)
-    y = F.linear(drops[0](y.transpose(1, 2) if across else y), weight, bias)
-    y = F.linear(drops[1](y.relu() if relu else F.gelu(y)), weight_out, bias_out)
+    y = linear(drops[0](y.transpose(1, 2) if across else y), weight, bias)
+    y = linear(drops[1](y.relu() if relu else F.gelu(y)), weight_out, bias_out)
     y = drops[2](y)
     return x + (y.transpose(1, 2) if across else y)
 

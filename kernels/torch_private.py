@@ -28,6 +28,9 @@ def _autocast_of_any() -> bool:
 
 any_autocast: Callable[[], bool] = _private("_C._is_any_autocast_enabled") or _autocast_of_any
 
+# Whether torch.jit.trace is at work; a public name, which torch does not type.
+is_jit_tracing: Callable[[], bool] = torch.jit.__dict__.get("is_tracing", lambda: False)
+
 # Whether anybody traces, transforms or profiles what is called.
 _modes: Any = _private("_C._len_torch_dispatch_stack")
 _transform: Any = _private("_C._functorch.maybe_current_level")
@@ -43,10 +46,11 @@ SHORTCUTS = None not in (_modes, _transform, _profiler, below_autograd, Function
 
 def is_watched() -> bool:
     """Whether somebody traces, transforms or profiles; True where torch does not tell."""
+    return not SHORTCUTS or is_traced() or _profiler()
+
+
+def is_traced() -> bool:
+    """Whether somebody traces or transforms; True where torch does not tell."""
     return (
-        not SHORTCUTS
-        or torch.compiler.is_compiling()
-        or bool(_modes())
-        or _transform() is not None
-        or _profiler()
+        not SHORTCUTS or torch.compiler.is_compiling() or bool(_modes()) or _transform() is not None
     )

@@ -17,6 +17,7 @@ from gbench.data.spec import DataSpec
 from gbench.kernels import spmm, teleport_propagate
 from gbench.kernels.gcn_values import gcn_values
 from gbench.models.convolve import returning_average
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -57,7 +58,7 @@ class APPNP(nn.Module):
         self.encoder, in_dim = input_features(spec, hidden_dim)
         self.first = Linear(in_dim, hidden_dim, bias)
         self.act = NormAct(hidden_dim, norm=False, relu=True, dropout=dropout)
-        self.second = nn.Linear(hidden_dim, spec.num_outputs, bias)
+        self.second = Dense(hidden_dim, spec.num_outputs, bias)
 
     def forward(self, batch: Batch) -> Tensor:
         home = self._mlp(batch)

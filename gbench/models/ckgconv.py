@@ -14,6 +14,7 @@ from torch.nn.functional import gelu
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import pair_conv
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import NodeFeatures
 from gbench.models.graph_head import GraphHead
@@ -32,9 +33,9 @@ def norm(dim: int) -> NormAct:
     return NormAct(dim, norm=True, relu=False, dropout=0.0)
 
 
-def small_linear(in_dim: int, out_dim: int) -> nn.Linear:
+def small_linear(in_dim: int, out_dim: int) -> Dense:
     """A linear layer whose weights start truncated-normal with σ = 0.02."""
-    linear = nn.Linear(in_dim, out_dim)
+    linear = Dense(in_dim, out_dim)
     nn.init.trunc_normal_(linear.weight, std=0.02)
     return linear
 
@@ -53,7 +54,7 @@ class PairStem(nn.Module):
         self.raw_norm = nn.BatchNorm1d(spec.pair_dim, affine=not affine)
         self.scale = nn.Parameter(torch.full((spec.pair_dim,), 0.1)) if affine else None
         self.shift = nn.Parameter(torch.zeros(spec.pair_dim)) if affine else None
-        self.linear = nn.Linear(spec.pair_dim, dim, bias=False)
+        self.linear = Dense(spec.pair_dim, dim, bias=False)
         nn.init.xavier_normal_(self.linear.weight)
         self.edges = EdgesOnPairs(spec, dim)
         self.norm = norm(dim)
@@ -80,7 +81,7 @@ class NodeStem(nn.Module):
         self.skipped = int(spec.pair_dim > 1)
         width = spec.pair_dim - self.skipped + spec.pe_dim
         self.raw_norm = norm(width)
-        self.linear = nn.Linear(width, dim, bias=False)
+        self.linear = Dense(width, dim, bias=False)
         self.norm = norm(dim)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -154,7 +155,7 @@ class CKGLayer(nn.Module):
         super().__init__()
         self.kernel = KernelMLP(dim, num_blocks=num_blocks, dropout=mlp_dropout)
         self.scaler = DegreeScaler(dim)
-        self.output = nn.Linear(dim, dim)
+        self.output = Dense(dim, dim)
         nn.init.xavier_normal_(self.output.weight)
         self.first_norm, self.second_norm = norm(dim), norm(dim)
         self.first = small_linear(dim, 2 * dim)

@@ -25,6 +25,7 @@ from gbench.kernels import (
     norm_act,
     segment_reduce,
 )
+from gbench.models.dense import Dense
 from gbench.models.encoders import Embeddings, NodeEncoder
 from gbench.models.entries import of_columns, of_rows
 from gbench.models.norm_act import NormAct
@@ -42,9 +43,9 @@ class GINE(nn.Module):
         super().__init__()
         self.eps = nn.Parameter(torch.zeros(()))
         self.mlp = nn.Sequential(
-            nn.Linear(dim, dim, bias=False),
+            Dense(dim, dim, bias=False),
             NormAct(dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(dim, dim, bias=False),
+            Dense(dim, dim, bias=False),
         )
 
     def forward(self, graph: CSR, x: Tensor, table: Tensor, code: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class GCN(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, dim, bias=False)
+        self.linear = Dense(dim, dim, bias=False)
         nn.init.xavier_uniform_(self.linear.weight)
 
     def forward(self, graph: CSR, x: Tensor) -> Tensor:
@@ -81,10 +82,10 @@ class GatedGCN(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.key = nn.Linear(dim, dim)
-        self.query = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
-        self.skip = nn.Linear(dim, dim, bias=False)
+        self.key = Dense(dim, dim)
+        self.query = Dense(dim, dim)
+        self.value = Dense(dim, dim)
+        self.skip = Dense(dim, dim, bias=False)
 
     def forward(self, graph: CSR, x: Tensor) -> Tensor:
         gate_ED = (of_rows(graph, self.key(x)) + of_columns(graph, self.query(x))).sigmoid()
@@ -108,11 +109,11 @@ class Transformer(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         check_heads(dim, self.heads)
-        self.query = nn.Linear(dim, dim, bias=False)
-        self.key = nn.Linear(dim, dim, bias=False)
-        self.value = nn.Linear(dim, dim, bias=False)
-        self.edge = nn.Linear(dim, dim, bias=False)
-        self.skip = nn.Linear(dim, dim, bias=False)
+        self.query = Dense(dim, dim, bias=False)
+        self.key = Dense(dim, dim, bias=False)
+        self.value = Dense(dim, dim, bias=False)
+        self.edge = Dense(dim, dim, bias=False)
+        self.skip = Dense(dim, dim, bias=False)
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     first: Tensor
@@ -201,7 +202,7 @@ class Head(nn.Sequential):
 
     def __init__(self, dim: int, num_outputs: int) -> None:
         super().__init__(
-            nn.Linear(dim, dim, bias=False),
+            Dense(dim, dim, bias=False),
             NormAct(dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(dim, num_outputs),
+            Dense(dim, num_outputs),
         )

@@ -16,6 +16,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import gcn_gated_sum
 from gbench.models.convolve import gcn_average
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -52,8 +53,8 @@ class DAGNN(nn.Module):
         self.encoder, in_dim = input_features(spec, hidden_dim)
         self.first = Linear(in_dim, hidden_dim)
         self.norm_act = NormAct(hidden_dim, norm=norm, relu=True, dropout=dropout)
-        self.second = nn.Linear(hidden_dim, spec.num_outputs)
-        self.gate = nn.Linear(spec.num_outputs, 1)
+        self.second = Dense(hidden_dim, spec.num_outputs)
+        self.gate = Dense(spec.num_outputs, 1)
 
     def forward(self, batch: Batch) -> Tensor:
         weight, bias = self.gate.weight.squeeze(0), self.gate.bias.squeeze(0)

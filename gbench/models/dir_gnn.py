@@ -17,6 +17,7 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import directed_propagate
 from gbench.kernels.act_dropout import act_dropout
+from gbench.models.dense import Dense
 from gbench.models.encoders import input_features
 from gbench.models.gat import GATLayer
 from gbench.models.jumping import JUMPS, check_jump, jumped
@@ -155,7 +156,7 @@ class DirGNN(nn.Module):
         self.layers = nn.ModuleList(LAYERS[base](*pair) for pair in itertools.pairwise(widths))
         self.head: nn.Module = nn.Identity()
         if jk != "none":
-            self.head = nn.Linear(JUMPS[jk](hidden_dim, num_layers), spec.num_outputs)
+            self.head = Dense(JUMPS[jk](hidden_dim, num_layers), spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         alpha = self.alpha if self.fixed is None else self.fixed

@@ -19,6 +19,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import segment_add, segment_reduce, spmm
 from gbench.models.convolve import neighbour_sum
+from gbench.models.dense import Dense
 from gbench.models.encoders import input_features
 from gbench.models.entries import of_columns
 from gbench.models.gin import GINLayer
@@ -32,8 +33,8 @@ class GraphConv(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
-        self.neighbours = nn.Linear(in_dim, out_dim)
-        self.root = nn.Linear(in_dim, out_dim, bias=False)
+        self.neighbours = Dense(in_dim, out_dim)
+        self.root = Dense(in_dim, out_dim, bias=False)
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
         out: Tensor = self.neighbours(neighbour_sum(batch, x)) + self.root(x)
@@ -75,7 +76,7 @@ class SetLayer(nn.Module):
 
     def __init__(self, in_dim: int, dim: int) -> None:
         super().__init__()
-        self.own, self.mean = nn.Linear(in_dim, dim), nn.Linear(in_dim, dim)
+        self.own, self.mean = Dense(in_dim, dim), Dense(in_dim, dim)
 
     def forward(self, bag: Bag, s: Tensor) -> Tensor:
         told = self.mean(segment_reduce(bag.ptr, s, "mean"))
@@ -140,7 +141,7 @@ class SubgraphGNN(nn.Module):
             self.sets.extend(SetLayer(dim, set_dim) for dim in dims[:-1])
         last = hidden_dim if self.is_dss else set_dim
         self.head = nn.Sequential(
-            nn.Linear(last, 2 * last), nn.ReLU(), nn.Linear(2 * last, spec.num_outputs)
+            Dense(last, 2 * last), nn.ReLU(), Dense(2 * last, spec.num_outputs)
         )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -16,6 +16,7 @@ from gbench.errors import UserError
 from gbench.kernels import gine_aggregate
 from gbench.kernels.gated_aggregate import gated_aggregate
 from gbench.kernels.gine_dense import gine_dense
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.graph_head import activation
@@ -82,7 +83,7 @@ class GINE(nn.Module):
 
     def __init__(self, dim: int, act: str) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(dim, dim), activation(act), nn.Linear(dim, dim))
+        self.mlp = nn.Sequential(Dense(dim, dim), activation(act), Dense(dim, dim))
         self.register_buffer("eps", torch.zeros(()), persistent=False)
 
     def forward(self, batch: Batch, x: Tensor, edges: Edges) -> Tensor:
@@ -103,7 +104,7 @@ class EdgeGCN(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, dim, bias=False)
+        self.linear = Dense(dim, dim, bias=False)
         nn.init.xavier_uniform_(self.linear.weight)
         self.bias = nn.Parameter(torch.zeros(dim))
         self.register_buffer("eps", -torch.ones(()), persistent=False)  # the node's own part: none
@@ -133,7 +134,7 @@ class GatedGCN(nn.Module):
     ) -> None:
         super().__init__()
         self.own, self.value, self.edge, self.receiver, self.sender = (
-            nn.Linear(dim, dim) for _ in range(5)
+            Dense(dim, dim) for _ in range(5)
         )
         self.node_norm = NormActivation(dim, act, dropout=dropout)
         self.edge_norm = None if last else NormActivation(dim, act, dropout=dropout)

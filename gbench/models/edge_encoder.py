@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import embedding_sum
+from gbench.models.dense import Dense
 from gbench.models.encoders import Embeddings
 
 
@@ -35,7 +36,7 @@ class EdgeEncoder(nn.Module):
         self, spec: DataSpec, dim: int, *, bias: bool = True, normal: bool = False
     ) -> None:
         super().__init__()
-        self.linear = nn.Linear(spec.edge_dim, dim, bias=bias) if spec.edge_dim else None
+        self.linear = Dense(spec.edge_dim, dim, bias=bias) if spec.edge_dim else None
         categories = spec.edge_categories
         self.embeddings = Embeddings(categories, dim, normal=normal) if categories else None
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)

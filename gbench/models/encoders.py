@@ -17,6 +17,7 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import embedding_sum
 from gbench.kernels.csr import CSR
+from gbench.models.dense import Dense
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
 
@@ -81,7 +82,7 @@ class NodeFeatures(nn.Module):
             self.features = Linear(spec.num_features, dim)
         else:
             self.features = Embeddings(spec.node_categories, dim, normal=normal)
-        self.numbers = nn.Linear(spec.num_numbers, dim, bias=False) if spec.num_numbers else None
+        self.numbers = Dense(spec.num_numbers, dim, bias=False) if spec.num_numbers else None
 
     def forward(self, batch: Batch) -> Tensor:
         x: Tensor = self.features(batch.sparse_x or batch.x)
@@ -101,7 +102,7 @@ class NodeEncoder(NodeFeatures):
         self.pe = None
         if spec.pe_dim:
             norm_act = NormAct(dim, norm=True, relu=True, dropout=0.0)
-            self.pe = nn.Sequential(nn.Linear(spec.pe_dim, dim, bias=False), norm_act)
+            self.pe = nn.Sequential(Dense(spec.pe_dim, dim, bias=False), norm_act)
 
     def forward(self, batch: Batch) -> Tensor:
         x = super().forward(batch)

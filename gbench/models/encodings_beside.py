@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
+from gbench.models.dense import Dense
 from gbench.models.encoders import NodeFeatures
 
 EIGENPAIRS = "eigenpairs"
@@ -24,7 +25,7 @@ class RawNorm(nn.Module):
     def __init__(self, columns: int, dim: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(columns)
-        self.linear = nn.Linear(columns, dim)
+        self.linear = Dense(columns, dim)
 
     def forward(self, pe: Tensor) -> Tensor:
         out: Tensor = self.linear(self.norm(pe))
@@ -40,8 +41,8 @@ class EigenSet(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.first = nn.Linear(2, 2 * dim)
-        self.second = nn.Linear(2 * dim, dim)
+        self.first = Dense(2, 2 * dim)
+        self.second = Dense(2 * dim, dim)
 
     def forward(self, pe: Tensor) -> Tensor:
         vectors, marked = pe.unflatten(1, (2, -1)).unbind(1)

@@ -18,6 +18,7 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR, directed_propagate
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.jumping import JUMPS, check_jump, jumped
@@ -228,7 +229,7 @@ class FaberNet(nn.Module):
             for pair in itertools.pairwise([in_dim, *[hidden_dim] * num_layers])
         )
         width = JUMPS[jk](self.parts * hidden_dim, num_layers)
-        self.head = nn.Linear(width, spec.num_outputs)
+        self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         x: Features = self.encoder(batch)

@@ -21,6 +21,8 @@ from gbench.data.spec import DataSpec
 from gbench.kernels import CSR, edge_softmax, segment_reduce
 from gbench.kernels.act_dropout import act_dropout
 from gbench.kernels.gat_attention import SLOPE, gat_attention
+from gbench.kernels.linear import linear
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_weights import with_weights_as_numbers
 from gbench.models.encoders import input_features
@@ -66,7 +68,7 @@ class GATLayer(nn.Module):
             nn.init.xavier_uniform_(part)
         self.edge_linear = self.edge = None
         if edge_dim:
-            self.edge_linear = nn.Linear(edge_dim, num_heads * out_dim, bias=False)
+            self.edge_linear = Dense(edge_dim, num_heads * out_dim, bias=False)
             self.edge = nn.Parameter(torch.empty(num_heads, out_dim))
             for part in (*self.edge_linear.weight.data.split(out_dim), *self.edge.data.split(1)):
                 nn.init.xavier_uniform_(part)
@@ -83,7 +85,7 @@ class GATLayer(nn.Module):
             folded = (self.edge_linear.weight.unflatten(0, self.shape) * self.edge[:, :, None]).sum(
                 1
             )
-            term = F.linear(numbers.to(hidden.dtype), folded.to(hidden.dtype))
+            term = linear(numbers.to(hidden.dtype), folded.to(hidden.dtype))
             out = _attention(graph, hidden, self.own, self.other, rate, term)
         elif hidden.is_cuda:
             out = gat_attention(batch.graph, hidden, self.own, self.other, rate)
@@ -146,7 +148,7 @@ class GAT(nn.Module):
         self.readout = Readout(spec, readout)
         self.head: nn.Module = nn.Identity()
         if spec.level != "node":
-            self.head = nn.Linear(width, spec.num_outputs)
+            self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.embed(batch)

@@ -18,6 +18,7 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import edge_softmax
 from gbench.kernels.gatv2_score import gatv2_score
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.gat import looped_numbers, with_loops
@@ -54,7 +55,7 @@ class GATv2Layer(nn.Module):
         width = num_heads * out_dim
         self.key = Linear(in_dim, width, bias=bias)
         self.query = None if share_weights else Linear(in_dim, width, bias=bias)
-        self.edge = nn.Linear(edge_dim, width, bias=False) if edge_dim else None
+        self.edge = Dense(edge_dim, width, bias=False) if edge_dim else None
         self.weight = nn.Parameter(torch.empty(num_heads, out_dim))
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
         nn.init.xavier_uniform_(self.weight)
@@ -144,7 +145,7 @@ class GATv2(nn.Module):
         self.readout = Readout(spec, readout)
         self.head: nn.Module = nn.Identity()
         if spec.level != "node":
-            self.head = nn.Linear(width, spec.num_outputs)
+            self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.embed(batch)

@@ -22,6 +22,7 @@ from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gcn_bond_aggregate
 from gbench.models.convolve import gcn_average
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
 from gbench.models.linear import Linear
@@ -147,7 +148,7 @@ class GCN(nn.Module):
             self.head: nn.Module = nn.Identity()
         else:
             self.norm_acts.append(NormAct(hidden_dim, norm=norm, relu=False, dropout=dropout))
-            self.head = nn.Linear(hidden_dim, spec.num_outputs)
+            self.head = Dense(hidden_dim, spec.num_outputs)
         self.virtual_start = nn.Parameter(torch.zeros(hidden_dim)) if virtual_node else None
         self.virtual_nodes = nn.ModuleList(
             VirtualNode(hidden_dim, dropout=dropout) for _ in range(num_layers - 1) if virtual_node

@@ -17,6 +17,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels.act_dropout import act_dropout
 from gbench.models.convolve import gcn_average, returning_average
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -58,7 +59,7 @@ class GCNII(nn.Module):
         rows = 2 * hidden_dim if variant else hidden_dim
         self.weights = nn.Parameter(torch.empty(num_layers, rows, hidden_dim))
         nn.init.uniform_(self.weights, -(hidden_dim**-0.5), hidden_dim**-0.5)
-        self.last = nn.Linear(hidden_dim, spec.num_outputs)
+        self.last = Dense(hidden_dim, spec.num_outputs)
         theta = [math.log1p(lam / layer) for layer in range(1, num_layers + 1)]
         same = torch.eye(hidden_dim, dtype=torch.float64)
         if variant:

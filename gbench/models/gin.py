@@ -17,6 +17,7 @@ from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gine_aggregate, gine_dense
 from gbench.models.convolve import neighbour_sum
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.edge_weights import weights_as_numbers, with_weights_as_numbers
@@ -50,9 +51,9 @@ class GINLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
-            nn.Linear(in_dim, mlp_ratio * out_dim),
+            Dense(in_dim, mlp_ratio * out_dim),
             NormAct(mlp_ratio * out_dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(mlp_ratio * out_dim, out_dim),
+            Dense(mlp_ratio * out_dim, out_dim),
         )
         if learn_eps:
             self.eps = nn.Parameter(torch.zeros(()))
@@ -165,7 +166,7 @@ class GIN(nn.Module):
         )
         self.readout = Readout(spec, readout)
         self.heads = nn.ModuleList(
-            nn.Linear(width, spec.num_outputs)
+            Dense(width, spec.num_outputs)
             for width in (widths if self.is_layerwise else widths[-1:])
         )
         self.virtual_start = nn.Parameter(torch.zeros(hidden_dim)) if virtual_node else None

@@ -19,6 +19,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import embedding_sum, gine_aggregate, segment_reduce, spmm
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeEncoder
 from gbench.models.entries import of_columns
@@ -40,9 +41,9 @@ class InnerLayer(nn.Module):
         super().__init__()
         self.eps = nn.Parameter(torch.zeros(()))
         self.mlp = nn.Sequential(
-            nn.Linear(dim, dim, bias=False),
+            Dense(dim, dim, bias=False),
             NormAct(dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(dim, dim, bias=False),
+            Dense(dim, dim, bias=False),
         )
         self.norm_act = NormAct(dim, norm=True, relu=True, dropout=rate)
 
@@ -58,7 +59,7 @@ class Gate(nn.Module):
 
     def __init__(self, hop_dim: int, dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(hop_dim, dim)
+        self.linear = Dense(hop_dim, dim)
 
     def forward(self, x: Tensor, hops: Tensor, code: Tensor, first: Tensor) -> Tensor:
         return x * embedding_sum(code, self.linear(hops).sigmoid(), first)
@@ -93,12 +94,12 @@ class KernelLayer(nn.Module):
         self.reduce, self.is_added, self.rate = reduce, combine == "add", rate
         wide = dim + hop_dim
         self.inner = nn.ModuleList(InnerLayer(wide, rate=rate) for _ in range(num_inner_layers))
-        self.output = nn.Linear(wide, dim) if hop_dim else nn.Identity()
+        self.output = Dense(wide, dim) if hop_dim else nn.Identity()
         names = ["centroid", "subgraph", *(["context"] if context else [])]
         self.transforms = nn.ModuleDict({name: _transform(dim) for name in names[1:]})
         self.hops = nn.Embedding(MOST_HOPS + 2, hop_dim) if hop_dim else None
         self.gates = nn.ModuleDict({name: Gate(hop_dim, dim) for name in names if hop_dim})
-        self.combine = nn.Linear(dim if self.is_added else len(names) * dim, dim, bias=False)
+        self.combine = Dense(dim if self.is_added else len(names) * dim, dim, bias=False)
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     def forward(self, bag: Bag, x: Tensor, table: Tensor, code: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ class KernelLayer(nn.Module):
 
 def _transform(dim: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(dim, dim, bias=False), NormAct(dim, norm=True, relu=True, dropout=0.0)
+        Dense(dim, dim, bias=False), NormAct(dim, norm=True, relu=True, dropout=0.0)
     )
 
 
@@ -197,9 +198,9 @@ class GNNAK(nn.Module):
         )
         self.readout = Readout(spec, readout)
         self.head = nn.Sequential(
-            nn.Linear(hidden_dim, hidden_dim, bias=False),
+            Dense(hidden_dim, hidden_dim, bias=False),
             NormAct(hidden_dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(hidden_dim, spec.num_outputs),
+            Dense(hidden_dim, spec.num_outputs),
         )
 
     def forward(self, batch: Batch) -> Tensor:

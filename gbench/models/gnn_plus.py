@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_convolutions import (
     GINE,
@@ -35,7 +36,7 @@ class FeedForward(nn.Module):
         self.before, self.after = (
             NormAct(dim, norm=True, relu=False, dropout=0.0) for _ in range(2)
         )
-        self.first, self.second = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.first, self.second = Dense(dim, 2 * dim), Dense(2 * dim, dim)
         self.act, self.rate = activation(act), dropout
 
     def forward(self, h: Tensor) -> Tensor:
@@ -98,8 +99,8 @@ class DroppingHead(nn.Module):
         self, num_layers: int, dim: int, outputs: int, act: str, *, dropout: float
     ) -> None:
         super().__init__()
-        self.hidden = nn.ModuleList(nn.Linear(dim, dim) for _ in range(num_layers - 1))
-        self.last = nn.Linear(dim, outputs)
+        self.hidden = nn.ModuleList(Dense(dim, dim) for _ in range(num_layers - 1))
+        self.last = Dense(dim, outputs)
         self.act, self.rate = activation(act), dropout
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import ragged_attention
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_convolutions import GINE, EdgeInput, Edges, GatedGCN, check_conv
 from gbench.models.encodings_beside import EncodingsBeside
@@ -35,7 +36,7 @@ class Attention(nn.Module):
         if dim % heads:
             raise UserError(f"model.hidden_dim={dim}: model.num_heads={heads} do not divide it")
         self.heads, self.dropout = heads, dropout
-        self.inner, self.outer = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.inner, self.outer = Dense(dim, 3 * dim), Dense(dim, dim)
         nn.init.xavier_uniform_(self.inner.weight)
         nn.init.zeros_(self.inner.bias)
         nn.init.zeros_(self.outer.bias)
@@ -77,7 +78,7 @@ class GPSLayer(nn.Module):
             self.conv = GINE(dim, act)
         self.attention = Attention(dim, heads, dropout=attention_dropout)
         self.local_norm, self.global_norm, self.norm = (_norm(dim) for _ in range(3))
-        self.first, self.second = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.first, self.second = Dense(dim, 2 * dim), Dense(2 * dim, dim)
         self.act, self.rate = activation(act), dropout
 
     def forward(self, batch: Batch, h: Tensor, edges: Edges) -> tuple[Tensor, Edges]:

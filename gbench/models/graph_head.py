@@ -10,6 +10,7 @@ import itertools
 from torch import Tensor, nn
 
 from gbench.errors import UserError
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
@@ -42,7 +43,7 @@ class GraphHead(nn.Module):
         ]
         widths = (dim, *inner, num_outputs)
         self.layers = nn.ModuleList(
-            nn.Linear(before, after) for before, after in itertools.pairwise(widths)
+            Dense(before, after) for before, after in itertools.pairwise(widths)
         )
         self.activation = activation(act)
         self.rate = rate

@@ -14,6 +14,7 @@ from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import residual_mlp, segment_reduce, spmm
 from gbench.models.convolutions import Head, InputEncoder
+from gbench.models.dense import Dense
 from gbench.models.graph_vit import GraphViT
 from gbench.models.norm_act import NormAct
 from gbench.models.patch_encoder import PatchEncoder
@@ -27,8 +28,8 @@ class MixerMLP(nn.Module):
 
     def __init__(self, dim: int, inner_dim: int, *, across: bool, dropout: float) -> None:
         super().__init__()
-        self.first = nn.Linear(dim, inner_dim)
-        self.second = nn.Linear(inner_dim, dim)
+        self.first = Dense(dim, inner_dim)
+        self.second = Dense(inner_dim, dim)
         self.across = across
         self.rates = (dropout, dropout, 0.0)
 
@@ -112,7 +113,7 @@ class GraphMLPMixer(nn.Module):
         self.patch_pe_steps = patch_pe_steps
         if patch_pe_steps:
             self.patch_pe = nn.Sequential(
-                nn.Linear(patch_pe_steps, hidden_dim, bias=False),
+                Dense(patch_pe_steps, hidden_dim, bias=False),
                 NormAct(hidden_dim, norm=True, relu=True, dropout=0.0),
             )
         self.mixer: nn.Module

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gbench.data.patches.patch_set import Patches
 from gbench.kernels import residual_mlp
 from gbench.models.convolutions import check_heads
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 
 HEADS = 8
@@ -35,15 +36,15 @@ class PatchAttention(nn.Module):
     def __init__(self, mixing: str, dim: int, *, dropout: float) -> None:
         super().__init__()
         self.mixing, self.dropout = mixing, dropout
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
-        self.output = nn.Linear(dim, dim)
+        self.query = Dense(dim, dim)
+        self.key = Dense(dim, dim)
+        self.value = Dense(dim, dim)
+        self.output = Dense(dim, dim)
         for linear in (self.query, self.key, self.value):
             nn.init.xavier_uniform_(linear.weight, gain=1 / math.sqrt(2))
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
-        self.bias = nn.Linear(1, HEADS) if mixing == "additive" else None
+        self.bias = Dense(1, HEADS) if mixing == "additive" else None
 
     def forward(self, x: Tensor, relation: Tensor, mask: Tensor) -> Tensor:
         by_head = (HEADS, x.size(2) // HEADS)
@@ -79,8 +80,8 @@ class ViTBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = PatchAttention(mixing, dim, dropout=dropout)
         self.norm = nn.LayerNorm(dim)
-        self.first = nn.Linear(dim, 2 * dim)
-        self.second = nn.Linear(2 * dim, dim)
+        self.first = Dense(dim, 2 * dim)
+        self.second = Dense(2 * dim, dim)
         self.dropout = dropout
 
     def forward(self, x: Tensor, relation: Tensor, mask: Tensor) -> Tensor:

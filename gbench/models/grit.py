@@ -16,6 +16,7 @@ from gbench.data.spec import DataSpec
 from gbench.kernels import pair_conv, pair_gate, pair_softmax, pair_sum
 from gbench.models.ckgconv import DegreeScaler, norm
 from gbench.models.convolutions import check_heads
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import NodeFeatures
 from gbench.models.graph_head import GraphHead
@@ -30,9 +31,9 @@ from gbench.models.readout import Readout
 BOUND = 5.0  # of the scores
 
 
-def linear(in_dim: int, out_dim: int, *, bias: bool) -> nn.Linear:
+def linear(in_dim: int, out_dim: int, *, bias: bool) -> Dense:
     """A linear layer whose weights start Xavier-normal."""
-    made = nn.Linear(in_dim, out_dim, bias=bias)
+    made = Dense(in_dim, out_dim, bias=bias)
     nn.init.xavier_normal_(made.weight)
     return made
 
@@ -87,11 +88,11 @@ class GRITLayer(nn.Module):
         super().__init__()
         self.attention = PairAttention(dim, num_heads, dropout=attention_dropout)
         self.scaler = DegreeScaler(dim)
-        self.output = nn.Linear(dim, dim)
+        self.output = Dense(dim, dim)
         self.first_norm, self.second_norm = norm(dim), norm(dim)
-        self.edge_output = None if is_last else nn.Linear(dim, dim)
+        self.edge_output = None if is_last else Dense(dim, dim)
         self.edge_norm = None if is_last else norm(dim)
-        self.first, self.second = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.first, self.second = Dense(dim, 2 * dim), Dense(2 * dim, dim)
         self.dropout = dropout
 
     def forward(self, batch: Batch, h: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,8 +135,8 @@ class GRIT(nn.Module):
         super().__init__()
         check_heads(hidden_dim, num_heads)
         self.features = NodeFeatures(spec, hidden_dim)
-        self.own = nn.Linear(spec.pair_dim + spec.pe_dim, hidden_dim, bias=False)
-        self.pairs = nn.Linear(spec.pair_dim, hidden_dim, bias=False)
+        self.own = Dense(spec.pair_dim + spec.pe_dim, hidden_dim, bias=False)
+        self.pairs = Dense(spec.pair_dim, hidden_dim, bias=False)
         nn.init.xavier_uniform_(self.own.weight)
         nn.init.xavier_uniform_(self.pairs.weight)
         self.edges = EdgesOnPairs(spec, hidden_dim)

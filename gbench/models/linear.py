@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gbench.data.sparse import SparseFeatures
+from gbench.kernels.linear import linear
 from gbench.kernels.sparse_linear import sparse_linear
 
 
@@ -34,6 +34,6 @@ class Linear(nn.Linear):
 def times(x: Tensor | SparseFeatures, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The product x Wᵀ + b. Shapes: x (N, F), weight (D, F), bias (D,) → (N, D)."""
     if isinstance(x, Tensor):
-        return functional.linear(x, weight, bias)
+        return linear(x, weight, bias)
     draws = (x.seed, x.rate)
     return sparse_linear(x.pattern, x.values, weight.t(), bias, *draws, longest_row=x.longest_row)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.models.answers import checked
+from gbench.models.dense import Dense
 from gbench.models.encoders import Embeddings
 
 PAIRS_AT_ONCE = 65_536  # one D = 256 activation of so many pairs is 64 MiB
@@ -34,7 +35,7 @@ class LinkPredictor(nn.Module):
         self.encoder = encoder
         self.hidden_dim = hidden_dim
         widths = [hidden_dim] * num_layers + [1]
-        self.predictor = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.predictor = nn.ModuleList(Dense(a, b) for a, b in itertools.pairwise(widths))
         self.dropout = dropout
 
     def forward(self, batch: Batch) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.models.convolutions import Head, InputEncoder, ResidualLayer
+from gbench.models.dense import Dense
 from gbench.models.readout import Readout
 
 
@@ -38,7 +39,7 @@ class MPGNN(nn.Module):
         self.layers = nn.ModuleList(
             ResidualLayer(conv, hidden_dim, dropout=dropout) for _ in range(num_layers)
         )
-        self.output = nn.Linear(hidden_dim, hidden_dim)
+        self.output = Dense(hidden_dim, hidden_dim)
         self.readout = Readout(spec, readout)
         self.head = Head(hidden_dim, spec.num_outputs)
 

@@ -18,6 +18,7 @@ from gbench.errors import UserError
 from gbench.kernels.csr import CSR
 from gbench.kernels.spmm import spmm
 from gbench.models.common_neighbours import common_neighbours, without
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import NodeEncoder
 
@@ -68,7 +69,7 @@ class NCN(nn.Module):
         self.of_common = _mlp(dim, "linear drop relu linear norm drop relu linear", dropout)
         self.of_pair = _mlp(dim, "linear norm drop relu linear", dropout)
         hidden = "linear norm drop relu linear norm drop relu"
-        self.out = nn.Sequential(_mlp(dim, hidden, dropout), nn.Linear(dim, 1))
+        self.out = nn.Sequential(_mlp(dim, hidden, dropout), Dense(dim, 1))
         self.beta = nn.Parameter(torch.ones(1))
 
     def forward(self, batch: Batch) -> Tensor:
@@ -117,7 +118,7 @@ class _Dropout(nn.Module):
 def _mlp(dim: int, layers: str, rate: float) -> nn.Sequential:
     """Layers of one width, in the order in which they are named."""
     made: dict[str, Callable[[], nn.Module]] = {
-        "linear": lambda: nn.Linear(dim, dim),
+        "linear": lambda: Dense(dim, dim),
         "norm": lambda: nn.LayerNorm(dim),
         "drop": lambda: _Dropout(rate),
         "relu": nn.ReLU,

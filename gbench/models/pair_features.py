@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import Pairs, embedding_sum
+from gbench.models.dense import Dense
 from gbench.models.encoders import Embeddings
 
 
@@ -64,7 +65,7 @@ class EdgesOnPairs(nn.Module):
         super().__init__()
         categories = spec.edge_categories
         self.bonds = Embeddings(categories, dim, normal=True) if categories else None
-        self.numbers = nn.Linear(spec.edge_dim, dim) if spec.edge_dim else None
+        self.numbers = Dense(spec.edge_dim, dim) if spec.edge_dim else None
         self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     def forward(self, batch: Batch, p: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.kernels import group_mean, library, segment_reduce, spmm
 from gbench.models.convolutions import ResidualLayer
+from gbench.models.dense import Dense
 from gbench.models.entries import of_columns, of_rows
 from gbench.models.norm_act import NormAct
 
@@ -24,7 +25,7 @@ class PatchContext(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, dim, bias=False)
+        self.linear = Dense(dim, dim, bias=False)
         self.norm_act = NormAct(dim, norm=True, relu=True, dropout=0.0)
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class PatchEncoder(nn.Module):
         self.layers = nn.ModuleList(
             ResidualLayer(conv, dim, dropout=dropout) for _ in range(num_layers)
         )
-        self.outputs = nn.ModuleList(nn.Linear(dim, dim) for _ in range(num_layers))
+        self.outputs = nn.ModuleList(Dense(dim, dim) for _ in range(num_layers))
         self.contexts = nn.ModuleList(PatchContext(dim) for _ in range(num_layers - 1))
 
     def forward(self, batch: Batch, x: Tensor, edges: tuple[Tensor, ...]) -> Tensor:

@@ -10,11 +10,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import CSR, embedding_sum, pair_conv, pair_softmax, segment_reduce, spmm
+from gbench.kernels.linear import linear
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import Embeddings, NodeFeatures
 from gbench.models.graph_head import GraphHead, activation
@@ -27,12 +28,12 @@ from gbench.models.pair_features import (
 from gbench.models.readout import Readout
 
 
-class Dense(nn.Module):
+class DenseNormAct(nn.Module):
     """act(norm(W x + b)), norm one of batch, layer and none. Shapes: x (R, I) → (R, D)."""
 
     def __init__(self, in_dim: int, dim: int, *, norm: str, act: str) -> None:
         super().__init__()
-        self.linear = nn.Linear(in_dim, dim)
+        self.linear = Dense(in_dim, dim)
         self.norm_act = NormAct(dim, norm=norm, relu=act == "relu", dropout=0.0)
         self.act = activation("gelu") if act == "gelu" else None
 
@@ -42,7 +43,7 @@ class Dense(nn.Module):
 
 
 class PDFLayer(nn.Module):
-    """h ← h + drop(Σ_j f_ij ⊙ act(W (h_j + e_ij) + b));  h ← h + drop(two Dense of it).
+    """h ← h + drop(Σ_j f_ij ⊙ act(W (h_j + e_ij) + b));  h ← h + drop(two DenseNormAct of it).
 
     e_ij embeds the bond (j → i), where edges have categories, and without a bond the first category
     of each: the messages are those of no bond, of each node once, and for each bond the difference.
@@ -52,10 +53,10 @@ class PDFLayer(nn.Module):
 
     def __init__(self, dim: int, *, norm: str, act: str, dropout: float) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, dim)
+        self.linear = Dense(dim, dim)
         self.act = activation(act)
-        self.first = Dense(dim, dim, norm=norm, act=act)
-        self.second = Dense(dim, dim, norm=norm, act=act)
+        self.first = DenseNormAct(dim, dim, norm=norm, act=act)
+        self.second = DenseNormAct(dim, dim, norm=norm, act=act)
         self.dropout = dropout
 
     def forward(self, batch: Batch, h: Tensor, f: Tensor, bonds: Tensor | None) -> Tensor:
@@ -63,7 +64,7 @@ class PDFLayer(nn.Module):
         if bonds is None:
             told = pair_conv(pairs_of(batch), f, self.act(u).to(f.dtype))
         else:
-            table = F.linear(bonds, self.linear.weight)
+            table = linear(bonds, self.linear.weight)
             told = pair_conv(pairs_of(batch), f, self.act(u + table[0]).to(f.dtype))
             told = told + self._of_bonds(batch, u, f, table)
         h = h + dropout(told, self.dropout, self.training)
@@ -95,7 +96,7 @@ def _senders(batch: Batch) -> CSR:
 
 
 class PDF(nn.Module):
-    """PDFLayers with one filter for all, f = drop(Dense(Dense(bases))), and a readout.
+    """PDFLayers with one filter for all, f = drop(DenseNormAct twice of the bases), and a readout.
 
     With `softmax` f is a softmax over the senders j, of each channel by itself.
 
@@ -125,8 +126,8 @@ class PDF(nn.Module):
         if spec.edge_categories is not None:
             self.bonds = Embeddings(spec.edge_categories, hidden_dim, normal=True)
         self.filter = nn.Sequential(
-            Dense(spec.pair_dim, hidden_dim, norm=filter_norm, act=act),
-            Dense(hidden_dim, hidden_dim, norm=filter_norm, act=act),
+            DenseNormAct(spec.pair_dim, hidden_dim, norm=filter_norm, act=act),
+            DenseNormAct(hidden_dim, hidden_dim, norm=filter_norm, act=act),
         )
         self.softmax, self.dropout = softmax, dropout
         self.layers = nn.ModuleList(

@@ -22,6 +22,7 @@ from gbench.errors import UserError
 from gbench.kernels import CSR, edge_softmax
 from gbench.models.convolutions import check_heads
 from gbench.models.convolve import gcn_average, neighbour_mean
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.entries import of_columns, of_rows
@@ -36,7 +37,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, parts: int, rate: float) -> None:
         super().__init__()
-        self.first, self.second, self.rate = nn.Linear(parts * dim, dim), nn.Linear(dim, dim), rate
+        self.first, self.second, self.rate = Dense(parts * dim, dim), Dense(dim, dim), rate
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = functional.gelu(dropout(self.first(z), self.rate, self.training))
@@ -93,8 +94,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int, rate: float, *, sep: bool) -> None:
         super().__init__()
         self.sep, self.heads = sep, heads
-        self.linear = nn.Linear(dim, dim)
-        self.other, self.own = nn.Linear(dim, heads), nn.Linear(dim, heads, bias=False)
+        self.linear = Dense(dim, dim)
+        self.other, self.own = Dense(dim, heads), Dense(dim, heads, bias=False)
         self.ffn = FeedForward(dim, 2 if sep else 1, rate)
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
@@ -121,8 +122,8 @@ class Transformer(nn.Module):
     def __init__(self, dim: int, heads: int, rate: float, *, sep: bool) -> None:
         super().__init__()
         self.sep, self.heads, self.rate = sep, heads, rate
-        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
-        self.out = nn.Linear(2 * dim if sep else dim, dim)
+        self.query, self.key, self.value = (Dense(dim, dim) for _ in range(3))
+        self.out = Dense(2 * dim if sep else dim, dim)
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
         graph, own = batch.graph if self.sep else with_loops(batch), x[: batch.num_nodes]
@@ -212,7 +213,7 @@ class Platonov(nn.Module):
             Residual(block, hidden_dim, num_heads, dropout) for _ in range(num_layers)
         )
         self.normalization = nn.LayerNorm(hidden_dim)
-        self.last = nn.Linear(hidden_dim, spec.num_outputs)
+        self.last = Dense(hidden_dim, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.embed(batch)

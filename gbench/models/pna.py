@@ -15,6 +15,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import pna_aggregate
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.encoders import NodeEncoder
@@ -97,9 +98,9 @@ def small_(weight: Tensor) -> None:
     nn.init.xavier_uniform_(weight, gain=1 / weight.size(1))
 
 
-def small_linear(inputs: int, outputs: int) -> nn.Linear:
+def small_linear(inputs: int, outputs: int) -> Dense:
     """A linear layer that begins so, and with a bias of 0."""
-    linear = nn.Linear(inputs, outputs)
+    linear = Dense(inputs, outputs)
     small_(linear.weight.data)
     nn.init.zeros_(linear.bias)
     return linear

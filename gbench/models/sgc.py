@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gbench.data.batch import Batch
@@ -16,6 +15,7 @@ from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR, gcn_propagate
+from gbench.kernels.linear import linear
 from gbench.models.convolve import gcn_average
 from gbench.models.linear import Linear
 
@@ -61,7 +61,7 @@ class SGC(nn.Module):
 
     def embed(self, batch: Batch) -> Tensor:
         """[X | P] W, without b: C columns are cheaper to propagate than F, in S^K (X W) + b."""
-        out = F.linear(batch.x, self.linear.weight)
+        out = linear(batch.x, self.linear.weight)
         if self.pe is not None and batch.pe is not None:
             out = out + self.pe(batch.pe)
         return out if self.hops else out + self.linear.bias

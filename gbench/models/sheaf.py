@@ -17,6 +17,7 @@ from gbench.kernels.act_dropout import act_dropout
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import sheaf_residual
 from gbench.kernels.sheaf_step import sheaf_step
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -49,7 +50,7 @@ class Stalks(nn.Module):
         width = channels * hidden_dim
         self.features, in_dim = input_features(spec, width)
         self.first = Linear(in_dim, width)
-        self.second = nn.Linear(width, width) if second_linear else None
+        self.second = Dense(width, width) if second_linear else None
 
     def forward(self, batch: Batch) -> Tensor:
         x = dropout(self.features(batch), self.input_dropout, self.training)
@@ -133,11 +134,11 @@ class NSD(nn.Module):
             EdgeWeightLearner(width) for _ in range(learners if has_weights else 0)
         )
         self.left = nn.ModuleList(
-            nn.Linear(channels, channels, bias=False) if left_weights else nn.Identity()
+            Dense(channels, channels, bias=False) if left_weights else nn.Identity()
             for _ in range(num_layers)
         )
         self.right = nn.ModuleList(
-            nn.Linear(hidden_dim, hidden_dim, bias=False) if right_weights else nn.Identity()
+            Dense(hidden_dim, hidden_dim, bias=False) if right_weights else nn.Identity()
             for _ in range(num_layers)
         )
         for left, right in zip(self.left, self.right, strict=True):
@@ -147,7 +148,7 @@ class NSD(nn.Module):
                 nn.init.orthogonal_(right.weight)
         self.epsilons = nn.ParameterList(torch.zeros(channels, 1) for _ in range(num_layers))
         self.readout = Readout(spec, readout)
-        self.head = nn.Linear(width, spec.num_outputs)
+        self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         graph = undirected(batch)

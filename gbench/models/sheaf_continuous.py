@@ -18,6 +18,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR
+from gbench.models.dense import Dense
 from gbench.models.readout import Readout
 from gbench.models.sheaf import Stalks, mixed
 from gbench.models.sheaf_learner import EdgeWeightLearner, Sheaf, SheafLearner, undirected
@@ -104,12 +105,10 @@ class ContinuousNSD(nn.Module):
         )
         has_weights = maps == "orthogonal" and edge_weights
         self.weight_learner = EdgeWeightLearner(width) if has_weights else None
-        self.left = nn.Linear(channels, channels, bias=False) if left_weights else nn.Identity()
-        self.right = (
-            nn.Linear(hidden_dim, hidden_dim, bias=False) if right_weights else nn.Identity()
-        )
+        self.left = Dense(channels, channels, bias=False) if left_weights else nn.Identity()
+        self.right = Dense(hidden_dim, hidden_dim, bias=False) if right_weights else nn.Identity()
         self.readout = Readout(spec, readout)
-        self.head = nn.Linear(width, spec.num_outputs)
+        self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         graph = undirected(batch)

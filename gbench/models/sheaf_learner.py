@@ -17,6 +17,7 @@ from gbench.errors import UserError
 from gbench.kernels import CSR, sheaf_laplacian
 from gbench.kernels.pair_tanh import pair_tanh
 from gbench.kernels.pair_weight import pair_weight
+from gbench.models.dense import Dense
 from gbench.models.sheaf_maps import num_parameters, restriction_maps
 
 
@@ -89,7 +90,7 @@ class SheafLearner(nn.Module):
         self.add_lp, self.add_hp = add_lp, add_hp
         width = hidden_dim if sparse_learner else (stalk_dim + add_lp + add_hp) * hidden_dim
         outputs = num_parameters(maps, orthogonal, stalk_dim)
-        self.linear = nn.Linear(2 * width, outputs, bias=False) if outputs else None
+        self.linear = Dense(2 * width, outputs, bias=False) if outputs else None
 
     def forward(self, graph: CSR, x: Tensor, weight: Tensor | None) -> Sheaf:
         maps = self._maps(graph, x)
@@ -122,7 +123,7 @@ class EdgeWeightLearner(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(2 * width, 1, bias=False)
+        self.linear = Dense(2 * width, 1, bias=False)
 
     def forward(self, graph: CSR, x: Tensor) -> Tensor:
         return pair_weight(graph, of_ends(x.flatten(1), self.linear.weight))

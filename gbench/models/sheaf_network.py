@@ -14,6 +14,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import CSR, sheaf_laplacian
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -60,13 +61,13 @@ class SheafNetwork(nn.Module):
         self.features, in_dim = input_features(spec, width)
         self.first = Linear(in_dim, width)
         self.left = nn.ModuleList(
-            nn.Linear(stalk_dim, stalk_dim, bias=False) for _ in range(num_layers)
+            Dense(stalk_dim, stalk_dim, bias=False) for _ in range(num_layers)
         )
         self.right = nn.ModuleList(
-            nn.Linear(hidden_dim, hidden_dim, bias=False) for _ in range(num_layers)
+            Dense(hidden_dim, hidden_dim, bias=False) for _ in range(num_layers)
         )
         self.readout = Readout(spec, readout)
-        self.head = nn.Linear(width, spec.num_outputs)
+        self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         graph = undirected(batch)

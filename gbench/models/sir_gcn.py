@@ -17,6 +17,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import segment_reduce
 from gbench.kernels.activated_sum import activated_sum
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.encoders import NodeEncoder
@@ -43,8 +44,8 @@ class SIRConv(nn.Module):
     ) -> None:
         super().__init__()
         self.aggregate, self.act, self.rate = aggregate, act, dropout
-        self.query, self.key = nn.Linear(dim, dim), nn.Linear(dim, dim, bias=False)
-        self.value = nn.Linear(dim, dim)
+        self.query, self.key = Dense(dim, dim), Dense(dim, dim, bias=False)
+        self.value = Dense(dim, dim)
         has_edges = edges and bool(spec.edge_categories or spec.edge_dim)
         self.edges = EdgeEncoder(spec, dim, bias=False) if has_edges else None
 
@@ -157,7 +158,7 @@ class SIRLayer(nn.Module):
             dim, "layer" if layer_norm else "batch", "" if frame == "platonov" else act
         )
         has_linear = frame == "platonov" or skip == "linear"
-        self.linear = nn.Linear(dim, dim) if has_linear else None
+        self.linear = Dense(dim, dim) if has_linear else None
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
         own = x[: batch.num_nodes]
@@ -264,16 +265,16 @@ class SIRGCN(nn.Module):
 
 def _head(dim: int, outputs: int, frame: str, answers: str, act: str) -> nn.Module:
     if frame == "platonov":
-        return nn.Linear(dim, outputs)
+        return Dense(dim, outputs)
     if answers == "nodes":
-        return nn.Sequential(nn.Linear(dim, dim), Activation(act), nn.Linear(dim, outputs))
+        return nn.Sequential(Dense(dim, dim), Activation(act), Dense(dim, outputs))
     widths = (dim, max(1, dim // 2), max(1, dim // 4))
     hidden = [
         layer
         for before, after in pairwise(widths)
-        for layer in (nn.Linear(before, after), Norm(after, "batch", act))
+        for layer in (Dense(before, after), Norm(after, "batch", act))
     ]
-    return nn.Sequential(*hidden, nn.Linear(widths[-1], outputs))
+    return nn.Sequential(*hidden, Dense(widths[-1], outputs))
 
 
 class Activation(nn.Module):

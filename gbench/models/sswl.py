@@ -15,6 +15,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import embedding_sum, gine_aggregate, segment_add, segment_reduce, spmm
+from gbench.models.dense import Dense
 from gbench.models.encoders import Embeddings, NodeFeatures
 from gbench.models.norm_act import NormAct, linear_norm_act
 from gbench.models.pair_features import pair_values, pairs_of
@@ -34,9 +35,9 @@ class MLP(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.first = nn.Linear(dim, dim)
+        self.first = Dense(dim, dim)
         self.norm_act = NormAct(dim, norm=True, relu=True, dropout=0.0)
-        self.second = nn.Linear(dim, dim)
+        self.second = Dense(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.second(linear_norm_act(self.first, self.norm_act, x))
@@ -136,9 +137,9 @@ class SSWL(nn.Module):
         self.pool = MLP(hidden_dim)
         self.pool_norm = NormAct(hidden_dim, norm=True, relu=True, dropout=0.0)
         self.head = nn.Sequential(
-            nn.Linear(hidden_dim, 2 * hidden_dim),
+            Dense(hidden_dim, 2 * hidden_dim),
             nn.ReLU(),
-            nn.Linear(2 * hidden_dim, spec.num_outputs),
+            Dense(2 * hidden_dim, spec.num_outputs),
         )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
+from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
@@ -85,7 +86,7 @@ class Stack(nn.Module):
         self.head: nn.Module | None = None
         if linear_head:
             width = hidden_dim * (num_layers if jk == "cat" else 1)
-            self.head = nn.Linear(width, spec.num_outputs)
+            self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.embed(batch)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.kernels import segment_add, segment_reduce
+from gbench.models.dense import Dense
 from gbench.models.norm_act import NormAct, linear_norm_act
 
 
@@ -28,9 +29,9 @@ class VirtualNode(nn.Module):
     def __init__(self, dim: int, *, dropout: float) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
-            nn.Linear(dim, 2 * dim),
+            Dense(dim, 2 * dim),
             NormAct(2 * dim, norm=True, relu=True, dropout=0.0),
-            nn.Linear(2 * dim, dim),
+            Dense(2 * dim, dim),
             NormAct(dim, norm=True, relu=True, dropout=dropout),
         )
 

@@ -1,0 +1,322 @@
+"""The dense layer both ways, whatever was chosen: values, gradients and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gbench.kernels import linear as op
+from gbench.kernels.cpu import ways
+from gbench.kernels.linear import linear
+
+CONVOLVED = ways.Ways(*[ways.CONVOLUTION] * 3)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(ways, "_known", {})
+    monkeypatch.setattr(ways, "_used", {})
+    monkeypatch.setattr(op, "LEAST", 0)
+
+
+@pytest.fixture
+def convolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """As if a convolution were faster for all three products; the rows of each that was asked."""
+    asked: list[int] = []
+
+    def ways_of(rows: int, *_: int) -> ways.Ways:
+        asked.append(rows)
+        return CONVOLVED
+
+    monkeypatch.setattr(ways, "ways_of", ways_of)
+    yield asked
+
+
+def compare(relu: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    given = [value for value in (x, weight, bias) if value is not None]
+    ours = [value.detach().requires_grad_() for value in given]
+    exact = [value.detach().double().requires_grad_() for value in given]
+    out = linear(*ours, relu=relu)
+    expected = op.reference(*exact, relu=relu)
+    assert out.shape == expected.shape
+    grad = torch.randn_like(expected).float()
+    found = torch.autograd.grad(out, ours, grad)
+    wanted = torch.autograd.grad(expected, exact, grad.double())
+    for one, other in zip((out, *found), (expected, *wanted), strict=True):
+        size = float(other.detach().abs().max()) if other.numel() else 0.0
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=2e-6 * size)
+
+
+@pytest.mark.parametrize("tail", range(16))
+def test_every_number_of_rows(convolved: list[int], tail: int) -> None:
+    x, weight, bias = torch.randn(48 + tail, 37), torch.randn(21, 37), torch.randn(21)
+    compare(False, x, weight, bias)
+    assert convolved == [48 + tail]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 15, 16, 17, 300])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_with_and_without_bias_and_relu(
+    convolved: list[int], rows: int, relu: bool, bias: bool
+) -> None:
+    compare(relu, torch.randn(rows, 24), torch.randn(33, 24), torch.randn(33) if bias else None)
+    assert convolved
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "transposed": lambda x: x.t().contiguous().t(),
+    "columns of a wider one": lambda x: torch.cat([x, x], 1)[:, : x.size(1)],
+    "every second row": lambda x: x.repeat_interleave(2, 0)[::2],
+    "one row for all": lambda x: x[:1].expand_as(x),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_any_layout_of_features_weights_and_gradients(convolved: list[int], layout: str) -> None:
+    lay = LAYOUTS[layout]
+    x, weight, bias = lay(torch.randn(70, 20)), torch.randn(30, 20), torch.randn(30)
+    compare(False, x, weight, bias)
+    compare(True, torch.randn(70, 20), lay(weight), bias)
+    leaf = torch.randn(70, 20, requires_grad=True)
+    grad = lay(torch.randn(70, 30))
+    (found,) = torch.autograd.grad(linear(leaf, weight, bias), leaf, grad)
+    torch.testing.assert_close(found, grad @ weight)
+    assert len(convolved) == 3
+
+
+def test_more_than_two_dimensions(convolved: list[int]) -> None:
+    x, weight, bias = torch.randn(5, 7, 20), torch.randn(30, 20), torch.randn(30)
+    compare(False, x, weight, bias)
+    compare(False, x.transpose(0, 1), weight, bias)
+    assert convolved == [35, 35]
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2)])
+def test_only_the_gradients_that_are_asked_for(convolved: list[int], wanted: tuple[int]) -> None:
+    given = [torch.randn(40, 20), torch.randn(30, 20), torch.randn(30)]
+    for place in wanted:
+        given[place].requires_grad_()
+    linear(*given).sum().backward()
+    assert [place for place in range(3) if given[place].grad is not None] == list(wanted)
+
+
+def test_nan_and_infinity_go_where_torch_lets_them(convolved: list[int]) -> None:
+    x, weight = torch.randn(40, 20), torch.randn(30, 20)
+    x[3, 4], x[20, 0], x[39] = torch.nan, torch.inf, -torch.inf
+    ours, theirs = (value.clone().requires_grad_() for value in (weight, weight))
+    out, expected = linear(x, ours, relu=True), op.reference(x, theirs, relu=True)
+    assert torch.equal(out.isnan(), expected.isnan()) and out[3].isnan().all()
+    assert torch.equal(out.isinf(), expected.isinf())
+    out.sum().backward()
+    expected.sum().backward()
+    assert torch.equal(ours.grad.isfinite(), theirs.grad.isfinite())
+
+
+def test_zero_rows_and_zero_features(convolved: list[int], monkeypatch) -> None:
+    monkeypatch.setattr(op, "LEAST", 1)
+    compare(True, torch.randn(0, 20), torch.randn(30, 20), torch.randn(30))
+    compare(False, torch.randn(20, 0), torch.randn(30, 0), torch.randn(30))
+    assert not convolved
+
+
+def test_a_second_derivative_is_torchs(convolved: list[int]) -> None:
+    x, weight, bias = torch.randn(20, 5), torch.randn(6, 5), torch.randn(6)
+    found = []
+    for function in (linear, op.reference):
+        leaves = [value.clone().requires_grad_() for value in (x, weight, bias)]
+        first = torch.autograd.grad(
+            function(*leaves, relu=True).square().sum(), leaves, create_graph=True
+        )
+        found.append(torch.autograd.grad(sum(each.square().sum() for each in first), leaves))
+    assert convolved
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-2)
+
+
+def test_the_same_bits_every_time(convolved: list[int]) -> None:
+    given = [torch.randn(1000, 64), torch.randn(96, 64), torch.randn(96)]
+
+    def bits() -> list[Tensor]:
+        leaves = [value.clone().requires_grad_() for value in given]
+        out = linear(*leaves, relu=True)
+        return [out, *torch.autograd.grad(out, leaves, torch.ones_like(out))]
+
+    first = bits()
+    for _ in range(3):
+        assert all(map(torch.equal, first, bits()))
+
+
+def test_what_is_not_float32_on_a_cpu_is_left_to_torch(convolved: list[int]) -> None:
+    x, weight = torch.randn(40, 20), torch.randn(30, 20)
+    compare(False, x.double(), weight.double(), None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(x, weight).dtype == torch.bfloat16
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        linear(x, weight)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.func.vmap(linear, (0, None))(x.view(4, 10, 20), weight)
+    torch.func.grad(lambda w: linear(x, w).sum())(weight)
+    assert linear(x.to("meta"), weight.to("meta")).is_meta
+    torch.jit.trace(linear, (x, weight), check_trace=False)
+    with pytest.raises(RuntimeError, match="shapes"):
+        linear(x, weight.t())
+    assert not convolved
+
+
+def test_backward_under_autocast_stays_float32(convolved: list[int]) -> None:
+    x, weight = torch.randn(40, 20), torch.randn(30, 20, requires_grad=True)
+    out = linear(x, weight).sum()
+    with torch.autocast("cpu", torch.bfloat16):
+        out.backward()
+    torch.testing.assert_close(weight.grad, x.sum(0).expand_as(weight))
+
+
+def test_an_export_has_no_size_compared_and_no_convolution(convolved: list[int]) -> None:
+    layer = torch.nn.Linear(20, 30)
+    layer.forward = lambda x: linear(x, layer.weight, layer.bias)
+    shape = {"x": {0: torch.export.Dim("rows", min=2)}}
+    program = torch.export.export(layer, (torch.randn(40, 20),), dynamic_shapes=shape)
+    names = {str(node.target) for node in program.graph.nodes}
+    assert "aten.linear.default" in names and not convolved
+    assert program.module()(torch.randn(7, 20)).shape == (7, 30)
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[object]:
+    """Each product's faster way by order, in place of a measurement; the calls that were made."""
+    calls: list[object] = []
+
+    def faster(product: object) -> str:
+        calls.append(product)
+        return answers[(len(calls) - 1) % len(answers)]
+
+    monkeypatch.setattr(ways, "_faster", faster)
+    return calls
+
+
+def forget() -> None:
+    ways._known.clear()
+    ways._used.clear()
+
+
+def test_a_choice_is_made_once_for_a_class_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = pretend(monkeypatch, ways.CONVOLUTION, ways.TORCH, ways.CONVOLUTION)
+    chosen = ways.ways_of(700, 20, 30)
+    assert chosen == (ways.CONVOLUTION, ways.TORCH, ways.CONVOLUTION) and len(calls) == 3
+    assert ways.ways_of(300, 20, 30) is chosen and len(calls) == 3
+    forget()
+    assert ways.ways_of(700, 20, 30) == chosen and len(calls) == 3
+    ways.ways_of(5000, 20, 30)
+    ways.ways_of(700, 20, 31)
+    assert len(calls) == 9
+    (path,) = ways._file(1).parent.glob("*.json")
+    assert len(json.loads(path.read_text())["ways"]) == 3
+
+
+@pytest.mark.parametrize("spoil", ["{", "[]", '{"of": 1}', '{"ways": [[1]]}', "\x00"])
+def test_a_file_that_cannot_be_read_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, spoil: str
+) -> None:
+    calls = pretend(monkeypatch, ways.CONVOLUTION)
+    ways.ways_of(700, 20, 30)
+    path = ways._file(1)
+    whole = path.read_bytes()
+    path.write_text(spoil)
+    forget()
+    assert ways.ways_of(700, 20, 30) == CONVOLVED and len(calls) == 6
+    assert path.read_bytes() == whole
+
+
+def test_ways_and_processors_of_others_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = pretend(monkeypatch, ways.CONVOLUTION)
+    ways.ways_of(700, 20, 30)
+    path = ways._file(1)
+    for changed in (('"of": {\n  "processor": "', '"of": {\n  "processor": "other '),
+                    ('"convolution"', '"magic"')):  # fmt: skip
+        text = path.read_text()
+        assert changed[0] in text
+        path.write_text(text.replace(*changed))
+        forget()
+        assert ways.ways_of(700, 20, 30) == CONVOLVED
+    assert len(calls) == 9
+    monkeypatch.setattr(ways, "_processor", lambda: {"processor": "another"})
+    assert ways._file(1) != path
+
+
+def test_a_folder_that_cannot_be_written_leaves_all_to_torch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "file"))
+    calls = pretend(monkeypatch, ways.CONVOLUTION)
+    assert ways.ways_of(700, 20, 30) == ways.PLAIN and not calls
+
+
+def choose(answer: str, barrier, queue) -> None:
+    forget()
+    ways._faster = lambda product: answer
+    barrier.wait()
+    queue.put(ways.ways_of(700, 20, 30))
+
+
+def test_processes_that_measure_at_once_agree() -> None:
+    context = multiprocessing.get_context("fork")
+    barrier, queue = context.Barrier(4), context.Queue()
+    answers = [ways.TORCH, ways.CONVOLUTION] * 2
+    workers = [context.Process(target=choose, args=(each, barrier, queue)) for each in answers]
+    for worker in workers:
+        worker.start()
+    found = {queue.get(timeout=60) for _ in workers}
+    for worker in workers:
+        worker.join()
+    assert len(found) == 1 and found == {*ways._read(ways._file(1), 1).values()}
+
+
+def test_a_measurement_draws_no_random_number_and_keeps_no_graph() -> None:
+    before = torch.get_rng_state()
+    ways.ways_of(700, 20, 30)
+    assert torch.equal(before, torch.get_rng_state()) and torch.is_grad_enabled()
+
+
+def test_only_what_is_clearly_faster_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def product(seconds: dict[str, float]) -> Callable[[str], None]:
+        def call(way: str) -> None:
+            nonlocal now
+            now += seconds[way]
+
+        return call
+
+    monkeypatch.setattr(ways.time, "thread_time", lambda: now)
+    for torchs, expected in ((0.9, ways.TORCH), (1.1, ways.TORCH), (1.3, ways.CONVOLUTION)):
+        both = product({ways.TORCH: torchs, ways.CONVOLUTION: 1.0})
+        assert ways._faster(both) == expected
+
+
+def test_what_was_used_is_told_since_the_run_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, ways.CONVOLUTION, ways.TORCH, ways.TORCH)
+    ways.ways_of(700, 20, 30)
+    told = {"20 to 30, 256 rows or more, 1 thread": {
+        "forward": "convolution", "grad_x": "torch", "grad_weight": "torch"}}  # fmt: skip
+    assert ways.used() == told == ways.kept(1)
+    ways.begin()
+    assert ways.used() == {}
+    ways.ways_of(700, 20, 30)
+    assert ways.used() == told
+
+
+def test_small_products_are_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(ways, "ways_of", lambda *_: pytest.fail("asked"))
+    linear(torch.randn(140, 64), torch.randn(7, 64))
