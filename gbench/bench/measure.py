@@ -27,6 +27,7 @@ SAMPLE_SECONDS = 0.005  # a sample repeats its call until it takes this long
 MAX_ROUNDS = 101
 RESAMPLES = 2000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+SMALLEST_ARRAY = 1 << 16  # bytes; what is smaller may come from anywhere
 
 
 class Budget(NamedTuple):
@@ -253,13 +254,51 @@ def _nothing_reused() -> Iterator[None]:
     arrays come and go, but at a time that depends on what ran before.
     """
     libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_THRESHOLD, 1 << 16)
+    libc.mallopt(M_MMAP_THRESHOLD, SMALLEST_ARRAY)
     libc.malloc_trim(0)
+    fillings = _fill_heap(libc)
     try:
         yield
     finally:
+        for filling in fillings:
+            libc.free(filling)
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 25)
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 26)
+
+
+class _Mallinfo(ctypes.Structure):
+    """What glibc's `mallinfo2` tells of all heaps: bytes, and blocks that are no part of them."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
+
+
+def _fill_heap(libc: ctypes.CDLL) -> list[ctypes.c_void_p]:
+    """Blocks for all the room of the heap that could hold an array; their pages are not touched.
+
+    What is free in the midst of the heap goes before a block of its own, whatever the threshold,
+    and stays resident when it is freed. A glibc before 2.33 does not tell where a block lies.
+    """
+    if not hasattr(libc, "mallinfo2"):
+        return []
+    libc.mallinfo2.restype = _Mallinfo
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    found: _Mallinfo = libc.mallinfo2()
+    fillings: list[ctypes.c_void_p] = []
+    size = found.fordblks
+    while size >= SMALLEST_ARRAY:
+        before, block = found, libc.malloc(size)
+        found = libc.mallinfo2()
+        if block and (found.arena, found.hblks) == (before.arena, before.hblks):
+            fillings.append(block)
+        else:
+            libc.free(block)
+            found = libc.mallinfo2()
+            size //= 2
+    return fillings
 
 
 def _resident_peak_kib() -> int:

@@ -1,7 +1,5 @@
 """Graphs of every awkward shape, and the comparison of a kernel with its reference."""
 
-import ctypes
-import re
 from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gbench.bench import measure
 from gbench.kernels import CSR
 
 # Largest allowed error, as a part of the largest value: sums are float32 for both narrow types.
@@ -97,31 +96,16 @@ def assert_agrees() -> Callable[..., None]:
 @pytest.fixture
 def peak_of() -> Callable[[Callable[[], Tensor]], int]:
     """The most memory, in bytes, that a call takes at any time, whoever allocates it."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if not reset.exists():
+    if not Path("/proc/self/clear_refs").exists():
         pytest.skip("needs Linux's /proc/self/clear_refs")
 
-    def memory(name: str) -> int:
-        found = re.search(rf"{name}:\s+(\d+) kB", status.read_text())
-        assert found
-        return int(found[1]) * 1024
-
-    def measure(call: Callable[[], Tensor]) -> int:
-        """The least of three: pages that the system took away meanwhile come back in a call."""
+    def measured(call: Callable[[], Tensor]) -> int:
         call()  # compiles, and starts threads
-        return min(once(call) for _ in range(3))
+        peak = measure.peak_extra_mib(call, torch.device("cpu"))
+        assert peak is not None
+        return round(peak * 2**20)
 
-    def once(call: Callable[[], Tensor]) -> int:
-        # memory that was freed and is still held would be taken again without a word
-        getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: 0)(0)
-        reset.write_text("5")  # the high-water mark begins anew
-        before = memory("VmRSS")
-        result = call()
-        after = memory("VmHWM")
-        del result
-        return after - before
-
-    return measure
+    return measured
 
 
 def _operations() -> list[Any]:
