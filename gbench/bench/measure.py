@@ -266,13 +266,13 @@ def _nothing_reused() -> Iterator[None]:
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 26)
 
 
+_MALLINFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+
+
 class _Mallinfo(ctypes.Structure):
     """What glibc's `mallinfo2` tells of all heaps: bytes, and blocks that are no part of them."""
 
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    )
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _MALLINFO.split())
 
 
 def _fill_heap(libc: ctypes.CDLL) -> list[ctypes.c_void_p]:
