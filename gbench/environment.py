@@ -1,12 +1,10 @@
-"""What a run ran on: device, versions, memory, git commit. All of it goes into the record."""
+"""What a run ran on: device, versions, git commit. All of it goes into the record."""
 
 from __future__ import annotations
 
 import json
 import platform
-import resource
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -78,13 +76,3 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Peak memory in MiB: allocated on the GPU, or resident in this process on the CPU."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -19,6 +19,7 @@ from gbench.folders import written_whole
 from gbench.own_code.importing import own_places
 from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
+from gbench.peak_memory import PeakMemory, whole
 from gbench.records import record as records
 from gbench.records.folder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
 from gbench.teaching import begin_from, keep, taught
@@ -52,7 +53,7 @@ def train(
     """
     if is_floor(config["model"]):
         return train_floor(config, folder, console, display)
-    started = datetime.now(UTC)
+    started, peaks = datetime.now(UTC), PeakMemory()
     settings = config["trainer"]
     loggers = make_loggers(config, folder)  # first: a server that is not there is told at once
     with advised(folder):
@@ -69,7 +70,7 @@ def train(
             console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     title = f"{config['model']['name']} · {card.title}"
     display = display or Display(console, title, card, settings["max_epochs"])
-    epochs = Epochs(config, card, last_checkpoint=last, display=display)
+    epochs = Epochs(config, card, last_checkpoint=last, display=display, peaks=peaks)
     trainer = make_trainer(settings, [epochs], loggers)
     task.is_resumed = last.exists()
 
@@ -88,6 +89,7 @@ def train(
         with display, stoppable():
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
 
+        peaks.begin("test")
         select = settings["select"]
         if select == "best" and not epochs.best_weights:  # no epoch's value was a number
             select = "last"
@@ -104,6 +106,7 @@ def train(
             name: {"valid": epochs.curve[tested].get(f"valid_{name}", nan), "test": value}
             for name, value in others.items()
         }
+        peak_memory = peaks.by_phase()
         record = records.RunRecord(
             run=folder.name,
             identity=identity(config),
@@ -127,7 +130,8 @@ def train(
             seconds_total=sum(row["seconds"] for row in epochs.curve),
             items_per_second=task.batches.items_per_epoch / epochs.train_seconds_per_epoch,
             item=card.item,
-            peak_memory_mib=environment.peak_memory_mib(task.device),
+            peak_memory_mib=whole(peak_memory),
+            peak_memory_by_phase=peak_memory,
             device=environment.device_name(task.device),
             versions=environment.versions() | imported_versions(config, own_places()),
             git=environment.git_state(),

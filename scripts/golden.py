@@ -83,7 +83,7 @@ DRAWN = {
     "reproduce.md": ["reproduce", "--report"],
 }
 UNEQUAL = {"seconds_per_epoch", "seconds_total", "items_per_second", "peak_memory_mib", "versions"}
-UNEQUAL |= {"git", "started", "finished", "captured"}
+UNEQUAL |= {"git", "started", "finished", "captured", "peak_memory_by_phase"}
 
 
 def main() -> int:

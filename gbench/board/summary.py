@@ -52,7 +52,7 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
             for part, value in sorted(parts.items())
         ),
         *_cost(record),
-        ("peak memory", memory_text(record.peak_memory_mib), record.device),
+        ("peak memory", memory_text(record.peak_memory_mib), _peaks(record)),
         ("run", near(folder), ""),
         ("next", _next_command(record, folder), ""),
     ]
@@ -64,6 +64,13 @@ def summarise(record: RunRecord, folder: Path, console: Console) -> None:
         text.append(f"{value:<{value_width}}  " if note else value)
         text.append(f"{note}\n", "dim")
     console.print(text, end="", soft_wrap=True, highlight=False)
+
+
+def _peaks(record: RunRecord) -> str:
+    """The device, and the peak of each phase that is known."""
+    known = {phase: mib for phase, mib in record.peak_memory_by_phase.items() if mib > 0}
+    told = ", ".join(f"{phase} {memory_text(mib)}" for phase, mib in known.items())
+    return f"{record.device}; {told}" if told else record.device
 
 
 def _cost(record: RunRecord) -> list[tuple[str, str, str]]:

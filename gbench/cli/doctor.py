@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     healthy = not wrong
     for name, folder in (("data_dir", folders.data_dir()), ("cache_dir", folders.cache_dir())):
         rows.append((name, f"{folder} ({_folder_state(folder)})"))
-    for name, check in (("device", _device), ("kernels", _kernels)):
+    for name, check in (("device", _device), ("peak memory", _peak_memory), ("kernels", _kernels)):
         try:
             rows.append((name, check()))
         except Exception as error:
@@ -54,6 +54,19 @@ def _device() -> str:
     if torch.cuda.is_available():
         return device_name(torch.device("cuda"))
     return f"{device_name(torch.device('cpu'))}; no GPU that torch can use"
+
+
+def _peak_memory() -> str:
+    """What records will say of it."""
+    import torch
+
+    from gbench.peak_memory import can_reset, resident_peak_mib
+
+    if torch.cuda.is_available():
+        return "told by phase, as PyTorch allocates it on the GPU"
+    if can_reset():
+        return f"told by phase, as it is resident: {resident_peak_mib():.0f} MiB in this one"
+    return "told of the whole process: the system does not let it begin anew with a phase"
 
 
 def _kernels() -> str:

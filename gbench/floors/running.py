@@ -32,6 +32,7 @@ from gbench.models.needs import FIELDS
 from gbench.own_code.importing import own_places
 from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
+from gbench.peak_memory import PeakMemory, whole
 from gbench.records import record as records
 from gbench.records.folder import CONFIG, RECORD, claimed, failure_noted
 from gbench.train.curve_file import CurveFile
@@ -56,7 +57,7 @@ def train_floor(
     Floors are quick: an interrupted one begins anew. Raises UserError for what the user can mend
     and Interrupted when told to stop.
     """
-    started = datetime.now(UTC)
+    started, peaks = datetime.now(UTC), PeakMemory()
     loggers = make_loggers(config, folder)  # first: a server that is not there is told at once
     floor, dataset = build_floor(at_hand(config, folder))
     card, asked = dataset.card, config["trainer"]["also"]
@@ -81,7 +82,9 @@ def train_floor(
             display.start()
             for number, candidate in enumerate(candidates):
                 begun = time.perf_counter()
+                peaks.begin("training")
                 task = FloorTask(floor, dataset, candidate.fit())
+                peaks.begin("validation")
                 row = measured(task.answers_to(task.part("valid")), card, asked)
                 row = {"epoch": number, **row, "seconds": time.perf_counter() - begun}
                 curve.append(row)
@@ -96,12 +99,14 @@ def train_floor(
                 display.epoch(row, curve[best]["valid"], best)
 
         assert tested is not None
+        peaks.begin("test")
         test = measured(tested.answers_to(tested.part("test")), card, asked)
         seconds = [row["seconds"] for row in curve]
         also = {
             metric: {"valid": curve[best][f"valid_{metric}"], "test": test[f"valid_{metric}"]}
             for metric in asked
         }
+        peak_memory = peaks.by_phase()
         record = records.RunRecord(
             run=folder.name,
             identity=identity(config),
@@ -125,7 +130,8 @@ def train_floor(
             seconds_total=sum(seconds),
             items_per_second=dataset.split.train.numel() / median(seconds),
             item=card.item,
-            peak_memory_mib=environment.peak_memory_mib(torch.device("cpu")),
+            peak_memory_mib=whole(peak_memory),
+            peak_memory_by_phase=peak_memory,
             device=environment.device_name(torch.device("cpu")),
             versions=environment.versions(PACKAGES) | imported_versions(config, own_places()),
             git=environment.git_state(),

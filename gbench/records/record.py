@@ -50,7 +50,7 @@ class RunRecord:
     seconds_total: float
     items_per_second: float  # in training
     item: Literal["graphs", "nodes", "links"]
-    peak_memory_mib: float
+    peak_memory_mib: float  # allocated on the GPU, or resident on the CPU
     device: str
     versions: dict[str, Any]  # package: version; gbench's, and of all that own code imports
     git: dict[str, Any] | None  # of gbench: commit, dirty; null outside a checkout
@@ -68,6 +68,8 @@ class RunRecord:
     # of the training part, those that the model asks for by name
     statistics: dict[str, Any] = field(default_factory=dict)
     chosen: dict[str, Any] = field(default_factory=dict)  # of a floor: what validation chose
+    # MiB of data (reading it), training, validation and test; null where it cannot be told
+    peak_memory_by_phase: dict[str, float] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -116,6 +118,10 @@ class RunRecord:
             checked[key] = _number(value) if float in kinds else value
         checked["curve"] = _numbers("curve", checked["curve"])
         checked["also"] = {name: _parts(name, of) for name, of in checked["also"].items()}
+        peaks = checked["peak_memory_by_phase"]
+        checked["peak_memory_by_phase"] = dict(
+            zip(peaks, _numbers("peak_memory_by_phase", [*peaks.values()]), strict=True)
+        )
         _check_values(checked)
         record = object.__new__(RunRecord)
         # The frozen constructor takes 9 µs for its 30 fields, a tenth of loading 10,000 records.
@@ -136,6 +142,7 @@ _ADDED: dict[str, Any] = {
     "captured": False,
     "statistics": {},
     "chosen": {},
+    "peak_memory_by_phase": {},
 }
 _BY_ANNOTATION = {
     "int": (frozenset({int}), "a whole number"),
@@ -143,6 +150,7 @@ _BY_ANNOTATION = {
     "bool": (frozenset({bool}), "true or false"),
     "str": (frozenset({str}), "a string"),
     "list[float]": (frozenset({list}), "a list of numbers"),
+    "dict[str, float]": (frozenset({dict}), "an object of numbers"),
     "dict[str, dict[str, float]]": (frozenset({dict}), "an object of objects of numbers"),
     "dict[str, Any]": (frozenset({dict}), "an object"),
     "dict[str, Any] | None": (frozenset({dict, type(None)}), "an object or null"),

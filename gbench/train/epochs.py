@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,7 @@ from gbench.errors import UserError
 from gbench.metrics import find
 from gbench.mirror.mirrored import Mirror
 from gbench.models.answers import nan_answered
+from gbench.peak_memory import PeakMemory
 from gbench.train import capturing, loader
 from gbench.train.capturing import Recorder
 from gbench.train.cuda_graph import NotCapturedError
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
     from gbench.train.task import Task
 
 
+LONG = 0.02  # seconds, beside which the two readings of a peak are nothing
+
+
 class Epochs(Callback):  # type: ignore[misc]
     """The run's memory: a row per epoch, the best epoch and its weights, all in the checkpoint."""
 
@@ -54,6 +59,7 @@ class Epochs(Callback):  # type: ignore[misc]
         *,
         last_checkpoint: Path,
         display: Display,
+        peaks: PeakMemory | None = None,
     ) -> None:
         trainer = config["trainer"]
         self.monitor = Monitor(trainer["monitor"], card.direction, trainer["ties"])
@@ -67,6 +73,7 @@ class Epochs(Callback):  # type: ignore[misc]
         self.validates_every = trainer.get("check_val_every_n_epoch", 1)
         self.last_checkpoint = last_checkpoint
         self.display = display
+        self.peaks = peaks
         # epoch, train_loss, seconds, train_seconds; of epochs that are validated valid, valid_NAME
         # of each metric of trainer.also, and valid_loss if anything reads it
         self.curve: list[dict[str, float]] = []
@@ -96,6 +103,9 @@ class Epochs(Callback):  # type: ignore[misc]
                 "trainer.monitor=objective adds the penalty that weight decay descends, and that "
                 "of this optim.optimizer is none: take trainer.monitor=loss, or adam"
             )
+        if self.peaks is not None:
+            self.peaks.place(task.device)
+            self.peaks.begin("training")
         self.schedule.check_warmup(task.windows.steps_per_epoch)
         self.rates = Rates(trainer.optimizers[0], self.schedule.lr)
         self.rates.to_numbers()
@@ -151,13 +161,25 @@ class Epochs(Callback):  # type: ignore[misc]
         trained = time.perf_counter()
         row = self._trained(task, [each / task.position for each in sums])
         if self._is_validated(task):
-            row |= self._validation(trainer, task)
+            with self._peak_told(trained - self.epoch_started):
+                row |= self._validation(trainer, task)
             if self._is_best(task, row) and self.keeps_weights:
                 state = task.model.state_dict()
                 self.best_weights = {name: value.detach().clone() for name, value in state.items()}
         row["seconds"] = time.perf_counter() - self.epoch_started
         row["train_seconds"] = trained - self.epoch_started
         self._add(trainer, task, row)
+
+    @contextmanager
+    def _peak_told(self, seconds: float) -> Iterator[None]:
+        """Tell the validation's peak memory from the training's, where it costs little time."""
+        peaks = self.peaks
+        if peaks is None or (seconds < LONG and peaks.knows("validation")):
+            yield
+        else:
+            peaks.begin("validation")
+            yield
+            peaks.begin("training")
 
     def _trained(self, task: Task, shown: Sequence[float]) -> dict[str, float]:
         train_loss = shown[0]

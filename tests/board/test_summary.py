@@ -1,4 +1,5 @@
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def test_golden_summary(make_record, tmp_path, monkeypatch):
     record = make_record(seed=3)
     assert summary(record, Path("runs/cora-gcn-00000000aa-s3")) == GOLDEN
     assert summary(record, tmp_path / "runs/cora-gcn-00000000aa-s3") == GOLDEN
+
+
+def test_peaks_of_phases_stand_beside_the_device(make_record):
+    peaks = {"data": 300.0, "training": 512.25, "validation": math.nan, "test": 310.0}
+    text = summary(make_record(peak_memory_by_phase=peaks), Path("/elsewhere/r"))
+    assert "512 MiB  2 CPU cores; data 300 MiB, training 512 MiB, test 310 MiB\n" in text
 
 
 def test_a_fold_and_the_last_epoch_say_so(make_record):

@@ -204,6 +204,7 @@ def test_doctor_finds_this_machine_healthy(gbench: Command, tmp_path: Path) -> N
     answer = gbench("doctor", cwd=tmp_path)
     assert answer.returncode == 0, answer.stdout
     assert "agree with dense algebra" in answer.stdout
+    assert "peak memory" in answer.stdout
     assert os.environ["GBENCH_CACHE"] in answer.stdout
 
 

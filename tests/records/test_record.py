@@ -38,6 +38,15 @@ def test_figures_that_are_not_finite_become_null_and_come_back_as_nan(make_recor
     assert back.seconds_total == record.seconds_total
 
 
+def test_a_peak_that_cannot_be_told_is_null_and_comes_back_as_nan(make_record):
+    peaks = {"data": 300.5, "training": 512.25, "validation": math.nan, "test": 310.0}
+    record = make_record(peak_memory_by_phase=peaks)
+    assert json.loads(record.to_json())["peak_memory_by_phase"] == peaks | {"validation": None}
+    back = RunRecord.from_json(record.to_json()).peak_memory_by_phase
+    assert math.isnan(back.pop("validation"))
+    assert back == {"data": 300.5, "training": 512.25, "test": 310.0}
+
+
 def test_unknown_keys_of_the_same_schema_are_ignored(make_record):
     record = make_record()
     values = {"phase_of_the_moon": 3, **json.loads(record.to_json())}
@@ -47,9 +56,10 @@ def test_unknown_keys_of_the_same_schema_are_ignored(make_record):
 def test_a_record_from_before_a_key_existed_has_its_usual_value(make_record):
     values = json.loads(make_record().to_json())
     del values["curve"], values["also"], values["trials"], values["statistics"]
+    del values["peak_memory_by_phase"]
     record = RunRecord.from_json(json.dumps(values))
     assert (record.curve, record.also, record.trials) == ([], {}, 1)
-    assert record.statistics == {}
+    assert record.statistics == record.peak_memory_by_phase == {}
 
 
 def test_a_curve_survives_the_way_through_json_with_null_for_what_is_not_finite(make_record):
@@ -108,6 +118,7 @@ def test_what_is_no_record_at_all_is_a_user_error(text):
 
 def test_every_field_is_required(make_record):
     later = ("curve", "also", "trials", "captured", "statistics", "chosen")
+    later += ("peak_memory_by_phase",)
     for field in (field for field in fields(RunRecord) if field.name not in later):
         values = json.loads(make_record().to_json())
         del values[field.name]
