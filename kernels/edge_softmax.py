@@ -4,14 +4,15 @@
 
 The aggregation of graph attention, for H heads. A node without in-neighbours gets 0. The factors m
 of the weights are 1 where none are given; dropout of the weights gives 0 and 1 / (1 - rate). The
-weights α are never stored: each is exp(s - λ_ih) again in backward, from one logarithm of a sum λ
-per node and head.
+weights α are not kept: each is exp(s - λ_ih) again in backward, from one logarithm of a sum λ per
+node and head.
 
 Gradients, none for m:
 x̄_jh = Σ_{j→i} m_jih α_jih ȳ_ih      s̄_jih = α_jih (m_jih ⟨ȳ_ih, x_jh⟩ - ⟨ȳ_ih, y_ih⟩)
 
 Bytes moved, forward, float32: E·H·F·4 gathered + N·H·F·4 written + E·(H + 1)·4, and E·H·4 of
-factors; backward gathers twice as much. Nothing of size E × F is stored.
+factors; backward gathers twice as much. Nothing of size E × F is stored; on the CPU the weights,
+E × H, are for as long as backward takes.
 
 Legend: N rows, M columns, E entries, H heads, F features per head.
 """

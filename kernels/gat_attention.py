@@ -8,15 +8,14 @@ graph has that entry or not. With a rate the weights are dropped: the factors m 
 1 / (1 - rate), drawn as gbench/kernels/dropout.py draws for a matrix (E + N) × H, the nodes' own
 last. Row i of x is node i as a receiver, so that there are at least N.
 
-Nothing of size E is stored on CUDA: scores are sums of two numbers per node and head, and draws are
-hashed again. On the CPU a composition of edge_softmax and what stands around it, whose scores are
-kept, is faster (gbench/models/gat.py).
+Nothing of size E is kept: scores are sums of two numbers per node and head, and draws are hashed
+again. On the CPU weights and gradients of scores, (E + N) × H each, stand while backward takes.
 
 Gradients, with p_i = ⟨a_h, x_ih⟩, q_j = ⟨a'_h, x_jh⟩ and s̄ as in edge_softmax, times the slope:
 p̄_i = Σ_j s̄_ji    q̄_j = Σ_i s̄_ji    x̄_j = Σ_i m α ȳ_i + p̄_j a + q̄_j a'
 ā = Σ_i p̄_i x_i    ā' = Σ_j q̄_j x_j
 
-Bytes moved on CUDA, float32: forward E·H·F·4 gathered + 2·N·H·F·4 + E·(H + 1)·4; backward three
+Bytes moved, float32: forward E·H·F·4 gathered + 2·N·H·F·4 + E·(H + 1)·4; backward three
 times as much.
 
 Legend: N rows, M columns, E entries, H heads, F features per head.

@@ -87,10 +87,8 @@ class GATLayer(nn.Module):
             )
             term = linear(numbers.to(hidden.dtype), folded.to(hidden.dtype))
             out = _attention(graph, hidden, self.own, self.other, rate, term)
-        elif hidden.is_cuda:
-            out = gat_attention(batch.graph, hidden, self.own, self.other, rate)
         else:
-            out = _attention(with_loops(batch), hidden, self.own, self.other, rate)
+            out = gat_attention(batch.graph, hidden, self.own, self.other, rate)
         return out.mean(1) if self.averages and out.size(1) > 1 else out.flatten(1)
 
 
@@ -175,20 +173,11 @@ class GAT(nn.Module):
 
 
 def _attention(
-    graph: CSR,
-    x: Tensor,
-    own: Tensor,
-    other: Tensor,
-    rate: float,
-    term: Tensor | None = None,
+    graph: CSR, x: Tensor, own: Tensor, other: Tensor, rate: float, term: Tensor
 ) -> Tensor:
-    """gat_attention as a composition, which on the CPU is faster: its scores are kept.
-
-    Scores may have a term (E, H) of their own.
-    """
+    """gat_attention whose scores have a term (E, H) of their own, in a graph with its loops."""
     left, right = (x[: graph.num_rows] * own).sum(2), (x * other).sum(2)
-    score = of_rows(graph, left) + of_columns(graph, right)
-    score = F.leaky_relu(score if term is None else score + term, SLOPE)
+    score = F.leaky_relu(of_rows(graph, left) + of_columns(graph, right) + term, SLOPE)
     factor = dropout(torch.ones_like(score), rate, True) if rate else None
     return edge_softmax(graph, score, x, factor)
 

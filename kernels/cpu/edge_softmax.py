@@ -1,16 +1,27 @@
-"""CPU, numba: two walks over a row's scores forward; a row walk and a column walk backward."""
+"""CPU, numba: weights of a block of rows by vectors of scores, then sums by vectors of features.
+
+Backward: the products of ȳ with a block's x and y, from them the scores' gradient, and, over the
+transpose, the sums of ȳ with weights that stand in an E × H array until the call ends.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-from numba import uint64
 from torch import Tensor
 
-from gbench.kernels.cpu.bfloat16 import narrow, scratch, widen, zero_of
-from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
+from gbench.kernels.cpu.bfloat16 import scratch
+from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
+from gbench.kernels.cpu.weighted import Layout, dots, weighted_sums
+from gbench.kernels.cpu.weights import (
+    block_end,
+    block_room,
+    lanes_of,
+    slopes,
+    stretch_of,
+    weights_of,
+)
 from gbench.kernels.csr import Graph
 
 
@@ -23,19 +34,24 @@ def edge_softmax(
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/edge_softmax.py."""
     rowptr, col, *_ = graph
-    wide = torch.promote_types(x.dtype, torch.float32)
     _, heads, width = x.shape
-    out = torch.empty(rowptr.numel() - 1, heads, width, dtype=x.dtype)
+    out = unset((rowptr.numel() - 1, heads, width), x.dtype)
+    wide = torch.promote_types(x.dtype, torch.float32)
     log_sum = torch.empty(rowptr.numel() - 1, heads, dtype=wide)
+    if not out.numel():
+        return out, log_sum
+    layout = Layout.of(heads, width)
     run(
         _forward,
-        count_chunks(col.numel() * heads * (width + 8)),  # an exponential costs about 8 features
+        _chunks(col, heads, width),
+        tuple(layout),
+        lanes_of(heads),
         array(rowptr),
         array(col),
         array(score),
-        array(x),
+        layout.view(x),
         None if factor is None else array(factor),
-        array(out),
+        layout.view(out),
         array(log_sum),
     )
     return out, log_sum
@@ -54,37 +70,34 @@ def edge_softmax_backward(
     """The gradients of gbench/kernels/edge_softmax.py."""
     rowptr, col, rowptr_t, col_t, perm_t = graph
     _, heads, width = x.shape
-    chunks = count_chunks(col.numel() * heads * (width + 8))
-    scores, grads, sums = array(score), array(grad), array(log_sum)
-    factors = None if factor is None else array(factor)
-    grad_score = torch.empty(score.shape, dtype=score.dtype)
-    grad_x = torch.empty(x.shape, dtype=x.dtype)
+    grad_score, grad_x = unset(score.shape, score.dtype), unset(x.shape, x.dtype)
+    if not grad_x.numel():
+        return grad_score, grad_x
+    weight = array(unset(score.shape, log_sum.dtype))
+    layout, chunks = Layout.of(heads, width), _chunks(col, heads, width)
+    grads = layout.view(grad)
     run(
         _grad_score,
         chunks,
+        tuple(layout),
+        lanes_of(heads),
         array(rowptr),
         array(col),
-        scores,
-        array(x),
-        factors,
-        array(out),
-        sums,
+        array(score),
+        layout.view(x),
+        None if factor is None else array(factor),
+        array(log_sum),
         grads,
         array(grad_score),
+        weight,
     )
-    run(
-        _grad_x,
-        chunks,
-        array(rowptr_t),
-        array(col_t),
-        array(perm_t),
-        scores,
-        factors,
-        sums,
-        grads,
-        array(grad_x),
-    )
+    given = (array(rowptr_t), array(col_t), array(perm_t), weight, grads, layout.view(grad_x))
+    run(_grad_x, chunks, tuple(layout), *given)
     return grad_score, grad_x
+
+
+def _chunks(col: Tensor, heads: int, width: int) -> int:
+    return count_chunks(col.numel() * heads * (width + 8))  # an exponential costs as 8 features
 
 
 @compiled
@@ -92,6 +105,8 @@ def _forward(
     first: int,
     last: int,
     num_chunks: int,
+    layout: Any,
+    score_lanes: Any,
     rowptr: Any,
     col: Any,
     score: Any,
@@ -100,28 +115,20 @@ def _forward(
     out: Any,
     log_sum: Any,
 ) -> int:
-    _, heads, width = x.shape
-    row = scratch(x, width)
-    for i in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
-        begin, end = rowptr[i], rowptr[i + 1]
-        for h in range(heads):
-            row[:] = 0
-            top, total = -math.inf, 0.0
-            for e in range(begin, end):
-                value = widen(score[e, h])
-                top = value if (value > top) | (value != value) else top
-            for e in range(begin, end):
-                weight = math.exp(widen(score[e, h]) - top)
-                total += weight
-                if factor is not None:
-                    weight *= widen(factor[e, h])
-                share, j = row.dtype.type(weight), uint64(col[e])
-                for f in range(width):
-                    row[f] += share * widen(x[j, h, f])
-            share = row.dtype.type(1 / total if begin < end else 0)
-            for f in range(width):
-                out[i, h, f] = narrow(row[f] * share, out)
-            log_sum[i, h] = top + math.log(total)
+    i, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
+    lanes, parts, groups = layout
+    score_lanes, by_head = score_lanes
+    heads = score.shape[1]
+    room = block_room(rowptr, i, end, heads)
+    weight, scale = scratch(x, (room, heads)), scratch(x, (room, heads))
+    while i < end:
+        stop = block_end(rowptr, i, end, heads)
+        a, b = rowptr[i], rowptr[stop]
+        factors = stretch_of(factor, a, b)
+        given = (rowptr, score[a:b], factors, weight, scale, log_sum)
+        weights_of(score_lanes, by_head, i, stop, *given)
+        weighted_sums(lanes, parts, groups, i, stop, rowptr, col, None, weight, scale, x, out)
+        i = stop
     return 0
 
 
@@ -130,31 +137,34 @@ def _grad_score(
     first: int,
     last: int,
     num_chunks: int,
+    layout: Any,
+    score_lanes: Any,
     rowptr: Any,
     col: Any,
     score: Any,
     x: Any,
     factor: Any,
-    out: Any,
     log_sum: Any,
     grad: Any,
     grad_score: Any,
+    weight: Any,
 ) -> int:
-    _, heads, width = x.shape
-    for i in range(chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)):
-        for h in range(heads):
-            own = zero_of(x)
-            for f in range(width):
-                own += widen(grad[i, h, f]) * widen(out[i, h, f])
-            for e in range(rowptr[i], rowptr[i + 1]):
-                j = uint64(col[e])
-                dot = zero_of(x)
-                for f in range(width):
-                    dot += widen(grad[i, h, f]) * widen(x[j, h, f])
-                if factor is not None:
-                    dot *= widen(factor[e, h])
-                alpha = math.exp(widen(score[e, h]) - log_sum[i, h])
-                grad_score[e, h] = narrow(alpha * (dot - own), grad_score)
+    i, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
+    lanes, parts, groups = layout
+    score_lanes, by_head = score_lanes
+    heads = score.shape[1]
+    room = block_room(rowptr, i, end, heads)
+    dot, alpha = scratch(x, (room, heads)), scratch(x, (room, heads))
+    while i < end:
+        stop = block_end(rowptr, i, end, heads)
+        a, b = rowptr[i], rowptr[stop]
+        factors = stretch_of(factor, a, b)
+        part = weight[a:b]
+        alphas = part if factor is None else alpha
+        dots(lanes, parts, groups, i, stop, rowptr, col, grad, x, dot)
+        given = (rowptr, score[a:b], factors, log_sum, dot, alphas, part, grad_score[a:b])
+        slopes(score_lanes, by_head, i, stop, *given)
+        i = stop
     return 0
 
 
@@ -163,30 +173,17 @@ def _grad_x(
     first: int,
     last: int,
     num_chunks: int,
+    layout: Any,
     rowptr_t: Any,
     col_t: Any,
     perm_t: Any,
-    score: Any,
-    factor: Any,
-    log_sum: Any,
+    weight: Any,
     grad: Any,
     grad_x: Any,
 ) -> int:
-    _, heads, width = grad_x.shape
-    row = scratch(grad_x, width)
-    for j in range(
-        chunk_start(rowptr_t, first, num_chunks), chunk_start(rowptr_t, last, num_chunks)
-    ):
-        for h in range(heads):
-            row[:] = 0
-            for t in range(rowptr_t[j], rowptr_t[j + 1]):
-                i = uint64(col_t[t])
-                alpha = math.exp(widen(score[perm_t[t], h]) - log_sum[i, h])
-                if factor is not None:
-                    alpha *= widen(factor[perm_t[t], h])
-                share = row.dtype.type(alpha)
-                for f in range(width):
-                    row[f] += share * widen(grad[i, h, f])
-            for f in range(width):
-                grad_x[j, h, f] = narrow(row[f], grad_x)
+    begin = chunk_start(rowptr_t, first, num_chunks)
+    end = chunk_start(rowptr_t, last, num_chunks)
+    lanes, parts, groups = layout
+    given = (rowptr_t, col_t, perm_t, weight, None, grad, grad_x)
+    weighted_sums(lanes, parts, groups, begin, end, *given)
     return 0

@@ -46,57 +46,70 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, kind.registers)
 
 
-def _read_as(lanes: Any, x: Any) -> Vector:
+def read_as(lanes: Any, x: Any) -> Vector:
+    """The vector that numbers of the array are read as."""
     return Vector(types.float32 if x.dtype == types.uint16 else x.dtype, len(lanes))
 
 
-def _stored_as(x: Any, registers: ir.VectorType) -> ir.VectorType:
+def stored_as(x: Any, registers: ir.VectorType) -> ir.VectorType:
+    """What such a vector is in the memory of an array."""
     return ir.VectorType(ir.IntType(16), registers.count) if x.dtype == types.uint16 else registers
 
 
-def _every(kind: ir.VectorType, value: Any) -> ir.Constant:
+def every(kind: ir.VectorType, value: Any) -> ir.Constant:
+    """A constant in every lane."""
     return ir.Constant(kind, [value] * kind.count)
 
 
-def _spread(builder: Any, value: Any, count: int) -> Any:
+def in_every_lane(builder: Any, value: Any, count: int) -> Any:
     """The value in every lane."""
     nothing = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = builder.insert_element(nothing, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, nothing, _every(ir.VectorType(I32, count), 0))
+    return builder.shuffle_vector(first, nothing, every(ir.VectorType(I32, count), 0))
 
 
-def _widen(builder: Any, value: Any, registers: ir.VectorType) -> Any:
+def widened(builder: Any, value: Any, registers: ir.VectorType) -> Any:
+    """What was read, as the vector that is computed with."""
     if value.type == registers:
         return value
     bits = ir.VectorType(I32, registers.count)
-    return builder.bitcast(builder.shl(builder.zext(value, bits), _every(bits, 16)), registers)
+    return builder.bitcast(builder.shl(builder.zext(value, bits), every(bits, 16)), registers)
 
 
-def _narrow(builder: Any, value: Any, stored: ir.VectorType) -> Any:
+def narrowed(builder: Any, value: Any, stored: ir.VectorType) -> Any:
     """As narrow in bfloat16.py: to the nearest, of two to the even one, and a NaN stays one."""
     if value.type == stored:
         return value
     kind = ir.VectorType(I32, stored.count)
     bits = builder.bitcast(value, kind)
-    odd = builder.and_(builder.lshr(bits, _every(kind, 16)), _every(kind, 1))
-    rounded = builder.add(bits, builder.add(odd, _every(kind, 0x7FFF)))
-    quiet = builder.or_(bits, _every(kind, 0x400000))
+    odd = builder.and_(builder.lshr(bits, every(kind, 16)), every(kind, 1))
+    rounded = builder.add(bits, builder.add(odd, every(kind, 0x7FFF)))
+    quiet = builder.or_(bits, every(kind, 0x400000))
     kept = builder.select(builder.fcmp_ordered("ord", value, value), rounded, quiet)
-    return builder.trunc(builder.lshr(kept, _every(kind, 16)), stored)
+    return builder.trunc(builder.lshr(kept, every(kind, 16)), stored)
+
+
+def stretch(builder: Any, data: Any, stored: ir.VectorType, start: Any, count: Any) -> list[Any]:
+    """What LLVM's masked loads and stores ask for: address, alignment, and which lanes exist.
+
+    These are the first `count` ones.
+    """
+    lanes = ir.Constant(ir.VectorType(I32, stored.count), list(range(stored.count)))
+    end = in_every_lane(builder, builder.trunc(count, I32), stored.count)
+    mask = builder.icmp_signed("<", lanes, end)
+    place = builder.bitcast(builder.gep(data, [start]), stored.as_pointer())
+    return [place, ir.Constant(I32, 1), mask]
 
 
 def _part(builder: Any, array: Any, stored: ir.VectorType, place: list[Any]) -> list[Any]:
-    """What LLVM's masked loads and stores ask for: address, alignment, and which lanes exist."""
     row, column = place
     width = builder.extract_value(array.shape, 1)
-    start = builder.gep(array.data, [builder.add(builder.mul(row, width), column)])
-    lanes = ir.Constant(ir.VectorType(I64, stored.count), list(range(stored.count)))
-    room = _spread(builder, builder.sub(width, column), stored.count)
-    mask = builder.icmp_signed("<", lanes, room)
-    return [builder.bitcast(start, stored.as_pointer()), ir.Constant(I32, 1), mask]
+    start = builder.add(builder.mul(row, width), column)
+    return stretch(builder, array.data, stored, start, builder.sub(width, column))
 
 
-def _masked(builder: Any, name: str, stored: ir.VectorType, result: Any, args: list[Any]) -> Any:
+def masked(builder: Any, name: str, stored: ir.VectorType, result: Any, args: list[Any]) -> Any:
+    """One of LLVM's masked loads and stores."""
     element = {"float": "f32", "double": "f64"}.get(str(stored.element), str(stored.element))
     function = cgutils.get_or_insert_function(
         builder.module,
@@ -106,29 +119,31 @@ def _masked(builder: Any, name: str, stored: ir.VectorType, result: Any, args: l
     return builder.call(function, args)
 
 
-def _integers(context: Any, builder: Any, signature: Any, args: Any, *at: int) -> list[Any]:
+def integers(context: Any, builder: Any, signature: Any, args: Any, *at: int) -> list[Any]:
+    """Some of the arguments as 64-bit integers."""
     return [context.cast(builder, args[k], signature.args[k], types.int64) for k in at]
 
 
 @intrinsic
 def zero(typing: Any, lanes: Any, x: Any) -> Any:
     """0 in every lane, of the type that sums of x are made in."""
-    vector = _read_as(lanes, x)
-    return vector(lanes, x), lambda *_: _every(vector.registers, 0.0)
+    vector = read_as(lanes, x)
+    return vector(lanes, x), lambda *_: every(vector.registers, 0.0)
 
 
 @intrinsic
 def row(typing: Any, lanes: Any, panel: Any, i: Any) -> Any:
     """Row i of an array that has as many columns as the vector has lanes."""
-    vector = _read_as(lanes, panel)
+    vector = read_as(lanes, panel)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        stored = stored_as(panel, vector.registers)
         array = context.make_array(panel)(context, builder, args[1])
-        (at,) = _integers(context, builder, signature, args, 2)
+        (at,) = integers(context, builder, signature, args, 2)
         start = builder.gep(array.data, [builder.mul(at, ir.Constant(I64, vector.count))])
-        value = builder.load(builder.bitcast(start, vector.registers.as_pointer()))
-        value.align = 4
-        return value
+        value = builder.load(builder.bitcast(start, stored.as_pointer()))
+        value.align = 2 if stored.element == ir.IntType(16) else 4
+        return widened(builder, value, vector.registers)
 
     return vector(lanes, panel, i), generate
 
@@ -136,15 +151,15 @@ def row(typing: Any, lanes: Any, panel: Any, i: Any) -> Any:
 @intrinsic
 def load(typing: Any, lanes: Any, x: Any, i: Any, column: Any) -> Any:
     """x[i, column:column + len(lanes)], and 0 for columns that x does not have."""
-    vector = _read_as(lanes, x)
+    vector = read_as(lanes, x)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        stored = _stored_as(x, vector.registers)
+        stored = stored_as(x, vector.registers)
         array = context.make_array(x)(context, builder, args[1])
-        place = _integers(context, builder, signature, args, 2, 3)
+        place = integers(context, builder, signature, args, 2, 3)
         given = [*_part(builder, array, stored, place), ir.Constant(stored, None)]
-        value = _masked(builder, "load", stored, stored, given)
-        return _widen(builder, value, vector.registers)
+        value = masked(builder, "load", stored, stored, given)
+        return widened(builder, value, vector.registers)
 
     return vector(lanes, x, i, column), generate
 
@@ -154,12 +169,12 @@ def store(typing: Any, value: Any, out: Any, i: Any, column: Any) -> Any:
     """Write the vector to out[i, column:column + its lanes], as far as these columns exist."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        stored = _stored_as(out, value.registers)
+        stored = stored_as(out, value.registers)
         array = context.make_array(out)(context, builder, args[1])
-        place = _integers(context, builder, signature, args, 2, 3)
-        rounded = _narrow(builder, args[0], stored)
+        place = integers(context, builder, signature, args, 2, 3)
+        rounded = narrowed(builder, args[0], stored)
         given = [rounded, *_part(builder, array, stored, place)]
-        _masked(builder, "store", stored, ir.VoidType(), given)
+        masked(builder, "store", stored, ir.VoidType(), given)
         return context.get_dummy_value()
 
     return types.void(value, out, i, column), generate
@@ -170,7 +185,7 @@ def positive(typing: Any, a: Any) -> Any:
     """0 where a lane is negative; a NaN stays."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        nothing = _every(a.registers, 0.0)
+        nothing = every(a.registers, 0.0)
         return builder.select(builder.fcmp_ordered("<", args[0], nothing), nothing, args[0])
 
     return a(a), generate
@@ -205,9 +220,14 @@ def _add(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def _subtract(typing: Any, a: Any, b: Any) -> Any:
+    return a(a, b), lambda context, builder, _, args: builder.fsub(*args, flags=FUSE)
+
+
+@intrinsic
 def _multiply(typing: Any, a: Any, b: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        factor = args[1] if isinstance(b, Vector) else _spread(builder, args[1], a.count)
+        factor = args[1] if isinstance(b, Vector) else in_every_lane(builder, args[1], a.count)
         return builder.fmul(args[0], factor, flags=FUSE)
 
     return a(a, b if isinstance(b, Vector) else a.dtype), generate
@@ -217,6 +237,11 @@ def _multiply(typing: Any, a: Any, b: Any) -> Any:
 @overload(operator.iadd)
 def _plus(a, b):  # type: ignore[no-untyped-def]
     return (lambda a, b: _add(a, b)) if isinstance(a, Vector) else None
+
+
+@overload(operator.sub)
+def _minus(a, b):  # type: ignore[no-untyped-def]
+    return (lambda a, b: _subtract(a, b)) if isinstance(a, Vector) else None
 
 
 @overload(operator.mul)

@@ -73,6 +73,33 @@ def test_scores_too_large_for_exp_and_equal_shifts(random_graph) -> None:
     torch.testing.assert_close(shifted, edge_softmax(random_graph, score, x))
 
 
+@pytest.mark.parametrize(("heads", "width"), [(8, 8), (12, 4), (16, 2), (2, 64)])
+def test_several_heads_in_a_vector(graph, heads, width, assert_agrees) -> None:
+    assert_agrees(
+        lambda score, x: edge_softmax(graph, score, x),
+        lambda score, x: reference(graph, score, x),
+        3 * torch.randn(graph.num_entries, heads),
+        torch.randn(graph.num_cols, heads, width),
+        roundings=2,
+    )
+
+
+@pytest.mark.parametrize("heads", [1, 3, 8])
+def test_infinite_scores_and_nans(random_graph, heads) -> None:
+    """-inf is a weight of 0; a row of nothing else, one with inf and one with a NaN are NaN."""
+    score, x = torch.randn(120, heads), torch.randn(40, heads, 5)
+    start = random_graph.rowptr
+    rows = [int(i) for i in (start.diff() > 2).nonzero()[:4]]
+    score[start[rows[0]]] = -torch.inf
+    score[start[rows[1]] : start[rows[1] + 1]] = -torch.inf
+    score[start[rows[2]]] = torch.inf
+    score[start[rows[3]] + 1] = torch.nan
+    out = edge_softmax(random_graph, score, x)
+    torch.testing.assert_close(out, reference(random_graph, score, x), equal_nan=True)
+    assert out[rows[0]].isfinite().all()
+    assert out[rows[1:]].isnan().all()
+
+
 def test_wrong_arguments_are_named(random_graph) -> None:
     score, x = torch.randn(120, 2), torch.randn(40, 2, 3)
     with pytest.raises(ValueError, match="x has shape"):

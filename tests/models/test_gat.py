@@ -13,6 +13,7 @@ from torch_geometric.nn import GATConv
 from gbench.data.spec import DataSpec
 from gbench.kernels import CSR
 from gbench.kernels.act_dropout import act_dropout
+from gbench.kernels.gat_attention import gat_attention
 from gbench.models.gat import GAT, GATLayer, with_loops
 
 NODES, GRAPHS = DataSpec("node", 3, 4), DataSpec("graph", 2, 4)
@@ -158,12 +159,17 @@ def test_dropout_of_features_stands_before_each_layer(make_batch, random_graph, 
         rates.append((act, rate))
         return act_dropout(x, bias, act=act)
 
+    def attention(graph, x, own, other, rate):
+        rates.append(rate)
+        return gat_attention(graph, x, own, other)
+
     monkeypatch.setattr("gbench.models.gat.act_dropout", between)
+    monkeypatch.setattr("gbench.models.gat.gat_attention", attention)
     model = gat(input_dropout=0.1, dropout=0.2, attention_dropout=0.3)
     batch = make_batch([random_graph(5)])
     model(batch)
-    assert rates == [(0.1, True), (0.3, True), ("elu", 0.2), (0.3, True), ("none", 0.0)]
+    assert rates == [(0.1, True), 0.3, ("elu", 0.2), 0.3, ("none", 0.0)]
     rates.clear()
     expected = model.eval()(batch)
-    assert rates == [(0.1, False), ("elu", 0.0), ("none", 0.0)]
+    assert rates == [(0.1, False), 0.0, ("elu", 0.0), 0.0, ("none", 0.0)]
     assert F.mse_loss(model.train()(batch), expected) == 0

@@ -83,13 +83,17 @@ def _plan(
 
 PLANS = (
     _plan("cora-sized", 8, 8),
+    _plan("cora-sized", 1, 64),
     _plan("molhiv-512", 4, 75),
+    _plan("molhiv-512", 8, 8),
+    _plan("molhiv-512", 1, 64),
     _plan("power-law-100k", 8, 8),
+    _plan("power-law-100k", 1, 64),
 )
 VARIANTS = (
     _plan("cora-sized", 8, 8, dtype=torch.bfloat16),
     _plan("cora-sized", 8, 8, has_factor=True),
     _plan("cora-sized", 8, 8, has_factor=True, dtype=torch.bfloat16),
-    *(_plan("cora-sized", 1, width) for width in (7, 40, 64, 256)),
+    *(_plan("cora-sized", 1, width) for width in (7, 40, 256)),
     _plan("power-law-100k", 4, 64, has_factor=True),
 )
