@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
+from gbench.kernels import CSR
 from gbench.kernels.act_dropout import act_dropout
+from gbench.kernels.sheaf_layer import fits, sheaf_layer
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import sheaf_residual
 from gbench.kernels.sheaf_step import sheaf_step
@@ -149,22 +151,57 @@ class NSD(nn.Module):
         self.epsilons = nn.ParameterList(torch.zeros(channels, 1) for _ in range(num_layers))
         self.readout = Readout(spec, readout)
         self.head = Dense(width, spec.num_outputs)
+        is_known = maps == "diagonal" or (orthogonal == "householder" and maps == "orthogonal")
+        one_each = learners == num_layers and left_weights and right_weights and use_act
+        # one operation for each layer, see gbench/kernels/sheaf_layer.py
+        self.fuses = is_known and one_each and not (add_lp or add_hp) and channels > 1
+        self.is_diagonal = maps == "diagonal"
+        self.by_degree = deg_normalised or (maps == "orthogonal" and not edge_weights)
 
     def forward(self, batch: Batch) -> Tensor:
         graph = undirected(batch)
-        x = seen = self.stalks(batch)
+        x = self.stalks(batch)
         with torch.autocast(x.device.type, enabled=False):
-            for layer, epsilon in enumerate(self.epsilons):
-                if layer < len(self.sheaf_learners):
-                    weights = self.weight_learners
-                    weight = weights[layer](graph, seen) if len(weights) else None
-                    sheaf: Sheaf = self.sheaf_learners[layer](graph, seen, weight)
-                if layer == 0:
-                    dropped = dropout(x, self.dropout, self.training)
-                step = sheaf.laplacian(mixed(dropped, self.left[layer], self.right[layer]))
-                x, seen, dropped = self._stepped(x, step, epsilon, layer + 1)
+            x = self._fused(graph, x) if self.fuses and fits(graph, x) else self._parts(graph, x)
             out: Tensor = self.head(self.readout(batch, x.flatten(1)))
         return out
+
+    def _fused(self, graph: CSR, x: Tensor) -> Tensor:
+        """The state after all layers, an operation each. Shapes: (N, C, F) → (N, C, F)."""
+        rate, last = self.dropout if self.training else 0.0, len(self.epsilons) - 1
+        seen, sent = x, dropout(x, self.dropout, self.training)
+        learners = self.weight_learners if len(self.weight_learners) else [None] * (last + 1)
+        layers = (self.sheaf_learners, learners, self.left, self.right, self.epsilons)
+        for layer, (maps, weights, left, right, epsilon) in enumerate(zip(*layers, strict=True)):
+            x, seen, sent = sheaf_layer(
+                graph,
+                x,
+                seen,
+                sent,
+                maps.linear.weight,
+                None if weights is None else weights.linear.weight,
+                left.weight,
+                right.weight,
+                epsilon,
+                rate=rate if layer < last else 0.0,
+                is_diagonal=self.is_diagonal,
+                by_degree=self.by_degree,
+            )
+        return x
+
+    def _parts(self, graph: CSR, x: Tensor) -> Tensor:
+        """The same by the parts of a layer, of any settings. Shapes: (N, C, F) → (N, C, F)."""
+        seen = x
+        for layer, epsilon in enumerate(self.epsilons):
+            if layer < len(self.sheaf_learners):
+                weights = self.weight_learners
+                weight = weights[layer](graph, seen) if len(weights) else None
+                sheaf: Sheaf = self.sheaf_learners[layer](graph, seen, weight)
+            if layer == 0:
+                dropped = dropout(x, self.dropout, self.training)
+            step = sheaf.laplacian(mixed(dropped, self.left[layer], self.right[layer]))
+            x, seen, dropped = self._stepped(x, step, epsilon, layer + 1)
+        return x
 
     def _stepped(
         self, x: Tensor, step: Tensor, epsilon: Tensor, layer: int

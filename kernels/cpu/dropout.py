@@ -17,14 +17,15 @@ def dropout(x: Tensor, seed: Tensor, rate: float) -> Tensor:
     """The forward of gbench/kernels/dropout.py, and with the output's gradient the backward."""
     out = torch.empty(x.shape, dtype=x.dtype)
     flat, chunks = array(x).reshape(-1), count_chunks(x.numel())
-    run(_dropout, chunks, flat, seed.item(), rate, array(out).reshape(-1))
+    run(drop_each, chunks, flat, seed.item(), rate, array(out).reshape(-1))
     return out
 
 
 @compiled
-def _dropout(
+def drop_each(
     first: int, last: int, num_chunks: int, x: Any, seed: int, rate: float, out: Any
 ) -> int:
+    """What dropout makes of all elements of x."""
     zero = zero_of(x)
     _, limit, factor = drop_rule(rate)
     grow = type(zero)(factor)

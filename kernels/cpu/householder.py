@@ -20,7 +20,7 @@ LANES = 16
 def householder(parameters: Tensor, size: int) -> Tensor:
     """The forward of gbench/kernels/householder.py."""
     out = parameters.new_empty(parameters.size(0), size, size)
-    run(_forward, count_chunks(out.numel() * size), array(parameters), array(out))
+    run(reflections, count_chunks(out.numel() * size), array(parameters), array(out))
     return out
 
 
@@ -28,12 +28,13 @@ def householder_backward(grad: Tensor, parameters: Tensor, q: Tensor) -> Tensor:
     """The gradient of gbench/kernels/householder.py."""
     out = torch.empty(parameters.shape, dtype=parameters.dtype)
     chunks = count_chunks(2 * q.numel() * q.size(1))
-    run(_backward, chunks, array(grad), array(parameters), array(q), array(out))
+    run(reflections_backward, chunks, array(grad), array(parameters), array(q), array(out))
     return out
 
 
 @compiled
-def _forward(first: int, last: int, num_chunks: int, parameters: Any, out: Any) -> int:
+def reflections(first: int, last: int, num_chunks: int, parameters: Any, out: Any) -> int:
+    """The matrices of all rows of parameters."""
     count, size = out.shape[0], out.shape[1]
     groups = (count + LANES - 1) // LANES
     v = numpy.empty((size, LANES), out.dtype)
@@ -55,9 +56,10 @@ def _forward(first: int, last: int, num_chunks: int, parameters: Any, out: Any) 
 
 
 @compiled
-def _backward(
+def reflections_backward(
     first: int, last: int, num_chunks: int, grad: Any, parameters: Any, q: Any, out: Any
 ) -> int:
+    """The gradient for the parameters, q being what they gave."""
     count, size = q.shape[0], q.shape[1]
     groups = (count + LANES - 1) // LANES
     v, tau = numpy.empty((size, LANES), q.dtype), numpy.empty(LANES, q.dtype)

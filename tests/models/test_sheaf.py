@@ -225,6 +225,7 @@ def test_dropout_is_where_the_authors_drop(linear, make_batch, random_graph, mon
     def after_elu(x, *, act, rate):
         return ours(elu(x) if act == "elu" else x, rate, True)
 
+    monkeypatch.setattr(module, "fits", lambda *_: False)
     monkeypatch.setattr(module, "dropout", ours)
     monkeypatch.setattr(module, "act_dropout", after_elu)
     step = "gbench.kernels.sheaf_step.dropout"
@@ -235,6 +236,36 @@ def test_dropout_is_where_the_authors_drop(linear, make_batch, random_graph, mon
     torch.testing.assert_close(out, x @ p["head.weight"].T + p["head.bias"])
     # features, stalks, the first step; then what each learner sees and each step
     assert rates == [0.4, 0.6, 0.6] + ([0.6] * 2 if linear else [0.6] * 4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"maps": "diagonal"},
+        {"maps": "diagonal", "deg_normalised": True, "sparse_learner": True},
+        {"maps": "orthogonal", "sparse_learner": True},
+        {"maps": "orthogonal", "edge_weights": False},
+    ],
+    ids=str,
+)
+def test_layers_in_one_operation_are_those_of_their_parts(
+    changes, make_batch, random_graph, monkeypatch
+):
+    model = nsd(**changes, dropout=0.5, num_layers=3, stalk_dim=3)
+    calls, layer = [], module.sheaf_layer
+    monkeypatch.setattr(
+        module, "sheaf_layer", lambda *given, **how: calls.append(1) or layer(*given, **how)
+    )
+    results = []
+    for fused in (True, False):
+        monkeypatch.setattr(module, "fits", lambda *_, fused=fused: fused)
+        torch.manual_seed(5)
+        out = model(make_batch([random_graph(7)]))
+        grads = torch.autograd.grad(out.square().sum(), list(model.parameters()))
+        results.append((out, *grads))
+    assert len(calls) == 3
+    for found, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-10)
 
 
 def test_directed_data_with_loops_and_repetitions_are_made_undirected(make_batch, random_graph):
