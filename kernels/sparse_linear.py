@@ -6,7 +6,7 @@ Dropping zeros changes nothing, so that only the stored values have a draw, that
 gbench/kernels/dropout.py at their place. Gradients: W̄ = drop(X)ᵀ ȳ with the same draws, b̄ the sum
 of ȳ over the rows, none for the values. Nothing is kept but the arguments.
 
-On the CPU, and where the values want a gradient, it is the composition of its parts.
+Where the values want a gradient it is the composition of its parts.
 
 Bytes moved on CUDA, float32: E·O·4 gathered + N·O·4 written + E·8, and as many backward.
 
@@ -60,7 +60,7 @@ def sparse_linear(
     Shapes: values (E,), weight (I, O), bias (O,), seed () int64 → (N, O).
     Raises ValueError or TypeError on a wrong shape, device or dtype.
     """
-    if not weight.is_cuda or values.requires_grad:
+    if values.requires_grad:
         if seed is not None:
             values = torch.ops.gbench.dropout(values, seed, rate)
         out = spmm(pattern, weight, values)

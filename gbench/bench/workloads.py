@@ -133,6 +133,17 @@ def power_law(num_nodes: int, num_edges: int, exponent: float, device: torch.dev
     return CSR.from_edge_index(edge_index, num_nodes)[0]
 
 
+def sparse_features(rows: int, columns: int, entries: int, device: torch.device) -> CSR:
+    """The pattern of a bag of words: column j in proportion to (j + 1)^-0.6, an entry once."""
+    generator = torch.Generator(device).manual_seed(0)
+    position = torch.arange(1, columns + 1, dtype=torch.float64, device=device).pow(-0.6).cumsum(0)
+    drawn = torch.rand(entries, dtype=torch.float64, generator=generator, device=device)
+    column = torch.searchsorted(position, drawn * position[-1]).clamp_(max=columns - 1)
+    row = torch.randint(rows, (entries,), generator=generator, device=device)
+    both = (row * columns + column).unique()
+    return CSR.from_edge_index(torch.stack([both % columns, both // columns]), rows, columns)[0]
+
+
 def _drawn(name: str, sizes: tuple[int, int, float], device: torch.device) -> Workload:
     return Workload(name, power_law(*sizes, device))
 
@@ -148,7 +159,8 @@ DRAWN = {
     "products-profile": (2_449_029, 123_718_280, 0.44),  # ogbn-products (17,481)
 }
 MOLECULES = {"molhiv-32": 32, "molhiv-512": 512}
-NAMES = (*MOLECULES, *DRAWN)
+FEATURES = "cora-features"
+NAMES = (*MOLECULES, *DRAWN, FEATURES)
 LARGE = ("power-law-100k", "arxiv-profile", "products-profile")  # left out of a quick look
 CUDA_ONLY = ("products-profile",)
 
@@ -157,6 +169,8 @@ def make(name: str, device: torch.device) -> Workload:
     """The workload of this name on a device."""
     if name in MOLECULES:
         return _molecule_batch(MOLECULES[name], device)
+    if name == FEATURES:
+        return Workload(name, sparse_features(2_708, 1_433, 50_000, device))
     return _drawn(name, DRAWN[name], device)
 
 

@@ -1,4 +1,4 @@
-"""CPU: embedding_bag, with the two powers of an entry's row and column as its weight."""
+"""CPU: bag.py, with the two powers of an entry's row and column as its weight."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""CPU: the composition of gbench/kernels/cpu/dropout.py and gbench/kernels/cpu/spmm.py."""
+"""CPU: the composition of gbench/kernels/cpu/dropout.py and gbench/kernels/cpu/bag.py."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from gbench.kernels.cpu.bag import bag_sum
 from gbench.kernels.cpu.dropout import dropout
-from gbench.kernels.cpu.spmm import spmm, spmm_backward
 from gbench.kernels.csr import Graph
 
 
@@ -21,8 +21,8 @@ def sparse_linear(
 ) -> Tensor:
     """The forward of gbench/kernels/sparse_linear.py."""
     values = values if seed is None else dropout(values, seed, rate)
-    out = spmm(graph, longest, weight, values, "sum")
-    return out if bias is None else out + bias
+    rowptr, col, *_ = graph
+    return bag_sum(rowptr, col, weight, values, bias=bias)
 
 
 def sparse_linear_backward(
@@ -30,4 +30,5 @@ def sparse_linear_backward(
 ) -> Tensor:
     """The gradient of gbench/kernels/sparse_linear.py."""
     values = values if seed is None else dropout(values, seed, rate)
-    return spmm_backward(grad, graph, longest_t, None, values, None, "sum", True, False)[0]
+    _, _, rowptr_t, col_t, perm_t = graph
+    return bag_sum(rowptr_t, col_t, grad, values, perm_t)

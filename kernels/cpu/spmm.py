@@ -1,4 +1,4 @@
-"""CPU: sums by embedding_bag over the graph or its transpose, maxima and dot products by numba."""
+"""CPU: sums (bag.py) over the graph or its transpose, maxima and dot products by numba."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ def spmm_backward(
     if reduce == "mean":
         grad = grad / _degree(rowptr)
     if needs_x:
-        weight_t = None if weight is None else weight.detach().index_select(0, perm_t)
-        grad_x = bag_sum(rowptr_t, col_t, grad, weight_t)
+        grad_x = bag_sum(rowptr_t, col_t, grad, weight, perm_t)
     if x is not None and needs_weight:
         from gbench.kernels.cpu.spmm_numba import entry_dots
 

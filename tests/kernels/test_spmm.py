@@ -103,3 +103,44 @@ def test_wrong_arguments_are_named(random_graph) -> None:
         spmm(random_graph, x, torch.ones(120), "max")
     with pytest.raises(ValueError, match="x is on meta"):
         spmm(random_graph, x.to("meta"))
+
+
+@pytest.mark.parametrize("width", [1, 7, 16, 32, 33, 64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_few_columns_by_vectors_have_the_bits_of_embedding_bag(width, weighted, dtype) -> None:
+    from gbench.kernels.cpu.bag_numba import vector_sum
+
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.stack([torch.randint(0, count, (900,), generator=generator) for count in (70, 50)])
+    graph, _ = CSR.from_edge_index(ends, 60, 70)
+    x = torch.randn(70, width, dtype=dtype)
+    weight = torch.randn(900, dtype=dtype) if weighted else None
+    expected = torch.nn.functional.embedding_bag(
+        graph.col, x, graph.rowptr, mode="sum", per_sample_weights=weight, include_last_offset=True
+    )
+    found = vector_sum(graph.rowptr, graph.col, x, weight, None, None)
+    if dtype == torch.float32:
+        assert torch.equal(found, expected)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("width", [7, 40, 100])
+def test_many_entries_of_few_columns(width, assert_agrees) -> None:
+    graph, _ = CSR.from_edge_index(torch.randint(0, 300, (2, 6000)), 301)
+    assert_agrees(
+        lambda x, weight: spmm(graph, x, weight),
+        lambda x, weight: reference(graph, x, weight),
+        torch.randn(301, width),
+        torch.randn(6000),
+    )
+
+
+def test_a_nan_and_an_empty_row_among_many_entries() -> None:
+    graph, _ = CSR.from_edge_index(torch.randint(0, 300, (2, 6000)), 301)
+    x = torch.randn(301, 5)
+    x[7, 2] = torch.nan
+    out = spmm(graph, x)
+    torch.testing.assert_close(out, reference(graph, x), equal_nan=True)
+    assert 0 < out[:, 2].isnan().sum() < 301
+    assert not out[300].any()
