@@ -47,6 +47,26 @@ def gcn_values(graph: CSR, weight: Tensor) -> Values:
     return Values(value.to(weight.dtype), (root * root).to(weight.dtype))
 
 
+def gcn_rows(graph: CSR, nodes: Tensor) -> tuple[CSR, Tensor]:
+    """Some rows of S without edge weights: a graph of T rows, loops included, and its values.
+
+    Shapes: nodes (T,) → T × N, value float32 of each entry.
+    Raises ValueError where N ≠ M.
+    """
+    check.square(graph)
+    degree, start = graph.in_degree.index_select(0, nodes), graph.rowptr.index_select(0, nodes)
+    rows = torch.arange(nodes.numel(), device=nodes.device)
+    row = torch.repeat_interleave(rows, degree)
+    before = degree.cumsum(0) - degree
+    entry = torch.arange(row.numel(), device=row.device) + (start - before).long()[row]
+    source = torch.cat([graph.col[entry].long(), nodes])
+    part, _ = CSR.from_edge_index(
+        torch.stack([source, torch.cat([row, rows])]), nodes.numel(), graph.num_cols
+    )
+    root = (graph.in_degree + 1).float().rsqrt()
+    return part, root[nodes][part.row] * root[part.col]
+
+
 def hops_of(graph: CSR, x: Tensor, values: Values, hops: int) -> Tensor:
     """S^hops x. Shapes: x (N, F) → (N, F)."""
     value, own = values.value.to(x.dtype), values.own.to(x.dtype)[:, None]

@@ -186,13 +186,18 @@ def differentiate(
         save(ctx, inputs, output)
 
     def forward(ctx: Any, *args: Any) -> Any:
-        if (place := _plain_place(args)) is not None:
-            output = below(place, *args)
-        else:
-            with below_autograd():
-                output = op(*args)
+        with below_autograd():
+            output = op(*args)
         keep(ctx, args, output)
         return output
+
+    def forward_on(place: str) -> Callable[..., Any]:
+        def forward(ctx: Any, *args: Any) -> Any:
+            output = below(place, *args)
+            keep(ctx, args, output)
+            return output
+
+        return forward
 
     # A second derivative is an error and not a silent zero.
     refusing = once_differentiable(backward)
@@ -211,11 +216,16 @@ def differentiate(
     if not torch_private.SHORTCUTS:
         torch.library.register_autograd(op, _with_lists(once), setup_context=keep, lib=LIBRARY)
         return
-    members = {"forward": staticmethod(forward), "backward": staticmethod(once)}
-    function: Any = type(name, (torch_private.Function,), members)
+
+    def function_of(forward: Callable[..., Any]) -> Any:
+        members = {"forward": staticmethod(forward), "backward": staticmethod(once)}
+        return type(name, (torch_private.Function,), members)
+
+    function = function_of(forward)
+    ordinary = {place: function_of(forward_on(place)) for place in ("cpu", "cuda")}
 
     def plain(place: str, *args: Any) -> Any:
-        return function.apply(*args) if _wants_grad(args) else below(place, *args)
+        return ordinary[place].apply(*args) if _wants_grad(args) else below(place, *args)
 
     def call(*args: Any) -> Any:
         if _wants_grad(args):

@@ -14,16 +14,15 @@ from statistics import median
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback
 from rich.console import Console
 
+from gbench.bench.train.ours import Clock
 from gbench.build import build_task
 from gbench.config.compose import Config, compose
 from gbench.quiet import silence
 from gbench.train.epochs import Epochs
 from gbench.train.loggers import make_loggers
 from gbench.train.metrics import accuracy
-from gbench.train.progress import Display
 from gbench.train.task import Task
 from gbench.train.trainer import make_trainer
 
@@ -74,24 +73,13 @@ def plain(task: Task, epochs: int) -> float:
 def gbench(task: Task, config: Config) -> float:
     """Seconds per epoch of the same through gbench: Lightning, display, curve, checkpoints."""
     with tempfile.TemporaryDirectory() as folder:
-        display = Display(Console(stderr=True, quiet=True), "", task.dataset.card, 10**9)
+        display = Clock(Console(stderr=True, quiet=True), "", task.dataset.card, 10**9)
         last = Path(folder) / "last.ckpt"
         epochs = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)
-        clock = Clock()
         loggers = make_loggers(config, Path(folder))
-        trainer = make_trainer(config["trainer"], [epochs, clock], loggers)
+        trainer = make_trainer(config["trainer"], [epochs], loggers)
         trainer.fit(task)
-    return (clock.ends[-1] - clock.ends[0]) / (len(clock.ends) - 1)
-
-
-class Clock(Callback):  # type: ignore[misc]
-    """When each epoch ended, all that was done for it included."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.ends.append(time.perf_counter())
+    return display.seconds_per_epoch
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +60,8 @@ class Batch:
     graphs, degree: of a part of a big graph (see gbench/data/big/part.py) the graph that each layer
     sees, N × M: its columns are the first M of the part's nodes, of which the first N are its rows;
     and degree (M,) int32, how many in-neighbours these nodes have in the whole graph;
+    asked (T,) int64: the targets, where a row for each of them, (T, C), is all that a model has to
+    answer; only models that say `answers_targets` are asked so, with the whole graph on the CPU;
     is_kept: the same batch comes again in every epoch, so that what is derived from it is kept;
     valid: of a batch in a frame, how much of it counts; None: all;
     bag: of a model that asks for it, copies of its graphs (see gbench/data/bag.py).
@@ -85,6 +88,7 @@ class Batch:
     x_numbers: Tensor | None = None
     bag: Bag | None = None
     teacher: Tensor | None = None
+    asked: Tensor | None = None
 
     @property
     def valid_nodes(self) -> Tensor | None:
@@ -151,4 +155,6 @@ class Batch:
 
     def with_targets(self, targets: Tensor) -> Batch:
         """The same graph (and the same memo) for another set of target nodes."""
-        return replace(self, targets=targets)
+        other = copy(self)
+        other.targets, other.asked = targets, None
+        return other

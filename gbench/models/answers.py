@@ -92,26 +92,19 @@ def nan_answered(model: nn.Module, split: str) -> UserError:
     )
 
 
-@contextmanager
-def normalised(model: nn.Module, change: Callable[[], str]) -> Iterator[None]:
-    """Raise a UserError that says what to `change` where a norm in the block gets a single row."""
-    try:
-        yield
-    except ValueError as error:
-        if not any(words in str(error) for words in _ONE_ROW):
-            raise
-        raise UserError(
-            f"{called(model)} has a norm that got a single row, which has no variance ({error}): "
-            f"{change()}, or take another norm"
-        ) from error
+def lone_row(model: nn.Module, error: ValueError, change: Callable[[], str]) -> UserError | None:
+    """The error that says what to `change` where a norm got a single row; None of other errors."""
+    if not any(words in str(error) for words in _ONE_ROW):
+        return None
+    return UserError(
+        f"{called(model)} has a norm that got a single row, which has no variance ({error}): "
+        f"{change()}, or take another norm"
+    )
 
 
-@contextmanager
-def unchanged(model: nn.Module, x: Tensor) -> Iterator[None]:
-    """Raise a UserError for a block that writes into features which later epochs read again."""
-    before = x._version
-    yield
-    if x._version != before:
+def check_unchanged(model: nn.Module, x: Tensor, version: int) -> None:
+    """Raise a UserError if a model wrote into features which later epochs read again."""
+    if x._version != version:
         raise UserError(
             f"{called(model)} changes batch.x in place, and these are the dataset's own features, "
             "which every epoch reads: change a copy, as batch.x.clone() makes one"

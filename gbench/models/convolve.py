@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from gbench.data.batch import Batch
 from gbench.kernels import gcn_propagate, spmm, teleport_propagate
 from gbench.kernels.act_dropout import act_dropout
-from gbench.kernels.gcn_values import Values, gcn_values, hops_of
+from gbench.kernels.gcn_values import Values, gcn_rows, gcn_values, hops_of
 
 
 def neighbour_sum(batch: Batch, x: Tensor) -> Tensor:
@@ -59,14 +60,21 @@ def gcn_average(
     *,
     relu: bool = False,
     rate: float = 0.0,
+    of: Tensor | None = None,
 ) -> Tensor:
     """dropout(relu(D^-1/2 (A + I) D^-1/2 x + b)), D_i = in-degree of i + 1; ReLU and rate if asked.
 
     With edge weights A holds them, and D_i = 1 + Σ_{j→i} w_ji: PyG's gcn_norm, but that a loop
     which the data state comes beside the one that is added, as it does without weights.
 
-    Shapes: x (M, F), b (F,) → (N, F).
+    `of` names the nodes that are averaged, where that is not for all.
+
+    Shapes: x (M, F), b (F,), of (T,) → (N, F) or (T, F).
     """
+    if of is not None:
+        return act_dropout(
+            _average_of(batch, x, of), bias, act="relu" if relu else "none", rate=rate
+        )
     act = "relu" if relu else "none"
     if batch.edge_weight is not None:
         x = hops_of(batch.graph, x, _values(batch, batch.edge_weight), 1)
@@ -80,6 +88,24 @@ def gcn_average(
     scaled = root * x
     out = root[rows] * (neighbour_sum(batch, scaled) + scaled[rows])
     return act_dropout(out if bias is None else out + bias, act=act, rate=rate)
+
+
+def _average_of(batch: Batch, x: Tensor, nodes: Tensor) -> Tensor:
+    """The averages of some nodes, kept as rows of their own with a batch that comes again.
+
+    Shapes: x (N, F), nodes (T,) → (T, F).
+    """
+    if batch.degree is not None or batch.edge_weight is not None:
+        return gcn_average(batch, x).index_select(0, nodes)
+    kept = batch.memo.get("averages_of")
+    if kept is None or kept[0] is not batch.graph:
+        kept = batch.memo["averages_of"] = batch.graph, WeakTensorKeyDictionary()
+    found = kept[1].get(nodes)
+    if found is None:
+        with torch.inference_mode(False):  # what validation leaves here is trained on
+            found = kept[1][nodes] = gcn_rows(batch.graph, nodes)
+    graph, value = found
+    return spmm(graph, x, value.to(x.dtype))
 
 
 def _values(batch: Batch, weight: Tensor) -> Values:

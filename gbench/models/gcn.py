@@ -55,6 +55,13 @@ class GCNLayer(nn.Module):
     ) -> Tensor:
         return gcn_average(batch, self.linear(x), self.bias, relu=relu, rate=rate)
 
+    def of(self, batch: Batch, x: Tensor | SparseFeatures, nodes: Tensor) -> Tensor:
+        """The same of some nodes, (S x) W + b. Shapes: nodes (T,) → (T, out_dim)."""
+        if isinstance(x, Tensor):
+            out = self.linear(gcn_average(batch, x, of=nodes))
+            return out if self.bias is None else out + self.bias
+        return gcn_average(batch, self.linear(x), self.bias, of=nodes)
+
 
 class BondGCNLayer(nn.Module):
     """OGB's GCN layer: messages carry the embedding of their bond.
@@ -98,6 +105,7 @@ class GCN(nn.Module):
     edges that have both categories and weights.
     """
 
+    answers_targets: ClassVar = True  # see gbench/data/batch.py
     waits: ClassVar = ""  # see gbench/train/capturing.py
     fills_frames: ClassVar = True
     uses: ClassVar = ("edge_weight",)
@@ -161,6 +169,8 @@ class GCN(nn.Module):
         tables = bond_tables(self.layers, batch)
         steps = zip(self.layers, self.norm_acts, tables, strict=True)
         for index, (layer, norm_act, table) in enumerate(steps):
+            if batch.asked is not None and layer is self.layers[-1] and isinstance(layer, GCNLayer):
+                return layer.of(batch, x, batch.asked)
             if v is not None:
                 x = told(batch, x, v)
                 if index < len(self.virtual_nodes):

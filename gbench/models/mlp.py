@@ -30,6 +30,7 @@ class MLP(nn.Module):
     Shapes: x (N, F) → (N, D) → ... → (N, C), or (N, D) → (B, D) → (B, C) at graph level.
     """
 
+    answers_targets: ClassVar = True  # see gbench/data/batch.py
     waits: ClassVar = ""  # see gbench/train/capturing.py
     fills_frames: ClassVar = True
 

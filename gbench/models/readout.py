@@ -14,7 +14,7 @@ class Readout(nn.Module):
 
     Where the dataset says that a graph's answer is read from its first node, that node alone.
 
-    Shapes: x (N, F) → (B, F), or (N, F) on node-level data.
+    Shapes: x (N, F) → (B, F), on node-level data (N, F), or (T, F) of the nodes that are asked for.
     """
 
     def __init__(self, spec: DataSpec, reduce: str) -> None:
@@ -25,7 +25,7 @@ class Readout(nn.Module):
 
     def forward(self, batch: Batch, x: Tensor) -> Tensor:
         if self.level == "node":
-            return x
+            return x if batch.asked is None else x.index_select(0, batch.asked)
         if self.reads_first_node:
             return x.index_select(0, batch.node_ptr[:-1])
         return segment_reduce(batch.node_ptr, x, self.reduce)

@@ -27,13 +27,15 @@ class SGC(nn.Module):
     entries, and sum up to degrees.
 
     S^K X has no parameter, so that a batch that is used again keeps it; and no node depends on
-    another one's logits, so that only the batch's targets have any: the other rows are NaN, or on a
-    GPU, where a launch is dearer than to walk empty rows, b.
+    another one's logits, so that only the batch's targets have any: of a batch that does not ask
+    for these alone the other rows are NaN, or on a GPU, where a launch is dearer than to walk empty
+    rows, b.
 
     Shapes: x (N, F) → S^K X (N, F) → (N, C).
     Raises UserError for graph-level data, categorical features and a negative `hops`.
     """
 
+    answers_targets: ClassVar = True  # see gbench/data/batch.py
     waits: ClassVar = ""  # see gbench/train/capturing.py
     uses: ClassVar = ("edge_weight",)
     roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
@@ -50,11 +52,13 @@ class SGC(nn.Module):
         self.pe = Linear(spec.pe_dim, spec.num_outputs, bias=False) if spec.pe_dim else None
 
     def forward(self, batch: Batch) -> Tensor:
-        nodes, rows = self._rows(batch)
+        nodes, rows, places = self._rows(batch)
         out: Tensor = self.linear(rows)
         if self.pe is not None and batch.pe is not None:  # apart from X, which is propagated once
             propagated = self._propagated(batch, batch.pe)
             out = out + self.pe(propagated if nodes is None else propagated[nodes])
+        if batch.asked is not None:
+            return out if places is None else out.index_select(0, places)
         if nodes is None:
             return out
         return out.new_full((batch.num_nodes, out.size(1)), torch.nan).index_copy(0, nodes, out)
@@ -75,16 +79,17 @@ class SGC(nn.Module):
         weight = None if batch.edge_weight is None else batch.edge_weight.to(x.dtype)
         return gcn_propagate(batch.graph, x, hops=self.hops, edge_weight=weight)
 
-    def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures]:
+    def _rows(self, batch: Batch) -> tuple[Tensor | None, Tensor | SparseFeatures, Tensor | None]:
         """The batch's target nodes, each once, and their rows of S^K X, or None and all rows.
 
+        Behind them is where among the rows each target's is; None: they are the targets' in order.
         Kept in the batch's memo: S^K X as long as it is of these very features, this graph and
         these weights, the rows as long as the tensor of targets lives.
         """
         key, targets = f"sgc/{self.hops}", batch.targets
         made_of = batch.x, batch.graph, batch.edge_weight
         if batch.edge_weight is not None and batch.edge_weight.requires_grad:
-            return None, self._propagated(batch, batch.x)
+            return None, self._propagated(batch, batch.x), targets
         kept = batch.memo.get(key)
         if kept is None or any(a is not b for a, b in zip(kept[0], made_of, strict=True)):
             with _for_training():
@@ -92,16 +97,19 @@ class SGC(nn.Module):
             kept = batch.memo[key] = made_of, propagated, WeakTensorKeyDictionary()
         _, propagated, rows_of = kept
         if targets is None:
-            return None, propagated
-        if targets not in rows_of:
+            return None, propagated, None
+        found = rows_of.get(targets)
+        if found is None:
             with _for_training():
-                nodes = targets.unique()
+                nodes, places = targets.unique(return_inverse=True)
+                order = None if torch.equal(nodes, targets) else places
                 rows = propagated[nodes]
                 sparse = SparseFeatures.of(rows)
-                rows_of[targets] = nodes, sparse or rows
+                found = nodes, sparse or rows, order
                 if sparse is not None and rows.is_cuda:
-                    rows_of[targets] = None, _placed(sparse, nodes, batch.num_nodes)
-        result: tuple[Tensor, Tensor | SparseFeatures] = rows_of[targets]
+                    found = None, _placed(sparse, nodes, batch.num_nodes), targets
+                rows_of[targets] = found
+        result: tuple[Tensor | None, Tensor | SparseFeatures, Tensor | None] = found
         return result
 
 

@@ -35,6 +35,7 @@ class SheafNetwork(nn.Module):
     """
 
     contracts: ClassVar = {"layer-wise": "the graph is made undirected as a whole"}
+    answers_targets: ClassVar = True  # see gbench/data/batch.py
     waits: ClassVar = ""  # see gbench/train/capturing.py
 
     def __init__(

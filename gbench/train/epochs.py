@@ -33,6 +33,7 @@ from gbench.train.losses import loss_of
 from gbench.train.metrics import score, scores
 from gbench.train.monitor import Monitor
 from gbench.train.optimizer import decay_penalty, has_penalty, penalty
+from gbench.train.plain_steps import PlainSteps
 from gbench.train.rates import Rates, reads_tensors
 from gbench.train.schedule import Schedule
 from gbench.train.sources import Graphs
@@ -239,47 +240,53 @@ class Epochs(Callback):  # type: ignore[misc]
         return {"valid": value} | {f"valid_{name}": other for name, other in others.items()}
 
     def on_train_batch_start(self, trainer: Trainer, task: Task, batch: Any, index: int) -> None:
-        """Run the rest of this round's epochs without Lightning, if this run is captured.
+        """Run this round's epochs without Lightning, whose part of an epoch can be the larger one.
 
-        On one graph the first epoch of a process is an ordinary one: it compiles kernels, makes the
-        optimizer's moments, and checks what the model answers.
+        A GPU's epochs are run so if they are captured. On one graph the first epoch of a process is
+        not: it compiles kernels, makes the optimizer's moments, and checks what the model answers.
         """
-        if self.record is None or task.position:
+        if task.position:
             return
         ends = time.perf_counter() + loader.ROUND_SECONDS
-        if isinstance(task.source, Graphs):
-            self._framed_round(trainer, task, self.record, ends)
-        elif task.has_begun:
+        if self.record is not None and isinstance(task.source, Graphs):
+            if self.framed is None:
+                self.framed = FramedSteps(task, trainer, self.record, self._not_captured)
+            self._stepped_round(trainer, task, self.framed, ends)
+        elif self.record is not None and task.has_begun:
             try:
                 self._stretched_round(trainer, task, self.record, ends)
             except NotCapturedError as error:
                 self._not_captured(error)
                 self.record = None
+        elif task.runs_rounds:
+            if self.record is not None:
+                ends = 0.0  # one epoch, and the next ones are captured
+            self._stepped_round(trainer, task, PlainSteps(task, trainer), ends)
 
     def _not_captured(self, error: NotCapturedError) -> None:
         if self.cuda_graphs == "on":
             raise capturing.told(str(error)) from error
         self.display.note(f"steps are launched one by one: {error}")
 
-    def _framed_round(self, trainer: Trainer, task: Task, record: Recorder, ends: float) -> None:
-        """Epochs of many graphs: captured steps, ordinary ends of epochs."""
+    def _stepped_round(
+        self, trainer: Trainer, task: Task, taken: FramedSteps | PlainSteps, ends: float
+    ) -> None:
+        """Steps one by one, captured or not, and ordinary ends of epochs."""
         assert task.batches is not None
-        if self.framed is None:
-            self.framed = FramedSteps(task, trainer, record, self._not_captured)
         steps, number = task.windows.steps_per_epoch, task.batches.batches_per_epoch
         while not trainer.should_stop:
             for batch in task.batches.of_epoch(task.epoch):
                 if task.position and self.schedule.changes_within(task.epoch, steps):
                     self._set_rate(task)
-                self.framed.run(batch.to(task.device))
+                taken.run(batch.to(task.device))
                 task.position += 1
                 items = task.batches.items_per_epoch
                 if task.position < number:
                     self.display.batch(task.epoch, task.position, number, items)
-            self.loss_sum = self.framed.taken()
+            self.loss_sum = taken.taken()
             self._end_epoch(trainer, task)
             self._begin_epoch(trainer, task)
-            task.is_round_done, self.is_captured = True, self.framed.is_captured
+            task.is_round_done, self.is_captured = True, self.is_captured or taken.is_captured
             if time.perf_counter() > ends:
                 break
 

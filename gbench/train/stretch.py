@@ -148,7 +148,9 @@ class Stretch:
         task = self.task
         task.model.eval()
         with self.trainer.precision_plugin.val_step_context():
-            logits = task.answer(self.valid_batch)[self.valid_batch.targets]
+            logits = task.answer(self.valid_batch)
+            if self.valid_batch.asked is None:
+                logits = logits[self.valid_batch.targets]
         task.model.train()
         return logits
 

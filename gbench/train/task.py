@@ -18,19 +18,20 @@ from gbench.models.answers import (
     anomalies_told,
     called,
     check_gradient,
+    check_unchanged,
     checked,
     first_loss,
+    lone_row,
     nan_answered,
-    normalised,
-    unchanged,
 )
 from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.fitting import fit
 from gbench.train.layerwise import predict, through_layers
 from gbench.train.loader import TrainingBatches
-from gbench.train.losses import loss_at
+from gbench.train.losses import loss_at, loss_of
 from gbench.train.metrics import score
+from gbench.train.modes import Modes
 from gbench.train.optimizer import make_optimizer
 from gbench.train.own_loss import OwnLoss
 from gbench.train.own_method import place
@@ -80,6 +81,7 @@ class Task(LightningModule):  # type: ignore[misc]
         self.terms: Tensor | None = None  # (T,), entries of the own loss, of the last batch
         # a model of the user's own may checkpoint, which is to say draw its seeds twice
         self.is_packaged = all(_is_packaged(type(part)) for part in model.modules())
+        self.modes = Modes(model, self.is_packaged)
 
     def setup(self, stage: str) -> None:
         """Let the model fit what it does before the first epoch, in the first process.
@@ -107,6 +109,7 @@ class Task(LightningModule):  # type: ignore[misc]
             world_size=world_size,
             next_epoch=lambda: self.epoch,
             max_epochs=self.max_epochs,
+            is_asked=not self.runs_rounds,
         )
         self.windows = Windows(self.accumulate, self.batches.batches_per_epoch)
         return self.batches
@@ -118,6 +121,11 @@ class Task(LightningModule):  # type: ignore[misc]
         """
         if self.source.is_one_batch or fits(self.dataset.store.num_bytes, device):
             self.dataset = self.dataset.to(device)
+
+    @property
+    def runs_rounds(self) -> bool:
+        """Whether a round's epochs are run without Lightning: see gbench/train/epochs.py."""
+        return self.device.type == "cpu" and self.trainer.world_size == 1
 
     def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
         """Nothing to move where the dataset is on the device."""
@@ -165,16 +173,33 @@ class Task(LightningModule):  # type: ignore[misc]
         return {f"train_{name}": value for name, value in zip(names, shown, strict=True)}
 
     def answer(self, batch: Batch) -> Tensor:
-        """What the model says of a batch. Shapes: (N, C), (B, C) or (P, 1), as the labels."""
-        is_shared = batch.x.data_ptr() == self.dataset.store.x.data_ptr()
-        kept = unchanged(self.model, batch.x) if is_shared else nullcontext()
-        more_rows = partial(self.source.more_rows, self.dataset)
-        seeds = of_one_draw() if self.is_packaged else nullcontext()
-        with kept, normalised(self.model, more_rows), seeds:
-            answer: object = (
-                through_layers(self.model, batch) if batch.graphs else self.model(batch)
-            )
-        return self._checked(answer, batch.y.size(0))
+        """What the model says of a batch. Shapes: (N, C), (B, C) or (P, 1), as the labels.
+
+        (T, C) of the targets alone where the batch then has `asked`: see gbench/data/batch.py.
+        """
+        if batch.targets is not None and self._answers_targets(batch):
+            batch.asked = batch.targets
+        model, is_shared = self.model, batch.x.data_ptr() == self.dataset.store.x.data_ptr()
+        version = batch.x._version
+        with of_one_draw() if self.is_packaged and batch.x.is_cuda else nullcontext():
+            try:
+                answer: object = through_layers(model, batch) if batch.graphs else model(batch)
+            except ValueError as error:
+                told_so = lone_row(model, error, partial(self.source.more_rows, self.dataset))
+                if told_so is None:
+                    raise
+                raise told_so from error
+        if is_shared:
+            check_unchanged(model, batch.x, version)
+        return self._checked(answer, (batch.y if batch.asked is None else batch.asked).size(0))
+
+    def _answers_targets(self, batch: Batch) -> bool:
+        """Whether the model is asked for the targets alone.
+
+        By what its own class says: one that inherits from it may do anything.
+        """
+        is_whole = self.source.is_one_batch and batch.x.is_cpu and self.own_loss is None
+        return is_whole and "answers_targets" in vars(type(self.model))
 
     def _checked(self, answer: object, rows: int) -> Tensor:
         column = "class" if self.dataset.card.labels == "classes" else "target"
@@ -183,13 +208,15 @@ class Task(LightningModule):  # type: ignore[misc]
         return checked(answer, shape, self.model, what)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        if batch.asked is not None:
+            return loss_of(self.dataset.card, logits, batch.y.index_select(0, batch.asked))
         return loss_at(self.dataset.card, logits, batch.y, batch.targets)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a batch's share of its window. The loss that is shown is whole."""
         length = self.windows.length(self.position)
-        with anomalies_told(self.model):
-            loss = loss if length == 1 else loss / length
+        loss = loss if length == 1 else loss / length
+        with anomalies_told(self.model) if torch.is_anomaly_enabled() else nullcontext():
             loss.backward(self._one(loss))
 
     def _one(self, loss: Tensor) -> Tensor:
@@ -266,7 +293,6 @@ class Task(LightningModule):  # type: ignore[misc]
         """The dataset's metric on "train", "valid" or "test"."""
         return score(self.dataset.card, *self.answers(split, context))
 
-    @torch.no_grad()
     def answers(
         self,
         split: str,
@@ -295,8 +321,10 @@ class Task(LightningModule):  # type: ignore[misc]
             ids = ids[rank::world_size]
             for buffer in self.model.buffers():  # batch norm's statistics: those of one process
                 torch.distributed.broadcast(buffer, src=0)
+        if self.modes.model is not self.model:
+            self.modes = Modes(self.model, is_fixed=False)
         was_training = self.model.training
-        self.model.eval()
+        self.modes.set(False)
         outputs, labels = [], []
         with context or nullcontext():
             if isinstance(self.source, Parts):
@@ -309,13 +337,15 @@ class Task(LightningModule):  # type: ignore[misc]
                 for batch in self.source.evaluation(self.dataset, ids, EVALUATION_BATCH):
                     batch = batch.to(self.device)
                     logits = self.answer(batch)
-                    rows = slice(None) if batch.targets is None else batch.targets
-                    outputs.append(logits[rows])
-                    labels.append(batch.y[rows])
+                    is_whole = batch.targets is None
+                    labels.append(batch.y if is_whole else batch.y.index_select(0, batch.targets))
+                    outputs.append(
+                        logits if is_whole or batch.asked is not None else logits[batch.targets]
+                    )
                     done += labels[-1].size(0)
                     tick(min(1.0, done / max(1, ids.numel())))
-        self.model.train(was_training)
-        logits, y = _gather(torch.cat(outputs), torch.cat(labels), world_size)
+        self.modes.set(was_training)
+        logits, y = _gather(_joined(outputs), _joined(labels), world_size)
         if bool(logits.isnan().any()):
             raise nan_answered(self.model, what)
         return logits, y
@@ -348,6 +378,10 @@ def mean_of_processes(value: Tensor) -> Tensor:
     total = value.detach().clone()
     torch.distributed.all_reduce(total)
     return total / world_size
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _gather(prediction: Tensor, target: Tensor, world_size: int) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,8 @@ def undefined(name: str, y: Tensor) -> str:
         return _few_pairs(y, **metric.options)
     if not y.numel():
         return _NOTHING
+    if metric.needs not in _ALIKE and not y.is_floating_point():  # asked in each epoch
+        return ""
     reasons = []
     for column in y.view(len(y), -1).T:
         known = column[~column.isnan()] if y.is_floating_point() else column

@@ -94,7 +94,7 @@ def test_targets_alone_have_logits_and_the_gradient_is_theirs(
     batch = make_batch([example])
     targets = torch.tensor([31, 2, 2, 17, 0])  # in any order, one of them twice
     some = model(batch.with_targets(targets))
-    _, rows = model._rows(batch.with_targets(targets))
+    _, rows, _ = model._rows(batch.with_targets(targets))
     assert isinstance(rows, SparseFeatures) == (density < 1)
     named = torch.zeros(40, dtype=torch.bool)
     named[targets] = True

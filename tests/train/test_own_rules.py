@@ -11,7 +11,7 @@ from gbench.config.compose import compose
 from gbench.config.identity import identity
 from gbench.errors import UserError
 from gbench.fault import fault_of
-from gbench.train.epochs import Epochs
+from gbench.train.plain_steps import PlainSteps
 
 RULES = """
 def decay(step, max_steps, steps_per_epoch, lr, power=1.0):
@@ -51,13 +51,13 @@ def mine(tmp_path: Path, run: Any) -> Any:
 def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The rate of each step of the runs that follow."""
     seen: list[float] = []
-    after = Epochs.on_train_batch_end
+    step = PlainSteps.run
 
-    def keep(self: Epochs, trainer: Any, *rest: Any) -> None:
-        seen.append(trainer.optimizers[0].param_groups[0]["lr"])
-        after(self, trainer, *rest)
+    def keep(self: PlainSteps, batch: Any) -> None:
+        seen.append(self.optimizer.param_groups[0]["lr"])
+        step(self, batch)
 
-    monkeypatch.setattr(Epochs, "on_train_batch_end", keep)
+    monkeypatch.setattr(PlainSteps, "run", keep)
     return seen
 
 

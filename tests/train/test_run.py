@@ -20,6 +20,7 @@ from gbench.records import record as records
 from gbench.train import loader
 from gbench.train.epochs import Epochs
 from gbench.train.interrupt import Interrupted
+from gbench.train.plain_steps import PlainSteps
 from gbench.train.task import Task
 
 NODE = ("model=gcn", "data=csbm", "trainer.max_epochs=12")
@@ -239,13 +240,13 @@ def test_a_schedule_sets_the_rate_of_each_epoch(
     optimizer: str, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = []
-    after = Epochs.on_train_batch_end
+    step = PlainSteps.run
 
-    def keep(self: Epochs, trainer: Any, *rest: Any) -> None:
-        rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-        after(self, trainer, *rest)
+    def keep(self: PlainSteps, batch: Any) -> None:
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        step(self, batch)
 
-    monkeypatch.setattr(Epochs, "on_train_batch_end", keep)
+    monkeypatch.setattr(PlainSteps, "run", keep)
     schedule = ("optim.schedule=step", "optim.lr_every=5", "optim.lr_factor=0.1")
     run(*NODE, f"optim.optimizer={optimizer}", "optim.lr=0.01", *schedule)
     assert rates == pytest.approx([0.01] * 5 + [0.001] * 5 + [0.0001] * 2)

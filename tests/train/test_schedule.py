@@ -187,16 +187,16 @@ def test_a_warm_up_may_end_within_an_epoch() -> None:
 
 
 def test_groups_keep_the_proportion_of_their_rates(run: Any, monkeypatch: Any) -> None:
-    from gbench.train.epochs import Epochs
+    from gbench.train.plain_steps import PlainSteps
 
     seen = []
-    after = Epochs.on_train_batch_end
+    step = PlainSteps.run
 
-    def keep(self: Epochs, trainer: Any, *rest: Any) -> None:
-        seen.append([group["lr"] for group in trainer.optimizers[0].param_groups])
-        after(self, trainer, *rest)
+    def keep(self: PlainSteps, batch: Any) -> None:
+        seen.append([group["lr"] for group in self.optimizer.param_groups])
+        step(self, batch)
 
-    monkeypatch.setattr(Epochs, "on_train_batch_end", keep)
+    monkeypatch.setattr(PlainSteps, "run", keep)
     run(
         "model=gcn", "data=csbm", "trainer.max_epochs=4", "optim.lr=0.01", "optim.schedule=step",
         "optim.lr_every=2", "optim.groups=[{match:layers.0.*,lr:0.1}]",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Callback
 from rich.console import Console
 
 from gbench.bench import measure
@@ -27,25 +26,26 @@ def trained(config: Config, epochs: int) -> tuple[Task, float]:
     """
     config = {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}
     task = build_task(config)
-    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        display = Display(Console(stderr=True, quiet=True), "", task.dataset.card, epochs)
+        display = Clock(Console(stderr=True, quiet=True), "", task.dataset.card, epochs)
         last = Path(folder) / "last.ckpt"
         memory = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)
         loggers = make_loggers(config, Path(folder))
-        make_trainer(config["trainer"], [memory, clock], loggers).fit(task)
+        make_trainer(config["trainer"], [memory], loggers).fit(task)
     task.model.load_state_dict(memory.best_weights)
-    return task, clock.seconds_per_epoch
+    return task, display.seconds_per_epoch
 
 
-class Clock(Callback):  # type: ignore[misc]
-    """When each epoch of one batch ended, after whatever else was done for it."""
+class Clock(Display):
+    """When each epoch ended, of which a display is told last."""
 
-    def __init__(self) -> None:
+    def start(self, first_epoch: int = 0) -> None:
+        super().start(first_epoch)
         self.ends: list[float] = []
         self.now = measure.cpu_clock()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def epoch(self, row: Mapping[str, float], best: float | None, best_epoch: int) -> None:
+        super().epoch(row, best, best_epoch)
         self.ends.append(self.now())
 
     @property

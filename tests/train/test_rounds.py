@@ -1,0 +1,139 @@
+"""Epochs that are run without Lightning, against the same through Lightning's loop."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
+from gbench.train import loader
+from gbench.train.epochs import Epochs
+from gbench.train.fused_adam import FusedAdam
+from gbench.train.interrupt import Interrupted
+from gbench.train.modes import Modes
+from gbench.train.task import Task
+
+NODE = ("data=csbm", "experiment=null", "trainer.max_epochs=8")
+GRAPH = (
+    "model=gin", "data=csl", "experiment=null", "model.hidden_dim=8", "model.num_layers=2",
+    "trainer.max_epochs=3", "optim.batch_size=30",
+)  # fmt: skip
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "gcn": ("model=gcn", *NODE, "model.norm=batch"),
+    "sgc, clipped": ("model=sgc", *NODE, "trainer.gradient_clip_val=0.01"),
+    "asam": ("model=gcn", *NODE, "optim.optimizer=asam", "trainer.gradient_clip_val=0.1"),
+    "sgd": ("model=dagnn", *NODE, "optim.optimizer=sgd", "optim.schedule=cosine"),
+    "bfloat16": ("model=gcn", *NODE, "trainer.precision=bf16-mixed", "optim.optimizer=adamw"),
+    "windows": (*GRAPH, "+trainer.accumulate_grad_batches=2", "optim.warmup_steps=2"),
+    "groups": ("model=gcn", *NODE, "optim.groups=[{match:layers.0.*,lr:0.1}]"),
+}
+
+
+def computed(folder: Path) -> dict[str, Any]:
+    rows = [row.split(",") for row in (folder / "metrics.csv").read_text().splitlines()]
+    kept = [at for at, name in enumerate(rows[0]) if "seconds" not in name]
+    weights = torch.load(folder / "best.ckpt", weights_only=True)
+    return {
+        "curve": [[row[at] for at in kept] for row in rows],
+        **{name: value.tolist() for name, value in weights.items()},
+    }
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_epochs_without_lightning_are_its_epochs_bit_for_bit(
+    settings: tuple[str, ...], run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[bool] = []
+    step = Task.optimizer_step  # which Lightning alone calls
+
+    def counted(self: Task, *args: Any, **kwargs: Any) -> None:
+        steps.append(True)
+        step(self, *args, **kwargs)
+
+    monkeypatch.setattr(Task, "optimizer_step", counted)
+    _, folder = run(*settings)
+    assert not steps
+    ours = computed(folder)
+    shutil.rmtree(folder)
+    monkeypatch.setattr(Task, "runs_rounds", False)
+    _, folder = run(*settings)
+    assert steps
+    assert computed(folder) == ours
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_a_run_that_is_cut_within_a_round_goes_on_as_if_it_had_not_been(
+    at: int, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)  # a checkpoint after each epoch
+    _, folder = run("model=gcn", *NODE)
+    whole = computed(folder)
+    shutil.rmtree(folder)
+    end = Epochs._end_epoch
+
+    def cut(self: Epochs, trainer: Trainer, task: Task) -> None:
+        if task.epoch == at:
+            raise Interrupted(15)
+        end(self, trainer, task)
+
+    with monkeypatch.context() as context:
+        context.setattr(Epochs, "_end_epoch", cut)
+        with pytest.raises(Interrupted):
+            run("model=gcn", *NODE)
+    _, folder = run("model=gcn", *NODE)
+    assert computed(folder) == whole
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_fused_steps_are_torchs_bit_for_bit(kind: type[torch.optim.Optimizer]) -> None:
+    weights = []
+    for is_plain in (True, False):
+        torch.manual_seed(0)
+        layer, other = nn.Linear(5, 3), nn.Linear(3, 2)
+        groups = [{"params": [*layer.parameters()], "weight_decay": 0.1}]
+        groups.append({"params": [*other.parameters()]})
+        optimizer: Any = kind(groups, lr=0.1, fused=True)
+        adam = FusedAdam.of(optimizer)
+        assert adam is not None
+        for step in range(5):
+            loss = other(layer(torch.randn(4, 5))).square().sum()
+            optimizer.zero_grad()
+            loss.backward()
+            if step == 2:
+                other.bias.grad = None  # a parameter that this step does not read
+            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+            (optimizer if is_plain else adam).step()
+        weights.append(torch.cat([part.flatten() for part in layer.parameters()]))
+        weights.append(torch.cat([part.flatten() for part in other.parameters()]))
+    assert torch.equal(weights[0], weights[2])
+    assert torch.equal(weights[1], weights[3])
+
+
+@pytest.mark.parametrize("option", ["amsgrad", "maximize"])
+def test_other_adams_take_their_own_steps(option: str) -> None:
+    weights = [nn.Parameter(torch.ones(2))]
+    assert FusedAdam.of(torch.optim.Adam(weights, fused=True, **{option: True})) is None
+    assert FusedAdam.of(torch.optim.Adam(weights, fused=False)) is None
+    assert FusedAdam.of(torch.optim.SGD(weights)) is None
+
+
+def test_modes_are_those_of_torch_and_a_train_of_ones_own_is_called() -> None:
+    called = []
+
+    class Own(nn.Module):
+        def train(self, mode: bool = True) -> Own:
+            called.append(mode)
+            return super().train(mode)
+
+    plain = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Dropout()))
+    Modes(plain, is_fixed=True).set(False)
+    assert not any(part.training for part in plain.modules())
+    Modes(plain, is_fixed=False).set(True)
+    assert all(part.training for part in plain.modules())
+    Modes(nn.Sequential(Own()), is_fixed=True).set(False)
+    assert called == [False]
