@@ -79,6 +79,32 @@ def inverse(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
+def kept(typing: Any, a: Any, factor: Any) -> Any:
+    """Where the factor is not 0 a · factor, elsewhere 0, even of a NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        nothing = every(args[1].type, 0.0)
+        is_kept = builder.fcmp_unordered("!=", args[1], nothing)
+        return builder.select(is_kept, builder.fmul(*args), nothing)
+
+    return a(a, factor), generate
+
+
+@intrinsic
+def elu_slope(typing: Any, y: Any, scale: Any) -> Any:
+    """The derivative of an ELU that was divided by `scale`, from the result y."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, one = args[0], every(args[0].type, 1.0)
+        factor = context.cast(builder, args[1], signature.args[1], y.dtype)
+        lower = builder.fadd(builder.fmul(value, in_every_lane(builder, factor, y.count)), one)
+        is_lower = builder.fcmp_ordered("<=", value, every(value.type, 0.0))
+        return builder.select(is_lower, lower, one)
+
+    return y(y, scale), generate
+
+
+@intrinsic
 def sloped(typing: Any, a: Any, b: Any, slope: Any) -> Any:
     """Where b is above 0 a, elsewhere slope · a: a leaky ReLU of a = b, or its gradient."""
 

@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from gbench.kernels.cpu.rows import compiled
-from gbench.kernels.cpu.vector_math import exp, log
+from gbench.kernels.cpu.vector_math import elu, exp, log
 from gbench.kernels.cpu.vector_parts import first, put
 
 LANES = (0,) * 8
@@ -24,6 +24,13 @@ def log_of(lanes: Any, x: Any, out: Any) -> None:
     for at in range(0, len(x), len(lanes)):
         count = min(len(lanes), len(x) - at)
         put(log(first(lanes, x, at, count, 1.0)), out, at, count)
+
+
+@compiled
+def elu_of(lanes: Any, x: Any, out: Any) -> None:
+    for at in range(0, len(x), len(lanes)):
+        count = min(len(lanes), len(x) - at)
+        put(elu(first(lanes, x, at, count, 0.0)), out, at, count)
 
 
 def units(found: Any, exact: Any) -> float:
@@ -78,3 +85,19 @@ def test_log_is_within_three_units(dtype: Any) -> None:
     nan = numpy.full(3, numpy.nan, dtype)
     log_of(LANES, nan, nan)
     assert numpy.isnan(nan).all()
+
+
+@types
+def test_elu_loses_nothing_near_0(dtype: Any) -> None:
+    generator = numpy.random.default_rng(0)
+    small = -numpy.exp(generator.uniform(-40, 0, 10_000))
+    x = numpy.concatenate([small, generator.uniform(-70, 3, 10_000)]).astype(dtype)
+    out = numpy.empty_like(x)
+    elu_of(LANES, x, out)
+    wide = x.astype(numpy.longdouble)
+    assert units(out, numpy.where(wide > 0, wide, numpy.expm1(wide))) < 3
+    given = numpy.array([numpy.inf, -numpy.inf, numpy.nan, 0.0, -1e30, 5.0], dtype)
+    out = numpy.empty_like(given)
+    elu_of(LANES, given, out)
+    expected = numpy.array([numpy.inf, -1, numpy.nan, 0, -1, 5], dtype)
+    numpy.testing.assert_array_equal(out, expected)
