@@ -4,8 +4,9 @@ Gradients, of ȳ that ReLU has masked by y > 0: x̄ = ȳ W, W̄ = ȳᵀ x, b̄ t
 
 float32 on a CPU: each of the three products goes the way that is faster on this processor, torch's
 own (MKL on most) or oneDNN's by way of a convolution, which gbench/kernels/cpu/ways.py finds out.
-All else is torch's `F.linear`: small products, other types, autocast, `trainer.matmul` other than
-highest, a GPU, and whatever traces, transforms or exports.
+Under autocast to bfloat16 they are torch's, on rows that are padded to a number that comes again:
+see gbench/kernels/cpu/linear.py. All else is torch's `F.linear`: small products, other types,
+`trainer.matmul` other than highest, a GPU, and whatever traces, transforms or exports.
 
 Bytes moved, float32: N·I·4 + O·I·4 read and N·O·4 written forward, twice that backward; but it is
 the 2·N·I·O operations of each product that take the time.
@@ -43,13 +44,19 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = F
         torch.compiler.is_compiling()
         or torch_private.is_jit_tracing()
         or x.numel() * weight.size(0) < LEAST
-        or not _has_ways(x, weight, bias)
+        or not _is_plain(x, weight, bias)
     ):
         return reference(x, weight, bias, relu)
     from gbench.kernels.cpu import ways
 
     inputs, outputs = x.size(-1), weight.size(0)
-    chosen = ways.ways_of(x.numel() // inputs, inputs, outputs)
+    if torch.is_autocast_enabled("cpu"):
+        is_bfloat16 = torch.get_autocast_dtype("cpu") is torch.bfloat16
+        chosen = ways.NARROW if is_bfloat16 else ways.PLAIN
+    elif x.dtype is torch.float32 and torch.get_float32_matmul_precision() == "highest":
+        chosen = ways.ways_of(x.numel() // inputs, inputs, outputs)
+    else:
+        chosen = ways.PLAIN
     if chosen == ways.PLAIN:
         return reference(x, weight, bias, relu)
     flat = x if x.dim() == 2 else x.reshape(-1, inputs)
@@ -57,17 +64,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = F
     return out if x.dim() == 2 else out.view(*x.shape[:-1], outputs)
 
 
-def _has_ways(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether there is more than one way to compute this product."""
+def _is_plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether there is nothing but ordinary matrices on a CPU, with parameters of float32."""
     return (
         x.is_cpu
-        and x.dtype is weight.dtype is torch.float32
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and weight.dtype is torch.float32
         and x.size(-1) == weight.size(1)
         and (bias is None or (bias.dtype is torch.float32 and bias.numel() == weight.size(0)))
         and type(x) in ORDINARY
         and type(weight) in ORDINARY
-        and not torch.is_autocast_enabled("cpu")
-        and torch.get_float32_matmul_precision() == "highest"
         and not torch_private.is_traced()
     )
 
@@ -79,7 +85,8 @@ class _Linear(torch.autograd.Function):
     ) -> Tensor:
         from gbench.kernels.cpu import linear as products
 
-        out = products.forward(x, weight, bias, chosen.forward)
+        with torch.autocast("cpu", enabled=False):
+            out = products.forward(x, weight, bias, chosen.forward)
         if relu:
             out.relu_()
         ctx.ways = chosen
@@ -97,11 +104,16 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     from gbench.kernels.cpu.ways import PLAIN
 
     x, weight, out = ctx.saved_tensors
-    # What a second derivative is taken of has to be torch's own operations.
-    ways = PLAIN if torch.is_grad_enabled() else ctx.ways
+    ways, given = ctx.ways, (x.dtype, weight.dtype)
+    if torch.is_grad_enabled():  # a second derivative is taken of torch's own operations
+        ways, x, weight = PLAIN, x.to(grad.dtype), weight.to(grad.dtype)
     if out is not None:
         grad = grad.masked_fill(out <= 0, 0)  # in this order a NaN lets its gradient through
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-    grad_x = products.grad_x(grad, weight, ways.grad_x) if needs_x else None
-    grad_weight = products.grad_weight(grad, x, ways.grad_weight) if needs_weight else None
-    return grad_x, grad_weight, grad.sum(0) if needs_bias else None, None, None
+    grad_x = products.grad_x(grad, weight, ways.grad_x).to(given[0]) if needs_x else None
+    grad_weight = grad_bias = None
+    if needs_weight:
+        grad_weight = products.grad_weight(grad, x, ways.grad_weight).to(given[1])
+    if needs_bias:
+        grad_bias = grad.sum(0, dtype=given[1])
+    return grad_x, grad_weight, grad_bias, None, None

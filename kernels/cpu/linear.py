@@ -1,4 +1,4 @@
-"""CPU: the three products of a dense layer, each by torch's matrix product or by a convolution.
+"""CPU: the three products of a dense layer: by BLAS, as a convolution, or in bfloat16.
 
 What torch multiplies in float32 it gives to its BLAS, MKL, which on processors that are not
 Intel's leaves half of the units alone. A convolution it gives to oneDNN. Rows are the pixels of
@@ -7,48 +7,75 @@ kernel of 1 × 1 then is the dense layer. On one thread torch would multiply suc
 itself. It does not if the kernel is dilated, which one of 1 × 1 does not notice. The gradient of
 the weights is faster from many images of 16 rows; the rows that fill none are added by themselves.
 
+oneDNN, which has the products in bfloat16 too, makes code for each number of rows that it meets, in
+0.6 ms, in bfloat16 3 to 6 ms, which is ten times the product of a batch of 32 molecules, and keeps
+the last 1,024 codes. Batches of molecules hardly ever have as many rows as another: zeros are added
+until they do.
+
 Legend: N rows, I features in, O out.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
-from gbench.kernels.cpu.ways import CONVOLUTION
+from gbench.kernels.cpu.ways import BFLOAT16, TORCH
 
 DILATED = (2, 2)
 TILE = 16
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None, way: str) -> Tensor:
-    """X Wᵀ + b. Shapes: x (N, I), weight (O, I), bias (O,) → (N, O)."""
-    if way != CONVOLUTION:
+    """The product x Wᵀ + b. Shapes: x (N, I), weight (O, I), bias (O,) → (N, O)."""
+    if way == TORCH:
         return functional.linear(x, weight, bias)
-    image = _image(x.contiguous(), x.size(0))
+    if way == BFLOAT16:
+        bias = None if bias is None else bias.to(torch.bfloat16)
+        out = functional.linear(padded(x, torch.bfloat16), weight.to(torch.bfloat16), bias)
+        return out[: x.size(0)]
+    pixels = padded(x, x.dtype)
+    image = _images(pixels, pixels.size(0))
     out = functional.conv2d(image, weight[:, :, None, None], bias, dilation=DILATED)
-    return out.permute(0, 2, 3, 1).reshape(-1, weight.size(0))
+    return out.permute(0, 2, 3, 1).reshape(-1, weight.size(0))[: x.size(0)]
 
 
 def grad_x(grad_out: Tensor, weight: Tensor, way: str) -> Tensor:
     """ȳ W. Shapes: grad_out (N, O), weight (O, I) → (N, I)."""
-    if way != CONVOLUTION:
-        return grad_out @ weight
-    return forward(grad_out, weight.t(), None, way)
+    return grad_out @ weight if way == TORCH else forward(grad_out, weight.t(), None, way)
 
 
 def grad_weight(grad_out: Tensor, x: Tensor, way: str) -> Tensor:
     """ȳᵀ x. Shapes: grad_out (N, O), x (N, I) → (O, I)."""
-    if way != CONVOLUTION:
+    if way == TORCH:
         return grad_out.t() @ x
+    if way == BFLOAT16:
+        return padded(grad_out, torch.bfloat16).t() @ padded(x, torch.bfloat16)
     whole = x.size(0) // TILE * TILE
-    pixels, grads = (_image(each[:whole].contiguous(), TILE) for each in (x, grad_out))
+    pixels, grads = (_images(each[:whole].contiguous(), TILE) for each in (x, grad_out))
     shape = (grad_out.size(1), x.size(1))
     found: Tensor = grad.conv2d_weight(pixels, (*shape, 1, 1), grads, dilation=DILATED)
     found = found.view(shape)
     return found.addmm_(grad_out[whole:].t(), x[whole:]) if whole < x.size(0) else found
 
 
-def _image(x_NF: Tensor, rows: int) -> Tensor:
-    """So many rows as the pixels of each image: (N / rows, F, rows, 1), features side by side."""
-    return x_NF.view(-1, rows, 1, x_NF.size(1)).permute(0, 3, 1, 2)
+def padded(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """The rows and, where few other batches have as many, zeros below them.
+
+    Up to 2,048 rows there are 16 at a time, beyond them 1 to 2 % more.
+    """
+    rows = x.size(0)
+    grain = max(TILE, 1 << max(rows // 128, 1).bit_length() - 1)
+    missing = -rows % grain
+    if not missing:
+        return x.to(dtype).contiguous()
+    out = x.new_empty(rows + missing, x.size(1), dtype=dtype)
+    out[:rows] = x
+    out[rows:].zero_()
+    return out
+
+
+def _images(x_NF: Tensor, pixels: int) -> Tensor:
+    """So many rows as the pixels of each image: (N / pixels, F, pixels, 1), features together."""
+    return x_NF.view(-1, pixels, 1, x_NF.size(1)).permute(0, 3, 1, 2)

@@ -25,7 +25,7 @@ from gbench.environment import cpu_name
 from gbench.folders import cache_dir, written_whole
 from gbench.locks import locked
 
-TORCH, CONVOLUTION = "torch", "convolution"
+TORCH, CONVOLUTION, BFLOAT16 = "torch", "convolution", "bfloat16"
 RANGES = ((1024, 2048), (256, 512), (0, 128))  # the least rows, and how many are measured
 MOST = 1 << 27  # multiplications of a product that is measured
 ROUNDS = 3
@@ -34,7 +34,7 @@ INSTRUCTIONS = ("MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ONEDNN_MAX_CPU
 
 
 class Ways(NamedTuple):
-    """TORCH or CONVOLUTION for each product."""
+    """TORCH or CONVOLUTION for each product, under autocast to bfloat16 BFLOAT16."""
 
     forward: str
     grad_x: str
@@ -42,6 +42,7 @@ class Ways(NamedTuple):
 
 
 PLAIN = Ways(TORCH, TORCH, TORCH)
+NARROW = Ways(BFLOAT16, BFLOAT16, BFLOAT16)
 Class = tuple[int, int, int, int]  # threads, the range's least rows, inputs, outputs
 
 _known: dict[Class, Ways] = {}

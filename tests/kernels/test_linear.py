@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gbench.kernels import linear as op
 from gbench.kernels.cpu import ways
+from gbench.kernels.cpu.linear import padded
 from gbench.kernels.linear import linear
 
 CONVOLVED = ways.Ways(*[ways.CONVOLUTION] * 3)
@@ -157,8 +158,9 @@ def test_the_same_bits_every_time(convolved: list[int]) -> None:
 def test_what_is_not_float32_on_a_cpu_is_left_to_torch(convolved: list[int]) -> None:
     x, weight = torch.randn(40, 20), torch.randn(30, 20)
     compare(False, x.double(), weight.double(), None)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert linear(x, weight).dtype == torch.bfloat16
+    linear(x.bfloat16(), weight.bfloat16())
+    with torch.autocast("cpu", torch.float16):
+        assert linear(x, weight).dtype == torch.float16
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
@@ -172,6 +174,50 @@ def test_what_is_not_float32_on_a_cpu_is_left_to_torch(convolved: list[int]) -> 
     with pytest.raises(RuntimeError, match="shapes"):
         linear(x, weight.t())
     assert not convolved
+
+
+@pytest.mark.parametrize("rows", [1, 15, 16, 40, 4001])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("relu", [False, True])
+def test_under_autocast_it_is_torchs_product_in_bfloat16(
+    convolved: list[int], rows: int, dtype: torch.dtype, relu: bool
+) -> None:
+    given = torch.randn(rows, 20).to(dtype), torch.randn(30, 20), torch.randn(30)
+    found = []
+    for function in (linear, op.reference):
+        leaves = [value.clone().requires_grad_() for value in given]
+        with torch.autocast("cpu", torch.bfloat16):
+            out = function(*leaves, relu=relu)
+        assert out.dtype == torch.bfloat16 and out.shape == (rows, 30) and out.is_contiguous()
+        grad = torch.linspace(-1, 1, out.numel()).view(out.shape).bfloat16()
+        found.append((out, *torch.autograd.grad(out, leaves, grad)))
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        size = float(other.detach().abs().max())
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2 * size)
+    assert not convolved
+
+
+def test_batches_of_many_sizes_are_multiplied_in_few() -> None:
+    sizes = {padded(torch.ones(rows, 1), torch.bfloat16).size(0) for rows in range(700, 900)}
+    assert len(sizes) == 14
+    for rows in (1, 17, 2000, 2047, 13_001, 1_000_003):
+        out = padded(torch.ones(rows, 1), torch.float32)
+        assert out.sum() == rows and 0 <= out.size(0) - rows < max(16, rows / 64)
+
+
+def test_a_second_derivative_under_autocast() -> None:
+    x, weight = torch.randn(20, 5), torch.randn(6, 5)
+    leaves = [value.requires_grad_() for value in (x, weight)]
+    with torch.autocast("cpu", torch.bfloat16):
+        out = linear(*leaves).float().square().sum()
+    first = torch.autograd.grad(out, leaves, create_graph=True)
+    second = torch.autograd.grad(sum(each.sum() for each in first), leaves)
+    product = leaves[0] @ leaves[1].t()
+    exact = torch.autograd.grad(product.square().sum(), leaves, create_graph=True)
+    exact = torch.autograd.grad(sum(each.sum() for each in exact), leaves)
+    for one, other in zip(second, exact, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.02 * float(other.abs().max()))
 
 
 def test_backward_under_autocast_stays_float32(convolved: list[int]) -> None:
