@@ -16,6 +16,7 @@ from gbench.config.floors import is_floor
 from gbench.config.identity import identity
 from gbench.floors.running import train_floor
 from gbench.folders import written_whole
+from gbench.kernels.cpu import ways
 from gbench.own_code.importing import own_places
 from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
@@ -54,6 +55,7 @@ def train(
     if is_floor(config["model"]):
         return train_floor(config, folder, console, display)
     started, peaks = datetime.now(UTC), PeakMemory()
+    ways.begin()
     settings = config["trainer"]
     loggers = make_loggers(config, folder)  # first: a server that is not there is told at once
     with advised(folder):
@@ -132,6 +134,7 @@ def train(
             item=card.item,
             peak_memory_mib=whole(peak_memory),
             peak_memory_by_phase=peak_memory,
+            dense_products=ways.used(),
             device=environment.device_name(task.device),
             versions=environment.versions() | imported_versions(config, own_places()),
             git=environment.git_state(),

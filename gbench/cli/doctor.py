@@ -27,7 +27,12 @@ def run(args: argparse.Namespace) -> int:
     healthy = not wrong
     for name, folder in (("data_dir", folders.data_dir()), ("cache_dir", folders.cache_dir())):
         rows.append((name, f"{folder} ({_folder_state(folder)})"))
-    for name, check in (("device", _device), ("peak memory", _peak_memory), ("kernels", _kernels)):
+    for name, check in (
+        ("device", _device),
+        ("peak memory", _peak_memory),
+        ("kernels", _kernels),
+        ("dense layers", _dense),
+    ):
         try:
             rows.append((name, check()))
         except Exception as error:
@@ -54,6 +59,23 @@ def _device() -> str:
     if torch.cuda.is_available():
         return device_name(torch.device("cuda"))
     return f"{device_name(torch.device('cpu'))}; no GPU that torch can use"
+
+
+def _dense() -> str:
+    """Which way their products go on this processor, as far as trainings have asked."""
+    import torch
+
+    from gbench.kernels.cpu import ways
+
+    threads = torch.get_num_threads()
+    kept = ways.kept(threads)
+    by_convolution = [
+        f"{which} ({', '.join(name for name, way in products.items() if way == ways.CONVOLUTION)})"
+        for which, products in kept.items()
+        if ways.CONVOLUTION in products.values()
+    ]
+    found = "; ".join(by_convolution) or "none"
+    return f"{len(kept)} measured with {threads} threads, by convolution: {found}"
 
 
 def _peak_memory() -> str:

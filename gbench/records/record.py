@@ -70,6 +70,9 @@ class RunRecord:
     chosen: dict[str, Any] = field(default_factory=dict)  # of a floor: what validation chose
     # MiB of data (reading it), training, validation and test; null where it cannot be told
     peak_memory_by_phase: dict[str, float] = field(default_factory=dict)
+    # of dense layers on a CPU, by inputs, outputs, rows and threads: which way each product went,
+    # torch or convolution, where there was a choice (gbench/kernels/cpu/ways.py)
+    dense_products: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -142,6 +145,7 @@ _ADDED: dict[str, Any] = {
     "captured": False,
     "statistics": {},
     "chosen": {},
+    "dense_products": {},
     "peak_memory_by_phase": {},
 }
 _BY_ANNOTATION = {

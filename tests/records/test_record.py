@@ -56,10 +56,10 @@ def test_unknown_keys_of_the_same_schema_are_ignored(make_record):
 def test_a_record_from_before_a_key_existed_has_its_usual_value(make_record):
     values = json.loads(make_record().to_json())
     del values["curve"], values["also"], values["trials"], values["statistics"]
-    del values["peak_memory_by_phase"]
+    del values["peak_memory_by_phase"], values["dense_products"]
     record = RunRecord.from_json(json.dumps(values))
     assert (record.curve, record.also, record.trials) == ([], {}, 1)
-    assert record.statistics == record.peak_memory_by_phase == {}
+    assert record.statistics == record.peak_memory_by_phase == record.dense_products == {}
 
 
 def test_a_curve_survives_the_way_through_json_with_null_for_what_is_not_finite(make_record):
@@ -118,7 +118,7 @@ def test_what_is_no_record_at_all_is_a_user_error(text):
 
 def test_every_field_is_required(make_record):
     later = ("curve", "also", "trials", "captured", "statistics", "chosen")
-    later += ("peak_memory_by_phase",)
+    later += ("peak_memory_by_phase", "dense_products")
     for field in (field for field in fields(RunRecord) if field.name not in later):
         values = json.loads(make_record().to_json())
         del values[field.name]

@@ -94,6 +94,7 @@ class Side(NamedTuple):
     model: nn.Module
     optimizer: torch.optim.Optimizer
     batches: Callable[[], Iterable[Any]]
+    is_bf16: bool = False  # trainer.precision=bf16-mixed
 
     def steps(self) -> Iterator[None]:
         """Make a step each time that the next one is asked for, pass after pass."""
@@ -107,20 +108,21 @@ class Side(NamedTuple):
 
     def loss(self, batch: Any) -> Tensor:
         """The mean over the labelled graphs."""
-        return functional.binary_cross_entropy_with_logits(self.model(batch), batch.y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
+            return functional.binary_cross_entropy_with_logits(self.model(batch), batch.y)
 
     def logits(self, batches: Iterable[Any]) -> Tensor:
         """What the model says of these graphs in evaluation."""
         self.model.eval()
-        with torch.no_grad():
-            return torch.cat([self.model(batch) for batch in batches])
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
+            return torch.cat([self.model(batch) for batch in batches]).float()
 
 
 class MoleculePair:
     """Our model with our loader, and another's with PyG's over a list of graphs.
 
     `theirs` is built from our settings and has `take_weights(ours)`; both are trained on `trained`
-    graphs.
+    graphs. With `is_bf16` ours computes as trainer.precision=bf16-mixed has it, theirs in float32.
     """
 
     unit = "step"
@@ -132,6 +134,7 @@ class MoleculePair:
         theirs: Any = OGBGIN,
         other: str = "OGB's model, PyG's loader",
         trained: int = TRAINED,
+        is_bf16: bool = False,
     ) -> None:
         self.batch_size, self.kind, self.other, self.trained = batch_size, theirs, other, trained
         self.config = compose([*words, f"optim.batch_size={batch_size}"])
@@ -140,8 +143,11 @@ class MoleculePair:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         self.ids = train[order[:trained]]
         self.graphs = pyg_graphs(self.dataset.store, self.ids)
+        self.is_bf16 = is_bf16
         sides = self._sides(self.ids, self.graphs)
-        check_same(*(side.logits(islice(side.batches(), 1)) for side in sides))
+        check_same(
+            *(side._replace(is_bf16=False).logits(islice(side.batches(), 1)) for side in sides)
+        )
         self.steps = [side.steps() for side in sides]
         seconds = [min(_seconds(steps, 1) for _ in range(3)) for steps in self.steps]
         self.counts = [max(1, round(STRETCH_SECONDS / each)) for each in seconds]
@@ -157,6 +163,7 @@ class MoleculePair:
                 ours,
                 make_optimizer(ours, optim, fused=True),
                 lambda: store.batches(ids.split(self.batch_size)),
+                self.is_bf16,
             ),
             Side(
                 theirs,
@@ -198,6 +205,9 @@ def _seconds(steps: Iterator[None], count: int) -> float:
 
 
 PAIRS = {
-    f"gin-molhiv-{size}": Comparison("ogbg-molhiv", partial(MoleculePair, size))
+    f"gin-molhiv-{size}{word}": Comparison(
+        "ogbg-molhiv", partial(MoleculePair, size, is_bf16=bool(word))
+    )
+    for word in ("", "-bf16")
     for size in (32, 512)
 }
