@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,14 +24,21 @@ def versions(others: Sequence[str] = ()) -> dict[str, str]:
     found = {"gbench": __version__, "python": platform.python_version()}
     for package in (*PACKAGES, *others):
         try:
-            found[package] = version(package)
+            found[package] = _version(package)
         except PackageNotFoundError:
             found[package] = "missing"
     return found
 
 
+@cache
+def _version(package: str) -> str:
+    """As it was when first asked for: what is imported does not change with its metadata."""
+    return version(package)
+
+
+@cache
 def git_state() -> dict[str, str | bool] | None:
-    """Commit of the checkout that gbench runs from, and whether it was changed.
+    """Commit of the checkout that gbench runs from, and whether it was changed, when first asked.
 
     Installed from a repository's address it is the commit that pip noted; None elsewhere.
     """

@@ -33,8 +33,11 @@ def near(path: Path | str) -> str:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears at `path` complete or not at all, whatever interrupts it."""
+def written_whole(path: Path, *, synced: bool = True) -> Iterator[IO[bytes]]:
+    """Open a file that appears at `path` complete or not at all, whatever interrupts it.
+
+    After a power cut that holds of one that is `synced`, which takes some milliseconds.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,10 +45,12 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     try:
         with part.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
-        sync_folder(path.parent)
+        if synced:
+            sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from math import nan
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from gbench import environment
@@ -22,7 +21,15 @@ from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
 from gbench.peak_memory import PeakMemory, whole
 from gbench.records import record as records
-from gbench.records.folder import BEST, CONFIG, LAST, RECORD, claimed, failure_noted
+from gbench.records.folder import (
+    BEST,
+    CONFIG,
+    LAST,
+    RECORD,
+    claimed,
+    config_text,
+    failure_noted,
+)
 from gbench.teaching import begin_from, keep, taught
 from gbench.train.checkpoint import save_weights
 from gbench.train.epochs import Epochs
@@ -86,7 +93,7 @@ def train(
         if (folder / RECORD).exists():  # another process finished it since the caller looked
             return records.read(folder / RECORD)
         with written_whole(folder / CONFIG) as file:
-            file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+            file.write(config_text(config))
         keep(teaching, config, folder)
         with display, stoppable():
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gbench.data import told
+from gbench.data import between_runs, told
 from gbench.data.accepted import accepted
+from gbench.data.between_runs import Prepared
 from gbench.data.check import check_source, check_statistics
 from gbench.data.class_weights import with_weights
 from gbench.data.dataset import Dataset
@@ -49,18 +50,19 @@ class AllFolds(NamedTuple):
 def load_all_folds(card: DataCard, data_dir: Path, cache_dir: Path, source: str = "") -> AllFolds:
     """The same as `load`, with the splits of all folds."""
     path = cache.path_of(card, cache_dir)
-    prepared = _read(path, named.state(card, data_dir))
+    state = named.state(card, data_dir)
+    prepared = between_runs.recalled(path, state) or _read(path, state, card)
     if prepared is None:
         with cache.locked(path):
             # another process may have made it while this one waited for the lock
-            prepared = _read(path, named.state(card, data_dir)) or _prepare(
-                card, data_dir, path, source
-            )
-    check_statistics(card, prepared["statistics"])
-    sizes = prepared["split_sizes"]
-    folds = prepared["splits"].split([sum(fold) for fold in sizes])
-    splits = tuple(Split(*ids.split(fold)) for ids, fold in zip(folds, sizes, strict=True))
-    return AllFolds(_dataset(card, prepared, splits[card.fold]), splits)
+            state = named.state(card, data_dir)
+            prepared = _read(path, state, card)
+            if prepared is None:
+                contents = _prepare(card, data_dir, path, source)
+                prepared = _made(path, between_runs.stamp(path), contents, card)
+    check_statistics(card, prepared.contents["statistics"])
+    between_runs.remember(prepared)
+    return AllFolds(_dataset(card, prepared), prepared.splits)
 
 
 def read(card: DataCard, data_dir: Path, source: str = "") -> tuple[Source, GraphStore]:
@@ -83,27 +85,37 @@ def read(card: DataCard, data_dir: Path, source: str = "") -> tuple[Source, Grap
     return given, pack(given.graphs, card.level)
 
 
-def _dataset(card: DataCard, prepared: Mapping[str, Any], split: Split) -> Dataset:
-    store = GraphStore(card.level, **prepared["tensors"])
-    spec = store.told(DataSpec(**prepared["spec"]))
+def _dataset(card: DataCard, prepared: Prepared) -> Dataset:
+    contents, store, split = prepared.contents, prepared.store, prepared.splits[card.fold]
+    spec = store.told(DataSpec(**contents["spec"]))
     return Dataset(
         with_weights(card, store.y, split.train, spec.num_outputs),
         spec,
         store,
         split,
-        prepared["fingerprint"],
-        prepared["statistics"],
-        prepared["told"],
-        tuple(prepared["notes"]),
-        names=Names(**prepared["names"]),
+        contents["fingerprint"],
+        dict(contents["statistics"]),
+        dict(contents["told"]),
+        tuple(contents["notes"]),
+        names=Names(**contents["names"]),
     )
 
 
-def _read(path: Path, state: named.State | None) -> dict[str, Any] | None:
+def _read(path: Path, state: named.State | None, card: DataCard) -> Prepared | None:
     """The prepared file, or None when there is none, it is damaged, or its raw files changed."""
-    prepared = read_checked(path)
+    stamp = between_runs.stamp(path)
+    contents = read_checked(path)
     # Raw files that are no longer there cannot have changed: what was prepared from them serves.
-    return prepared if prepared and state in (None, prepared["raw"]) else None
+    if not contents or state not in (None, contents["raw"]):
+        return None
+    return _made(path, stamp, contents, card)
+
+
+def _made(path: Path, stamp: tuple[int, ...], contents: dict[str, Any], card: DataCard) -> Prepared:
+    sizes = contents["split_sizes"]
+    folds = contents["splits"].split([sum(fold) for fold in sizes])
+    splits = tuple(Split(*ids.split(fold)) for ids, fold in zip(folds, sizes, strict=True))
+    return Prepared(path, stamp, contents, GraphStore(card.level, **contents["tensors"]), splits)
 
 
 def _prepare(card: DataCard, data_dir: Path, path: Path, data_source: str) -> dict[str, Any]:

@@ -135,6 +135,8 @@ class GraphStore:
 
     def to(self, device: torch.device | str) -> GraphStore:
         """The store on a device; `ranges` stay on the CPU, where batch sizes are computed."""
+        if torch.device(device) == self.device:
+            return self
         moved: dict[str, Any] = {
             name: tensor.to(device) for name, tensor in self.tensors().items() if name != "ranges"
         }

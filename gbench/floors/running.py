@@ -12,7 +12,6 @@ from statistics import median
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 
 from gbench import environment, folders
@@ -34,7 +33,7 @@ from gbench.own_code.kept import at_hand
 from gbench.own_code.stated import imported_versions
 from gbench.peak_memory import PeakMemory, whole
 from gbench.records import record as records
-from gbench.records.folder import CONFIG, RECORD, claimed, failure_noted
+from gbench.records.folder import CONFIG, RECORD, claimed, config_text, failure_noted
 from gbench.train.curve_file import CurveFile
 from gbench.train.interrupt import stoppable
 from gbench.train.loggers import make_loggers, mirrored
@@ -73,7 +72,7 @@ def train_floor(
         if (folder / RECORD).exists():  # another process finished it since the caller looked
             return records.read(folder / RECORD)
         with written_whole(folder / CONFIG) as file:
-            file.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+            file.write(config_text(config))
         monitor = Monitor("metric", card.direction)
         curve: list[dict[str, float]] = []
         best, chosen, known = 0, candidates[0], None

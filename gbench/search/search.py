@@ -23,7 +23,7 @@ from gbench.search.space import Value
 from gbench.search.study import Study
 from gbench.search.view import View
 from gbench.sweep.executor import make_executor
-from gbench.sweep.fork_server import Message
+from gbench.sweep.job import Message
 from gbench.sweep.loop import LOOK_SECONDS, Loop
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.own_code.kept import at_hand
 from gbench.records.folder import LAST, claimed
-from gbench.sweep.fork_server import Message, Send
+from gbench.sweep.job import Message, Send
 from gbench.sweep.point import Reporter, told
 from gbench.teaching import begin_from, keep, taught
 from gbench.train.epochs import Epochs

@@ -27,7 +27,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import yaml
 from rich.console import Console
 
 from gbench.config.compose import Config
@@ -36,10 +35,10 @@ from gbench.folders import written_whole
 from gbench.mirror.mlflow_address import check_servers
 from gbench.own_code.kept import keep_all
 from gbench.records import record as records
-from gbench.records.folder import CONFIG, ERROR, LAST, OUTPUT, RECORD, in_training
+from gbench.records.folder import CONFIG, ERROR, LAST, OUTPUT, RECORD, config_text, in_training
 from gbench.records.other_code import not_told
 from gbench.sweep.executor import make_executor
-from gbench.sweep.fork_server import Message
+from gbench.sweep.job import Message
 from gbench.sweep.loop import LOOK_SECONDS, Loop
 from gbench.sweep.points import run_folder
 from gbench.sweep.queued import Outcomes, Point
@@ -209,9 +208,8 @@ def keep_failure(point: Point, reason: str, printed: str) -> None:
     """Leave in the folder why the point failed, and its config, if it did not get so far."""
     with suppress(OSError):  # a full disk or a read-only folder: the table tells it at least
         if not (point.folder / CONFIG).exists():
-            text = yaml.safe_dump(point.config, sort_keys=False, allow_unicode=True)
             with written_whole(point.folder / CONFIG) as file:
-                file.write(text.encode())
+                file.write(config_text(point.config))
         with written_whole(point.folder / ERROR) as file:
             file.write(reason.encode(errors="backslashreplace"))
         if printed:

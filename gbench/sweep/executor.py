@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gbench.config.compose import Config
-from gbench.sweep.fork_server import RUN_POINT, Message
+from gbench.sweep.job import RUN_POINT, Message
 from gbench.sweep.local import Local
 from gbench.sweep.remote import Remote
 from gbench.sweep.words import Options
@@ -27,7 +27,8 @@ class Executor(Protocol):
         A "started", then messages as point.py tells them; the last one of a point is always an
         "end". A process that died without one ends as "failed", or "lost" if it had not started.
         A cluster says "pending" of a point that it has queued, or queued again, and ends one as
-        "cut" that is to be started again, and as "refused" one for which it has no room now.
+        "cut" that is to be started again, and as "refused" one for which it has no room now. A
+        "room" says that there are other `slots` from now on, and why.
         """
 
     def stop(self) -> None:
@@ -45,14 +46,15 @@ class Executor(Protocol):
 
 def make_executor(configs: Sequence[Config], options: Options, runs: str = RUN_POINT) -> Executor:
     """The executor that the options name, for these configs; `runs` is what a process calls."""
+    jobs = None if options.jobs == "auto" else options.jobs
     match options.executor:
         case "slurm":
             from gbench.sweep.slurm import Slurm
 
-            return Remote(Slurm(configs, options.cluster), options.jobs or len(configs), runs)
+            return Remote(Slurm(configs, options.cluster), jobs or len(configs), runs)
         case "ray":
             from gbench.sweep.ray import Ray
 
             ray = Ray(configs, options.cluster)
-            return Remote(ray, options.jobs or ray.room(), runs)
+            return Remote(ray, jobs or ray.room(), runs)
     return Local(configs, options.jobs, runs)

@@ -1,18 +1,14 @@
-"""The executor of this machine: each point a process, forked by the fork server."""
+"""The executor of this machine: processes that the fork server forks, for one job or several."""
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -20,9 +16,11 @@ from typing import IO
 
 from gbench.config.compose import Config
 from gbench.parallel import num_cores
-from gbench.sweep.fork_server import RUN_POINT, Job, Message
-
-PRINTED_LINES = 20  # of what a failed process printed last are kept
+from gbench.sweep.job import RUN_POINT, Job, Message
+from gbench.sweep.process import Process
+from gbench.sweep.room import Taken, runs_on_each, told
+from gbench.sweep.sharing import kind
+from gbench.sweep.words import Jobs
 
 # On datasets of so many nodes in all, small graphs as PROTEINS or one as CS, a second thread makes
 # a run 0.7 to 1.6 times as fast, and where another process wants the core 30 times as slow.
@@ -30,54 +28,40 @@ SMALL = 100_000
 CORES_OF_LARGE = 4
 
 
-@dataclass(eq=False)
-class _Process:
-    """A point's process, as seen from here."""
-
-    key: int
-    slot: int
-    channel: socket.socket
-    printed: IO[bytes]
-    pid: int = 0  # 0 until it has started
-    heard: bytes = b""  # the beginning of a line
-    messages: list[Message] = field(default_factory=list)
-    end: Message | None = None
-    exit_code: int | None = None
-    over: bool = False
-
-
 class Local:
     """Processes of this machine, each with its own GPU or its share of the cores."""
 
-    def __init__(self, configs: Sequence[Config], jobs: int | None, runs: str = RUN_POINT) -> None:
+    def __init__(self, configs: Sequence[Config], jobs: Jobs = None, runs: str = RUN_POINT) -> None:
         self.runs = runs
         on_cpu = all(config["trainer"]["accelerator"] == "cpu" for config in configs)
         shared = any(config["trainer"]["devices"] not in (1, "auto") for config in configs)
         self.gpus = [] if on_cpu else visible_gpus()
         cores = num_cores()
         each = 1 if all(map(_is_small, configs)) else CORES_OF_LARGE
-        self.slots = jobs or (1 if shared else len(self.gpus) or max(1, cores // each))
         if shared:  # a run on several devices chooses them itself
             self.gpus = []
-        given = os.environ.get("OMP_NUM_THREADS", "")
-        self.threads = int(given) if given.isdecimal() else max(1, cores // self.slots)
+        self.is_asking = jobs == "auto" and bool(self.gpus)  # the first runs how much they take
+        given = None if jobs == "auto" else jobs
+        self.slots = given or (1 if shared else len(self.gpus) or max(1, cores // each))
+        self.cores = cores
         self.modules = _modules(configs)
-        self.running: list[_Process] = []
+        self.running: list[Process] = []
+        self.idle: list[Process] = []  # that have done jobs and wait for more of their kind
         self.server: _Server | None = None
 
+    @property
+    def threads(self) -> int:
+        """Of each process."""
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        return int(given) if given.isdecimal() else max(1, self.cores // self.slots)
+
     def start(self, key: int, config: Config, folder: Path) -> None:
-        """Ask the fork server for a process and send it its job."""
-        taken = {process.slot for process in self.running}
-        slot = next(number for number in range(self.slots) if number not in taken)
-        device = self.gpus[slot % len(self.gpus)] if self.gpus else None
-        ours, theirs = socket.socketpair()
-        process = _Process(key, slot, ours, tempfile.TemporaryFile())  # noqa: SIM115
+        """Give the job to a process that has done such jobs, or to a new one."""
+        shared = kind(config)
+        process = self._waiting(shared) or self._forked(shared)
         self.running.append(process)
-        with theirs:
-            self._request(theirs, process.printed)
-        job = Job(config, folder, self.threads, device, self.runs)
-        with suppress(OSError):  # it is gone already, which `wait` will see
-            ours.sendall(pickle.dumps(job))
+        device = self.gpus[process.slot % len(self.gpus)] if self.gpus else None
+        process.give(key, Job(config, folder, self.threads, device, self.runs, bool(shared)))
 
     def wait(self, seconds: float) -> list[tuple[int, Message]]:
         """What was heard of the points, after at most so long."""
@@ -85,15 +69,28 @@ class Local:
         heard: list[tuple[int, Message]] = []
         for process in [*self.running]:
             if process.channel in ready:
-                _listen(process)
+                process.listen()
             heard += [(process.key, message) for message in process.messages]
             process.messages.clear()
-            if process.over:
-                heard.append((process.key, _end(process)))
-                process.channel.close()
-                process.printed.close()
+            if process.stays or process.is_gone:
+                heard += self._learnt(process)
+                heard.append((process.key, process.ended()))
                 self.running.remove(process)
+                if process.stays:
+                    self.idle.append(process)
+                else:
+                    process.close()
         return heard
+
+    def _learnt(self, process: Process) -> list[tuple[int, Message]]:
+        """What the end of the first run says of how many have room."""
+        end = process.end or {}
+        if not self.is_asking or end.get("state") != "finished" or end.get("taken") is None:
+            return []
+        self.is_asking = False
+        taken, devices = Taken(*end["taken"]), len(self.gpus)
+        self.slots = devices * runs_on_each(taken, devices, self.cores)
+        return [(process.key, {"kind": "room", "said": told(taken, devices, self.cores)})]
 
     def stop(self) -> None:
         """Tell each point to leave its checkpoint and end."""
@@ -102,7 +99,7 @@ class Local:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
             else:  # it will find its channel closed
-                process.over = True
+                process.is_gone = True
 
     def kill(self) -> None:
         """End each point and the processes that it started, now."""
@@ -119,10 +116,34 @@ class Local:
 
     def close(self) -> None:
         """Let the fork server go, and whatever still runs with it."""
-        for process in self.running:
-            process.channel.close()
-            process.printed.close()
+        for process in [*self.running, *self.idle]:
+            process.close()
         self._drop_server()
+
+    def _waiting(self, shared: str) -> Process | None:
+        """A process that waits for such a job, and has not died meanwhile."""
+        for process in [*self.idle] if shared else ():
+            if process.kind == shared:
+                self.idle.remove(process)
+                if not wait_for([process.channel], 0):
+                    return process
+                process.close()  # it says nothing more unless it ends
+        return None
+
+    def _forked(self, shared: str) -> Process:
+        """A new process in a slot that is free, or in that of one that waits for other jobs."""
+        taken = {process.slot for process in self.running}
+        waiting = {process.slot: process for process in self.idle}
+        free = [number for number in range(self.slots) if number not in taken]
+        slot = next((number for number in free if number not in waiting), free[0])
+        if slot in waiting:
+            self.idle.remove(waiting[slot])
+            waiting[slot].close()
+        ours, theirs = socket.socketpair()
+        process = Process(slot, shared, ours)
+        with theirs:
+            self._request(theirs, process.printed)
+        return process
 
     def _request(self, channel: socket.socket, printed: IO[bytes]) -> None:
         for _ in range(2):
@@ -189,54 +210,3 @@ def _modules(configs: Sequence[Config]) -> list[str]:
     mirrors = sorted(f"gbench.mirror.{name}" for name in loggers)
     own = sorted(name for name in targets if name.startswith("gbench."))
     return [*own, *(name for name in mirrors if find_spec(name))]
-
-
-def _listen(process: _Process) -> None:
-    """Read what has come; the last, unfinished line waits."""
-    try:
-        text = process.channel.recv(1 << 16)
-    except OSError:
-        text = b""
-    process.over |= not text
-    *lines, process.heard = (process.heard + text).split(b"\n")
-    for line in lines:
-        try:
-            message = json.loads(line) if line else {}
-        except ValueError:  # cut by the death of its writer
-            continue
-        match message.get("kind"):
-            case "started":
-                process.pid = message["pid"]
-                process.messages.append(message)
-            case "exit":
-                process.exit_code, process.over = message["code"], True
-            case "end":
-                process.end = message
-            case "progress":
-                process.messages.append(message)
-
-
-def _end(process: _Process) -> Message:
-    """How it ended, as it said itself or as its death tells."""
-    if process.end is not None:
-        message = process.end
-    elif not process.pid:
-        message = {"kind": "end", "state": "lost"}
-    else:
-        error = _cause_of_death(process.exit_code)
-        message = {"kind": "end", "state": "failed", "error": error, "again": True}
-    if message["state"] == "failed":
-        process.printed.seek(0)
-        lines = process.printed.read().decode(errors="replace").splitlines()
-        message["printed"] = "\n".join(lines[-PRINTED_LINES:])
-    return message
-
-
-def _cause_of_death(code: int | None) -> str:
-    if code is None:
-        return "its process died"
-    if code >= 0:
-        return f"its process ended with exit code {code}"
-    name = signal.Signals(-code).name
-    hint = ": was the memory full?" if -code == signal.SIGKILL else ""
-    return f"its process was ended by {name}{hint}"

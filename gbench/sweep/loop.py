@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, Protocol, Self, TypeVar
 from rich.console import Console
 
 from gbench.sweep.executor import Executor
-from gbench.sweep.fork_server import Message
+from gbench.sweep.job import Message
 from gbench.sweep.signals import signals_kept
 from gbench.sweep.words import Options
 
@@ -67,7 +67,9 @@ class Loop(ABC, Generic[Job]):
             try:
                 while self._fill() or self._is_busy():
                     for number, message in executor.wait(TICK_SECONDS):
-                        if (job := self._running(number)) is not None:
+                        if message["kind"] == "room":
+                            view.say(message["said"])
+                        elif (job := self._running(number)) is not None:
                             self._hear(number, job, message)
                     if answered < len(self.signals):
                         answered = len(self.signals)

@@ -24,7 +24,7 @@ from gbench.errors import UserError
 from gbench.fault import fault_of
 from gbench.quiet import silence
 from gbench.records.folder import Busy, failure_text
-from gbench.sweep.fork_server import Message, Send
+from gbench.sweep.job import Message, Send
 from gbench.train.interrupt import Interrupted, stoppable
 from gbench.train.progress import FIRST_SECONDS, REFRESH_SECONDS, Display
 from gbench.training import train

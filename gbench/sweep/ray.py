@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gbench.config.compose import Config
 from gbench.errors import UserError, unknown
-from gbench.sweep.fork_server import Message
+from gbench.sweep.job import Message
 from gbench.sweep.remote import Posted, failed
 
 if TYPE_CHECKING:

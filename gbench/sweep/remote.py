@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.locks import take
-from gbench.sweep.fork_server import Job, Message, carry_out
+from gbench.sweep.job import Job, Message, carry_out
 
 FOLDER = ".letters"  # below the runs folder: what points say, in a folder for each command
 LOOK_SECONDS = 0.3  # between two looks at a point

@@ -22,7 +22,7 @@ from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.records.folder import LAST
 from gbench.sweep import slurm_queue
-from gbench.sweep.fork_server import Message
+from gbench.sweep.job import Message
 from gbench.sweep.remote import Posted, failed
 from gbench.sweep.slurm_job import CUT, STUCK, SlurmJob, too_short, written
 from gbench.sweep.slurm_options import first_line, make_submitter

@@ -18,7 +18,7 @@ from types import FrameType
 
 from gbench.parallel import num_cores
 from gbench.records.folder import LAST
-from gbench.sweep.fork_server import Message
+from gbench.sweep.job import Message
 from gbench.sweep.remote import Posted, failed
 from gbench.train.interrupt import Interrupted, stoppable
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from gbench.errors import UserError, unknown
 
@@ -20,11 +21,14 @@ EXECUTORS = ("local", "slurm", "ray")
 MAX_ALTERNATIVES = 10_000  # seed=0..4294967295 is a slip, and would fill the memory
 
 
+Jobs = int | Literal["auto"] | None
+
+
 @dataclass(frozen=True)
 class Options:
     """How a sweep is carried out; none of it can move a result."""
 
-    jobs: int | None = None  # points at once; None: one for each GPU or core: see local.py
+    jobs: Jobs = None  # points at once; None: one for each GPU or core; auto: see room.py
     retries: int = 1  # how often a point that failed is tried again
     executor: str = "local"
     cluster: dict[str, str] = field(default_factory=dict)  # slurm.KEY=VALUE, without `slurm.`
@@ -44,7 +48,9 @@ def take_options(words: Sequence[str]) -> tuple[Options, list[str]]:
     clusters = [word for word in words if _cluster(word)]
     rest = [word for word in words if _key(word) not in given and word not in clusters]
     options = Options()
-    if "jobs" in given:
+    if given.get("jobs") == "auto":
+        options = replace(options, jobs="auto")
+    elif "jobs" in given:
         options = replace(options, jobs=count("jobs", given["jobs"], least=1))
     if "retries" in given:
         options = replace(options, retries=count("retries", given["retries"], least=0))
@@ -52,6 +58,8 @@ def take_options(words: Sequence[str]) -> tuple[Options, list[str]]:
         if given["executor"] not in EXECUTORS:
             raise unknown("executor", given["executor"], EXECUTORS)
         options = replace(options, executor=given["executor"])
+    if options.jobs == "auto" and options.executor != "local":
+        raise UserError(f"jobs=auto is for this machine: give executor={options.executor} a number")
     for word in clusters:
         if _cluster(word) != options.executor:
             raise UserError(f"{word}: is for executor={_cluster(word)}")

@@ -2,6 +2,7 @@
 
 Lightning's CSVLogger writes after every 100 rows and begins its file anew when a run is resumed.
 A write to a file that stays open costs 5 µs, and no kill of the process takes back what it wrote.
+After a power cut it is the checkpoint that has the rows.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class CurveFile(Mirror):
         row = {"step": step, **metrics}
         if self._file is None:
             self._columns = [*dict.fromkeys((*row, *self.later))]
-            with written_whole(self.path) as file:
+            with written_whole(self.path, synced=False) as file:
                 file.write(f"{','.join(self._columns)}\n".encode())
                 for earlier in self.before:
                     file.write(self._line({"step": int(earlier["epoch"]), **earlier}))

@@ -90,6 +90,7 @@ class Epochs(Callback):  # type: ignore[misc]
 
     def on_train_start(self, trainer: Trainer, task: Task) -> None:
         """Continue the random numbers and the logged curve where a resumed run was cut."""
+        self.started = time.perf_counter()
         if self.random_state:
             torch.set_rng_state(self.random_state["cpu"].cpu())
             if "cuda" in self.random_state and task.device.type == "cuda":
@@ -356,8 +357,13 @@ class Epochs(Callback):  # type: ignore[misc]
         )
 
     def on_train_epoch_end(self, trainer: Trainer, task: Task) -> None:
-        """A round is over: leave a checkpoint to resume from."""
-        trainer.save_checkpoint(self.last_checkpoint, weights_only=False)
+        """A round is over: leave a checkpoint to resume from, unless the whole run took no longer.
+
+        Several processes write one together, and their clocks differ.
+        """
+        lasted = time.perf_counter() - self.started
+        if not trainer.should_stop or lasted > loader.ROUND_SECONDS or trainer.world_size > 1:
+            trainer.save_checkpoint(self.last_checkpoint, weights_only=False)
         self.epoch_started = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:

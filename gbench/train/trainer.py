@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from gbench.config.arguments import PASSED, check_arguments
 from gbench.errors import UserError
 from gbench.train.checkpoint import WholeCheckpoints
-from gbench.train.lightning_private import keep_losses_whole
+from gbench.train.lightning_private import keep_losses_whole, look_for_callbacks_once
 
 
 def make_trainer(
@@ -23,6 +23,7 @@ def make_trainer(
     Raises UserError for an argument that is not for gbench or that Lightning cannot fulfil here.
     """
     check_arguments(settings)
+    look_for_callbacks_once()
     arguments = {key: value for key, value in settings.items() if key in PASSED}
     try:
         trainer = Trainer(

@@ -9,7 +9,7 @@ import pytest
 
 from gbench.config.compose import Config
 from gbench.sweep import remote
-from gbench.sweep.fork_server import Job, Send
+from gbench.sweep.job import Job, Send
 from gbench.sweep.remote import Posted, Remote
 
 Configs = Callable[[int], list[Config]]

@@ -15,7 +15,7 @@ import pytest
 from gbench.config.compose import Config
 from gbench.errors import UserError
 from gbench.sweep import slurm, slurm_job, slurm_queue
-from gbench.sweep.fork_server import Job
+from gbench.sweep.job import Job
 from gbench.sweep.points import run_folder
 from gbench.sweep.remote import Posted, Remote
 from gbench.sweep.slurm import Slurm

@@ -88,7 +88,7 @@ def test_each_point_is_told_its_own_device(
     given: list[str | None] = []
     monkeypatch.setattr(local, "_request", lambda channel, printed: None)
     monkeypatch.setattr(
-        "gbench.sweep.local.Job", lambda c, f, threads, device, runs: given.append(device)
+        "gbench.sweep.local.Job", lambda c, f, threads, device, runs, shares: given.append(device)
     )
     (config,) = configs(1)
     for key in range(4):
