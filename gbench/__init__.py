@@ -7,6 +7,8 @@ imported when it is first used, so that `import gbench` costs nothing.
 from importlib import import_module
 from typing import Any
 
+from gbench.deferred import defer
+
 __version__ = "0.1.0"
 
 _PLACES = {  # of each name the module that has it; __init__.pyi says the same to type checkers
@@ -21,6 +23,8 @@ _PLACES = {  # of each name the module that has it; __init__.pyi says the same t
     "run": "gbench.interface.running",
 }
 __all__ = ["__version__", *_PLACES]
+
+defer()
 
 
 def __getattr__(name: str) -> Any:

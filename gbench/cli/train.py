@@ -17,7 +17,10 @@ Several values make a sweep, each point a process: model=gin,gcn data=cora,cites
 from __future__ import annotations
 
 import argparse
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,19 +91,20 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     going_on = " (continuing after an interruption)" if (folder / LAST).exists() else ""
     console.print(f"[bold]{folder.name}[/]{going_on}")
 
-    from gbench.quiet import silence
+    with without_collections():
+        from gbench.quiet import silence
 
-    if not args.debug:
-        silence()
+        if not args.debug:
+            silence()
+        from gbench.train.interrupt import Interrupted
+        from gbench.training import train
+
     if "SLURM_JOB_ID" in os.environ and not os.environ.get("OMP_NUM_THREADS"):
         import torch
 
         from gbench.parallel import num_cores
 
         torch.set_num_threads(num_cores())  # where Slurm binds no job to its cores
-    from gbench.train.interrupt import Interrupted
-    from gbench.training import train
-
     try:
         record = train(config, folder, console)
     except Interrupted as interrupted:
@@ -109,6 +113,17 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     if record is not None:
         _show(record, folder, console, args.json)
     return 0
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Imports, through which Python would look again and again for garbage; nor does it later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _show(record: RunRecord, folder: Path, console: Console, as_json: bool) -> None:

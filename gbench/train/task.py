@@ -219,8 +219,13 @@ class Task(LightningModule):  # type: ignore[misc]
         with anomalies_told(self.model) if torch.is_anomaly_enabled() else nullcontext():
             loss.backward(self._one(loss))
 
-    def _one(self, loss: Tensor) -> Tensor:
-        """1 as the loss is, which backward() would fill anew in each step."""
+    def _one(self, loss: Tensor) -> Tensor | None:
+        """1 as the loss is, on a GPU, where backward() would launch a kernel to fill it anew.
+
+        On the CPU torch does that sooner than it compares the shapes, which imports sympy first.
+        """
+        if loss.is_cpu:
+            return None
         if self.one is None or self.one.device != loss.device or self.one.dtype != loss.dtype:
             self.one = torch.ones_like(loss)
         return self.one

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -25,6 +26,8 @@ def make_trainer(
     check_arguments(settings)
     look_for_callbacks_once()
     arguments = {key: value for key, value in settings.items() if key in PASSED}
+    if arguments.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
+        del arguments["deterministic"]  # to say it to torch would import its compiler
     try:
         trainer = Trainer(
             **arguments,
