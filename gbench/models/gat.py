@@ -29,6 +29,7 @@ from gbench.models.encoders import input_features
 from gbench.models.entries import of_columns, of_rows
 from gbench.models.linear import Linear
 from gbench.models.readout import Readout
+from gbench.models.receptive import field_of
 
 
 class GATLayer(nn.Module):
@@ -104,6 +105,7 @@ class GAT(nn.Module):
     Shapes: x (N, features) → (N, H · F) → ... → (N, C), or (N, H · F) → (B, H · F) → (B, C).
     """
 
+    answers_targets: ClassVar = True  # see gbench/data/batch.py
     uses: ClassVar = ("edge_weight", "edge_attr")
 
     def __init__(
@@ -121,6 +123,7 @@ class GAT(nn.Module):
     ) -> None:
         super().__init__()
         edge_dim = spec.edge_dim + spec.has_edge_weight
+        self.has_edge_numbers = edge_dim > 0
         # see gbench/train/capturing.py; at node level the looped graph is made once
         self.waits, self.fills_frames = "", True
         if edge_dim and spec.level == "graph":
@@ -149,11 +152,21 @@ class GAT(nn.Module):
             self.head = Dense(width, spec.num_outputs)
 
     def forward(self, batch: Batch) -> Tensor:
+        if batch.asked is not None and not self.has_edge_numbers:
+            return self._answers(batch, batch.asked)
         x = self.embed(batch)
         for step in self.steps():
             x = step(batch, x)
         out: Tensor = self.head(self.readout(batch, x))
         return out
+
+    def _answers(self, batch: Batch, nodes: Tensor) -> Tensor:
+        """Of some nodes, by layers that have the rows alone that these depend on."""
+        field = field_of(batch, nodes, len(self.layers))
+        x = dropout(field.rows(self.encoder(batch)), self.input_dropout, self.training)
+        for step, part in zip(self.steps(), field.batches, strict=True):
+            x = step(part, x)
+        return field.answers(x)
 
     def embed(self, batch: Batch) -> Tensor:
         """The features as they enter the first layer (see gbench/train/layerwise.py)."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import scratch
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
-from gbench.kernels.cpu.weighted import Layout, dots, weighted_sums
+from gbench.kernels.cpu.weighted import dots, layout_of, weighted_sums
 from gbench.kernels.cpu.weights import (
     block_end,
     block_room,
@@ -40,7 +40,7 @@ def edge_softmax(
     log_sum = torch.empty(rowptr.numel() - 1, heads, dtype=wide)
     if not out.numel():
         return out, log_sum
-    layout = Layout.of(heads, width)
+    layout = layout_of(heads, width)
     run(
         _forward,
         _chunks(col, heads, width),
@@ -74,7 +74,7 @@ def edge_softmax_backward(
     if not grad_x.numel():
         return grad_score, grad_x
     weight = array(unset(score.shape, log_sum.dtype))
-    layout, chunks = Layout.of(heads, width), _chunks(col, heads, width)
+    layout, chunks = layout_of(heads, width), _chunks(col, heads, width)
     grads = layout.view(grad)
     run(
         _grad_score,

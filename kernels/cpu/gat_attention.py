@@ -19,7 +19,7 @@ from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, 
 from gbench.kernels.cpu.vector_parts import first as part_of
 from gbench.kernels.cpu.vector_parts import put, sloped, spread
 from gbench.kernels.cpu.vectors import load, store
-from gbench.kernels.cpu.weighted import Layout, dots, weighted_sums
+from gbench.kernels.cpu.weighted import Layout, dots, layout_of, weighted_sums
 from gbench.kernels.cpu.weights import block_end, block_room, lanes_of, slopes, weights_of
 from gbench.kernels.csr import Graph
 from gbench.kernels.gat_attention import SLOPE
@@ -41,7 +41,7 @@ def gat_attention(
     out = unset((num_rows, heads, width), x.dtype)
     scores = torch.empty(2, x.size(0), heads, dtype=wide)
     log_sum = torch.empty(num_rows, heads, dtype=wide)
-    layout, chunks = Layout.of(heads, width), _chunks(col, x)
+    layout, chunks = layout_of(heads, width), _chunks(col, x)
     given, made = layout.view(x), array(scores)
     run(node_scores, chunks, tuple(layout), given, *_pair(layout, own, other), made)
     ends = (given, made, _number(seed), rate, layout.view(out), array(log_sum))
@@ -64,7 +64,7 @@ def gat_attention_backward(
     """The gradients of gbench/kernels/gat_attention.py."""
     rowptr, col, rowptr_t, col_t, perm_t = (array(part) for part in graph)
     _, heads, width = x.shape
-    layout, chunks = Layout.of(heads, width), _chunks(graph[1], x)
+    layout, chunks = layout_of(heads, width), _chunks(graph[1], x)
     shape = (len(col) + len(log_sum), heads)
     weight, slope = array(unset(shape, scores.dtype)), array(unset(shape, scores.dtype))
     left = array(torch.empty_like(log_sum))
@@ -87,7 +87,7 @@ def _chunks(col: Tensor, x: Tensor) -> int:
 
 
 def _pair(layout: Layout, own: Tensor, other: Tensor) -> tuple[Any, Any]:
-    return layout.view(own[None]), layout.view(other[None])
+    return layout.view(own), layout.view(other)
 
 
 def _number(seed: Tensor | None) -> int:

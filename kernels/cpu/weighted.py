@@ -8,6 +8,8 @@ last may be ragged.
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from typing import Any, NamedTuple
 
 from numba import uint64
@@ -26,17 +28,19 @@ class Layout(NamedTuple):
     parts: tuple[int, ...]
     groups: int
 
-    @classmethod
-    def of(cls, heads: int, width: int) -> Layout:
-        for lanes in (64, 32, 16, 8):
-            if 0 < width < lanes and lanes % width == 0 and heads * width % lanes == 0:
-                return cls((0,) * lanes, (0,) * (lanes // width), heads * width // lanes)
-        return cls((0,) * panel_width(width), (0,), heads)
-
     def view(self, x: Tensor) -> Any:
-        """Features (N, H, F) as (N · G, W)."""
-        rows, heads, width = x.shape
-        return array(x).reshape(rows * self.groups, heads * width // self.groups)
+        """Features (N, H, F) as (N · G, W), or those of one node (H, F) as (G, W)."""
+        *rows, heads, width = x.shape
+        return array(x).reshape(math.prod(rows) * self.groups, heads * width // self.groups)
+
+
+@cache
+def layout_of(heads: int, width: int) -> Layout:
+    """The layout of features of this shape."""
+    for lanes in (64, 32, 16, 8):
+        if 0 < width < lanes and lanes % width == 0 and heads * width % lanes == 0:
+            return Layout((0,) * lanes, (0,) * (lanes // width), heads * width // lanes)
+    return Layout((0,) * panel_width(width), (0,), heads)
 
 
 @compiled

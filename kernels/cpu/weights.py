@@ -8,6 +8,7 @@ another: their weights are used while they are in cache.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 from numba import types
@@ -29,6 +30,7 @@ BLOCK = 1 << 13  # scores of a block, unless a single row has more: 32 kB
 LANES = 8
 
 
+@cache
 def lanes_of(heads: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The lanes of a vector of scores and those that it is brought to, a number for each head."""
     return (0,) * LANES, (0,) * (heads if LANES % heads == 0 else LANES)

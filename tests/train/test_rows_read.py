@@ -31,7 +31,7 @@ def asked() -> list[str]:
 
 def task_of(model: str, *words: str) -> tuple[Task, Batch]:
     """Its task in evaluation mode, and a batch with targets in no order, one of them twice."""
-    no_draws = [f"model.{name}=0" for name in ("dropout", "input_dropout")]
+    no_draws = [f"model.{name}=0" for name in ("dropout", "input_dropout", "attention_dropout")]
     words = (f"model={model}", "data=csbm", "experiment=null", *words)
     known = compose(list(words))["model"]
     task = build_task(compose([*words, *(word for word in no_draws if word[6:-2] in known)]))
