@@ -80,9 +80,7 @@ def gcn_average(
         x = hops_of(batch.graph, x, _values(batch, batch.edge_weight), 1)
         return act_dropout(x, bias, act=act, rate=rate)
     if batch.degree is None:
-        if x.is_cuda:
-            return gcn_propagate(batch.graph, x, bias=bias, relu=relu, rate=rate)
-        return act_dropout(gcn_propagate(batch.graph, x, bias=bias), act=act, rate=rate)
+        return gcn_propagate(batch.graph, x, bias=bias, relu=relu, rate=rate)
     root = (batch.degree + 1).to(torch.promote_types(x.dtype, torch.float32)).rsqrt()
     root, rows = root.to(x.dtype)[:, None], slice(batch.num_nodes)
     scaled = root * x

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 
 from gbench.errors import UserError
@@ -218,7 +219,8 @@ class Epochs(Callback):  # type: ignore[misc]
 
     def _validation(self, trainer: Trainer, task: Task) -> dict[str, float]:
         """The metric and, if anything reads it, the loss; both from one forward pass."""
-        card, context = task.dataset.card, trainer.precision_plugin.val_step_context()
+        card, precision = task.dataset.card, trainer.precision_plugin
+        context = None if type(precision) is Precision else precision.val_step_context()
         tick = partial(self.display.validation, task.epoch)
         logits, y = task.answers("valid", context, tick)
         values = self._measured(card, score(card, logits, y), logits, y)

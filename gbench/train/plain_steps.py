@@ -5,8 +5,10 @@ Its loop costs 0.7 ms per step, as much as a whole epoch on a citation graph.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -37,12 +39,13 @@ class PlainSteps:
         """Train on one more batch, at the task's position in its epoch."""
         task, trainer, precision = self.task, self.trainer, self.trainer.precision_plugin
         batch = precision.convert_input(batch)
+        context = nullcontext if type(precision) is Precision else precision.train_step_context
         ends = task.windows.ends(task.position)
         shown: Tensor | None = None
 
         def closure() -> Tensor:
             nonlocal shown
-            with precision.train_step_context():
+            with context():
                 loss = task.training_step(batch, 0)
             shown = task.shown(loss)
             self._zero()
