@@ -154,6 +154,7 @@ DRAWN = {
     "cora-sized": (2_708, 10_700, 0.60),  # (168)
     "coauthor-sized": (18_333, 163_788, 0.31),  # Coauthor CS (136)
     "chameleon-sized": (2_277, 65_700, 0.555),  # (732)
+    "texas-sized": (183, 590, 0.8),  # without its hub of 104
     "power-law-100k": (100_000, 1_003_000, 0.61),  # (4,000)
     "arxiv-profile": (169_343, 2_350_000, 0.68),  # ogbn-arxiv, symmetrised (13,161)
     "products-profile": (2_449_029, 123_718_280, 0.44),  # ogbn-products (17,481)

@@ -6,7 +6,8 @@ hidden_dim, D = C · F.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.kernels import CSR
 from gbench.kernels.act_dropout import act_dropout
-from gbench.kernels.sheaf_layer import fits, sheaf_layer
+from gbench.kernels.sheaf_layers import fits, sheaf_layers
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import sheaf_residual
 from gbench.kernels.sheaf_step import sheaf_step
@@ -153,7 +154,7 @@ class NSD(nn.Module):
         self.head = Dense(width, spec.num_outputs)
         is_known = maps == "diagonal" or (orthogonal == "householder" and maps == "orthogonal")
         one_each = learners == num_layers and left_weights and right_weights and use_act
-        # one operation for each layer, see gbench/kernels/sheaf_layer.py
+        # one operation for all layers, see gbench/kernels/sheaf_layers.py
         self.fuses = is_known and one_each and not (add_lp or add_hp) and channels > 1
         self.is_diagonal = maps == "diagonal"
         self.by_degree = deg_normalised or (maps == "orthogonal" and not edge_weights)
@@ -167,27 +168,24 @@ class NSD(nn.Module):
         return out
 
     def _fused(self, graph: CSR, x: Tensor) -> Tensor:
-        """The state after all layers, an operation each. Shapes: (N, C, F) → (N, C, F)."""
-        rate, last = self.dropout if self.training else 0.0, len(self.epsilons) - 1
-        seen, sent = x, dropout(x, self.dropout, self.training)
-        learners = self.weight_learners if len(self.weight_learners) else [None] * (last + 1)
-        layers = (self.sheaf_learners, learners, self.left, self.right, self.epsilons)
-        for layer, (maps, weights, left, right, epsilon) in enumerate(zip(*layers, strict=True)):
-            x, seen, sent = sheaf_layer(
-                graph,
-                x,
-                seen,
-                sent,
-                maps.linear.weight,
-                None if weights is None else weights.linear.weight,
-                left.weight,
-                right.weight,
-                epsilon,
-                rate=rate if layer < last else 0.0,
-                is_diagonal=self.is_diagonal,
-                by_degree=self.by_degree,
-            )
-        return x
+        """The state after all layers, one operation. Shapes: (N, C, F) → (N, C, F)."""
+
+        def stack(modules: Iterable[Any]) -> Tensor:
+            return torch.stack([module.weight for module in modules])
+
+        has_weights = len(self.weight_learners) > 0
+        return sheaf_layers(
+            graph,
+            x,
+            stack(each.linear for each in self.sheaf_learners),
+            stack(each.linear for each in self.weight_learners) if has_weights else None,
+            stack(self.left),
+            stack(self.right),
+            torch.stack([*self.epsilons]),
+            rate=self.dropout if self.training else 0.0,
+            is_diagonal=self.is_diagonal,
+            by_degree=self.by_degree,
+        )
 
     def _parts(self, graph: CSR, x: Tensor) -> Tensor:
         """The same by the parts of a layer, of any settings. Shapes: (N, C, F) → (N, C, F)."""

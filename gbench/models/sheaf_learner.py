@@ -6,6 +6,7 @@ of fixed channels, F channels of each stalk coordinate, P parameters of a map.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -153,5 +154,6 @@ def undirected(batch: Batch) -> CSR:
             with torch.inference_mode(False):
                 edges = both_directions(without_loops(graph.edge_index), size)
                 graph, _ = CSR.from_edge_index(edges, size)
+                graph = replace(graph, undirected=True)
         batch.memo["undirected"] = graph
     return graph

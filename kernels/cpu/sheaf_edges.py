@@ -127,7 +127,8 @@ def slopes(
                     grad_maps[e, p, 0] = -total * own * other * maps[back, p, 0]
                     grad_maps[back, p, 0] = -total * own * other * maps[e, p, 0]
                     of_root[v, p] += total * blocks[e, p, 0] * other
-                    of_root[u, p] += total * blocks[e, p, 0] * own
+                    if u != v:
+                        of_root[u, p] += total * blocks[e, p, 0] * own
                 continue
             total = x.dtype.type(0)
             for p in range(stalk):
@@ -137,7 +138,8 @@ def slopes(
             own, other, w = root[v, 0], root[u, 0], weight[e]
             grad_weight[e] = grad_weight[back] = 2 * w * total * own * other
             of_root[v, 0] += total * w * w * other
-            of_root[u, 0] += total * w * w * own
+            if u != v:
+                of_root[u, 0] += total * w * w * own
             factor = own * other * w * w
             for k in range(stalk):
                 for p in range(stalk):

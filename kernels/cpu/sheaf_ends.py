@@ -1,4 +1,4 @@
-"""From what nodes say of their edges to numbers of entries, and back: see sheaf_layer.py.
+"""From what nodes say of their edges to numbers of entries, and back: see sheaf_layers.py.
 
 Column 2p of z is what a node says as the row of an entry, 2p + 1 as its column; two more are of
 the edges' weights.

@@ -319,6 +319,22 @@ OPERATIONS = [
     operation("sheaf_blocks", (MAPS,), lambda at, maps: (at.graph, maps)),
     operation("sheaf_mix", (STALKS, some(3, 3), some(4, 4)), lambda _, *given: given),
     operation("sheaf_residual", (STALKS, STALKS.flip(0), some(3, 1)), lambda _, *given: given),
+    operation(
+        "sheaf_layers",
+        (
+            STALKS,
+            some(2, 3, 24) / 8,
+            some(2, 1, 24) / 8,
+            some(2, 3, 3),
+            some(2, 4, 4),
+            some(2, 3, 1),
+        ),
+        lambda at, *given: (
+            at.graph,
+            *given,
+            {"is_diagonal": False, "by_degree": False},
+        ),
+    ),
     operation("inverse_sqrt", (BLOCKS,), lambda _, blocks: (blocks,)),
     operation("householder", (some(EDGES, 3),), lambda _, p: (p, 3)),
     operation("pair_tanh", (some(NODES, 4),), lambda at, z: (at.graph, z)),
