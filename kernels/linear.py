@@ -86,7 +86,8 @@ class _Linear(torch.autograd.Function):
         from gbench.kernels.cpu import linear as products
 
         with torch.autocast("cpu", enabled=False):
-            out = products.forward(x, weight, bias, chosen.forward)
+            ctx.rounded = products.rounded(weight, chosen.forward)
+            out = products.forward(x, ctx.rounded, bias, chosen.forward)
         if relu:
             out.relu_()
         ctx.ways = chosen
@@ -101,19 +102,24 @@ class _Linear(torch.autograd.Function):
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     from gbench.kernels.cpu import linear as products
-    from gbench.kernels.cpu.ways import PLAIN
+    from gbench.kernels.cpu.ways import NARROW, PLAIN
 
     x, weight, out = ctx.saved_tensors
     ways, given = ctx.ways, (x.dtype, weight.dtype)
     if torch.is_grad_enabled():  # a second derivative is taken of torch's own operations
         ways, x, weight = PLAIN, x.to(grad.dtype), weight.to(grad.dtype)
+    else:
+        weight = ctx.rounded
     if out is not None:
         grad = grad.masked_fill(out <= 0, 0)  # in this order a NaN lets its gradient through
+    if ways == NARROW:
+        grad = products.padded(grad, torch.bfloat16)
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-    grad_x = products.grad_x(grad, weight, ways.grad_x).to(given[0]) if needs_x else None
-    grad_weight = grad_bias = None
+    grad_x = grad_weight = grad_bias = None
+    if needs_x:
+        grad_x = products.grad_x(grad, weight, ways.grad_x)[: x.size(0)].to(given[0])
     if needs_weight:
         grad_weight = products.grad_weight(grad, x, ways.grad_weight).to(given[1])
     if needs_bias:
-        grad_bias = grad.sum(0, dtype=given[1])
+        grad_bias = grad.sum(0).to(given[1])
     return grad_x, grad_weight, grad_bias, None, None
