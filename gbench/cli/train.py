@@ -4,10 +4,11 @@ Settings are Hydra overrides: model=NAME and data=NAME choose, a.b=VALUE changes
 +a.b=VALUE adds one, ~a.b removes one. `gbench list` shows the names, `gbench show` the settings.
 The same command again shows the finished run, or continues it where it was interrupted.
 
-Several values make a sweep, each point a process: model=gin,gcn data=cora,citeseer seed=0..9
+Several values make a sweep, points in processes: model=gin,gcn data=cora,citeseer seed=0..9
   seeds=10     the same as seed=0..9         folds=all    all folds of each dataset (or folds=5)
   jobs=4       so many at a time; otherwise one for each GPU, else one for each core (for four
-               cores where the dataset is large)
+               cores where the dataset is large); jobs=auto puts as many on each GPU as the memory
+               that the first run takes leaves room for
   retries=2    try a point that fails so often again (1)
   executor=slurm|ray   on a cluster that shares the runs folder: slurm.partition=gpu
                slurm.time=2:00:00 (sbatch's options, with underscores), ray.address=HOST:PORT
