@@ -6,24 +6,53 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from math import inf
 from typing import TypeVar
+
+from gbench.quota import quota
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
 def num_cores() -> int:
-    """The cores that this process may use: those it is bound to, and no more than its Slurm job's.
+    """The cores that this process may use: those it is bound to, and no more than its limits feed.
 
-    Slurm binds a job to its cores on some clusters only.
+    Slurm binds a job to its cores on some clusters only; a container's quota binds it to none.
     """
+    limit, _ = _limit()
+    return max(1, int(min(_bound(), limit)))
+
+
+def limited_to() -> str | None:
+    """What leaves this process fewer cores than it is bound to; None where nothing does."""
+    _, reason = _limit()
+    return reason if num_cores() < _bound() else None
+
+
+def keep_to_limit() -> None:
+    """Give torch no more threads than `num_cores`, unless the user says how many."""
+    import torch
+
+    if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > num_cores():
+        torch.set_num_threads(num_cores())
+
+
+def _bound() -> int:
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = bound or 1
+    return bound or 1
+
+
+def _limit() -> tuple[float, str]:
+    limits = [(inf, "")]
+    if (cores := quota()) is not None:
+        limits.append((cores, f"the container's quota of {cores:g} cores"))
     if "SLURM_JOB_ID" in os.environ:
         for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
             if os.environ.get(name, "").isdecimal():
-                return max(1, min(cores, int(os.environ[name])))
-    return cores
+                limits.append((int(os.environ[name]), f"{name}={os.environ[name]}"))
+                break
+    return min(limits)
 
 
 def in_threads(work: Callable[[Piece], object], pieces: Sequence[Piece], title: str) -> None:

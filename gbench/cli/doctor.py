@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
         rows.append((name, f"{folder} ({_folder_state(folder)})"))
     for name, check in (
         ("device", _device),
+        ("threads", _threads),
         ("peak memory", _peak_memory),
         ("kernels", _kernels),
         ("dense layers", _dense),
@@ -59,6 +60,19 @@ def _device() -> str:
     if torch.cuda.is_available():
         return device_name(torch.device("cuda"))
     return f"{device_name(torch.device('cpu'))}; no GPU that torch can use"
+
+
+def _threads() -> str:
+    """How many a training has on the CPU, and why."""
+    import torch
+
+    from gbench.parallel import keep_to_limit, limited_to, num_cores
+
+    if given := os.environ.get("OMP_NUM_THREADS"):
+        return f"{torch.get_num_threads()}, OMP_NUM_THREADS={given}"
+    keep_to_limit()
+    reason = limited_to() or f"{num_cores()} cores may be used"
+    return f"{torch.get_num_threads()}, {reason}"
 
 
 def _dense() -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +92,7 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
     console.print(f"[bold]{folder.name}[/]{going_on}")
 
     with without_collections():
+        from gbench.parallel import keep_to_limit
         from gbench.quiet import silence
 
         if not args.debug:
@@ -100,12 +100,7 @@ def carry_out(config: Config, folder: Path, args: argparse.Namespace) -> int:
         from gbench.train.interrupt import Interrupted
         from gbench.training import train
 
-    if "SLURM_JOB_ID" in os.environ and not os.environ.get("OMP_NUM_THREADS"):
-        import torch
-
-        from gbench.parallel import num_cores
-
-        torch.set_num_threads(num_cores())  # where Slurm binds no job to its cores
+    keep_to_limit()
     try:
         record = train(config, folder, console)
     except Interrupted as interrupted:
