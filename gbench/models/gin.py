@@ -16,13 +16,15 @@ from gbench.data.batch import Batch
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
 from gbench.kernels import gine_aggregate, gine_dense
+from gbench.kernels.normed_mlp import fits, normed_mlp
+from gbench.models.again import Again, not_kept
 from gbench.models.convolve import neighbour_sum
 from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.edge_encoder import EdgeEncoder
 from gbench.models.edge_weights import weights_as_numbers, with_weights_as_numbers
 from gbench.models.encoders import Embeddings, NodeEncoder, bond_tables, input_features
-from gbench.models.norm_act import NormAct, linear_norm_act
+from gbench.models.norm_act import NormAct, linear_norm_act, stages_of
 from gbench.models.pairs_as_features import pairs_as_features, with_pairs_as_features
 from gbench.models.readout import Readout
 from gbench.models.virtual_node import VirtualNode, told
@@ -69,23 +71,57 @@ class GINLayer(nn.Module):
         out: Tensor = self.mlp[2](self.hidden(batch, x, table))
         return out
 
+    def normed(
+        self,
+        batch: Batch,
+        x: Tensor,
+        norm_act: nn.Module,
+        table: Tensor | None = None,
+        again: Again | None = None,
+    ) -> tuple[Tensor, Again | None]:
+        """The layer and `norm_act` after it, (N, out_dim); and how to compute that again.
+
+        In much memory autograd keeps neither that nor the sums over neighbours: `again` is of x
+        what is returned of the output. `table`: see `hidden`.
+        """
+        with not_kept(x, again):
+            total = self.total(batch, x, table)
+        first, inner, second = self.mlp
+        stages = stages_of((first, inner), (second, norm_act))
+        if stages and batch.valid_nodes is None and fits(total, stages):
+            held = x if again is None else None
+
+            def summed() -> Tensor:
+                of = again(stays=True) if again is not None else held
+                assert of is not None
+                return self.total(batch, of, table)
+
+            with not_kept(total, Again(summed) if self.edges is None else None):
+                made = normed_mlp(total, stages)
+            return made.out, Again(made.again)
+        x = linear_norm_act(first, inner, total, batch.valid_nodes)
+        return linear_norm_act(second, norm_act, x, batch.valid_nodes), None
+
     def hidden(self, batch: Batch, x: Tensor, table: Tensor | None = None) -> Tensor:
-        """What the MLP's last linear takes: (N, mlp_ratio · out_dim).
+        """What the MLP's last linear takes: (N, mlp_ratio · out_dim). `table`: see `total`."""
+        first, norm_act, _ = self.mlp
+        return linear_norm_act(first, norm_act, self.total(batch, x, table), batch.valid_nodes)
+
+    def total(self, batch: Batch, x: Tensor, table: Tensor | None = None) -> Tensor:
+        """What the MLP takes: each node and its messages, (N, in_dim).
 
         `table`: what the bonds make of the batch's edge_combos, if that is known already.
         """
         if self.edges is not None:
             edge = self.edges(batch)
             assert edge is not None
-            x = gine_dense(batch.graph, x, edge.to(x.dtype), self.eps.to(x.dtype))
-        elif self.bonds is None:
-            x = (1 + self.eps) * x[: batch.num_nodes] + neighbour_sum(batch, x)
-        else:
-            assert batch.edge_code is not None and batch.edge_combos is not None
-            table = self.bonds(batch.edge_combos) if table is None else table
-            x = gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
-        first, norm_act, _ = self.mlp
-        return linear_norm_act(first, norm_act, x, batch.valid_nodes)
+            return gine_dense(batch.graph, x, edge.to(x.dtype), self.eps.to(x.dtype))
+        if self.bonds is None:
+            own: Tensor = (1 + self.eps) * x[: batch.num_nodes]
+            return own + neighbour_sum(batch, x)
+        assert batch.edge_code is not None and batch.edge_combos is not None
+        table = self.bonds(batch.edge_combos) if table is None else table
+        return gine_aggregate(batch.graph, x, table, batch.edge_code, self.eps)
 
 
 class GIN(nn.Module):
@@ -185,14 +221,14 @@ class GIN(nn.Module):
         v = None if self.virtual_start is None else self.virtual_start.expand(batch.num_graphs, -1)
         tables = bond_tables(self.layers, batch)
         steps = zip(self.layers, self.norm_acts, tables, strict=True)
+        again: Again | None = None
         for index, (layer, norm_act, table) in enumerate(steps):
             if v is not None:
-                x = told(batch, x, v)
+                x, again = told(batch, x, v), None
                 if index < len(self.virtual_nodes):
                     v = self.virtual_nodes[index](batch, x, v)
             assert isinstance(layer, GINLayer)
-            x = layer.hidden(batch, x, table)
-            x = linear_norm_act(layer.mlp[2], norm_act, x, batch.valid_nodes)
+            x, again = layer.normed(batch, x, norm_act, table, again)
         out: Tensor = self.heads[0](self.readout(batch, x))
         return out
 
@@ -201,10 +237,10 @@ class GIN(nn.Module):
         logits = [self.heads[0](self.readout(batch, x))]
         tables = bond_tables(self.layers, batch)
         steps = zip(self.layers, self.norm_acts, tables, self.heads[1:], strict=True)
+        again: Again | None = None
         for layer, norm_act, table, head in steps:
             assert isinstance(layer, GINLayer)
-            x = layer.hidden(batch, x, table)
-            x = linear_norm_act(layer.mlp[2], norm_act, x, batch.valid_nodes)
+            x, again = layer.normed(batch, x, norm_act, table, again)
             logits.append(head(self.readout(batch, x)))
         return torch.stack([dropout(z, self.dropout, self.training) for z in logits]).sum(0)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gbench.kernels import norm_act as fused
 from gbench.kernels.act_dropout import act_dropout
+from gbench.kernels.linear import linear as product
+from gbench.kernels.normed_mlp import Stage
 
 
 class NormAct(nn.Module):
@@ -62,6 +63,21 @@ def _adds(x: Tensor, residual: Tensor) -> bool:
     return x.dtype is residual.dtype and (x.is_cuda or x.dtype is not torch.bfloat16)
 
 
+def stages_of(*pairs: tuple[nn.Module, nn.Module]) -> list[Stage]:
+    """Linears with what follows each, as gbench/kernels/normed_mlp.py takes them.
+
+    None at all where one of them is something else.
+    """
+    found = []
+    for linear, norm_act in pairs:
+        assert isinstance(linear, nn.Linear) and isinstance(norm_act, NormAct)
+        norm = norm_act.norm
+        if not isinstance(norm, nn.BatchNorm1d) or linear.bias is None:
+            return []
+        found.append(Stage(linear.weight, linear.bias, norm, norm_act.relu, norm_act.dropout))
+    return found
+
+
 def linear_norm_act(
     linear: nn.Module, norm_act: nn.Module, x: Tensor, rows: Tensor | None = None
 ) -> Tensor:
@@ -74,6 +90,6 @@ def linear_norm_act(
     if not isinstance(norm, nn.BatchNorm1d) or linear.bias is None or not x.is_cuda:
         out: Tensor = norm_act(linear(x), rows=rows)
         return out
-    x, relu, drops = functional.linear(x, linear.weight), norm_act.relu, norm_act.dropout
+    x, relu, drops = product(x, linear.weight), norm_act.relu, norm_act.dropout
     bias = linear.bias
     return fused(x, norm, relu=relu, dropout=drops, rows=rows, before=bias)

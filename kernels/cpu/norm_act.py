@@ -46,13 +46,13 @@ def norm_act(
         means -= array(before)  # in training they are overwritten
     if training:
         moments = numpy.empty((chunks, 2, x.size(1)))
-        run(_moments, chunks, features, moments)
+        run(take_moments, chunks, features, moments)
         _merge(moments, count, means, variances)
     out = torch.empty(x.shape, dtype=x.dtype)
     if rows is not None:
         out[count:] = 0
     run(
-        _values,
+        take_values,
         chunks,
         features,
         array(weight),
@@ -115,12 +115,12 @@ def norm_act_backward(
         *(eps, 0 if seed is None else seed.item(), floor, dropout),
     )
     sums = numpy.empty((chunks, 2, x.size(1)))
-    run(_sums, chunks, *shared, sums)
+    run(take_sums, chunks, *shared, sums)
     grad_x = torch.empty(x.shape, dtype=x.dtype)
     if rows is not None:
         grad_x[count:] = 0
     grad_weight, grad_bias = numpy.empty_like(shared[2]), numpy.empty_like(shared[3])
-    run(_grad_x, chunks, *shared, sums, training, array(grad_x), grad_weight, grad_bias)
+    run(take_grad_x, chunks, *shared, sums, training, array(grad_x), grad_weight, grad_bias)
     grad_residual = x.new_empty(0)
     if needs_residual:
         grad_residual = grad.clone()
@@ -138,7 +138,7 @@ def _count(x: Tensor, rows: Tensor | None) -> int:
 
 
 @compiled
-def _moments(first: int, last: int, num_chunks: int, x: Any, moments: Any) -> int:
+def take_moments(first: int, last: int, num_chunks: int, x: Any, moments: Any) -> int:
     """Mean of each chunk's columns and sum of squares about it.
 
     Sums of d = x - shift, with the mean of the chunk's first block as shift: one walk, and no more
@@ -198,7 +198,7 @@ def _scale(weight: Any, var: Any, eps: float) -> tuple[Any, Any]:
 
 
 @compiled
-def _values(
+def take_values(
     first: int,
     last: int,
     num_chunks: int,
@@ -214,6 +214,7 @@ def _values(
     dropout: float,
     out: Any,
 ) -> int:
+    """dropout(relu(norm(x))), and the residual."""
     (num_rows, width), zero = x.shape, zero_of(x)
     scale, _ = _scale(weight, var, eps)
     low = type(zero)(floor)
@@ -232,7 +233,7 @@ def _values(
 
 
 @compiled
-def _sums(
+def take_sums(
     first: int,
     last: int,
     num_chunks: int,
@@ -277,7 +278,7 @@ def _sums(
 
 
 @compiled
-def _grad_x(
+def take_grad_x(
     first: int,
     last: int,
     num_chunks: int,
@@ -297,6 +298,7 @@ def _grad_x(
     grad_weight: Any,
     grad_bias: Any,
 ) -> int:
+    """The gradient of x by the columns' sums of all chunks, and those of weight and bias."""
     (num_rows, width), zero = x.shape, zero_of(x)
     scale, inverse = _scale(weight, var, eps)
     low = type(zero)(floor)
