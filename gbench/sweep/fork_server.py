@@ -29,7 +29,7 @@ from gbench.sweep.worker import work
 
 # What a run imports on its way besides what `gbench.training` does: torch's optimizers and
 # Lightning load these when they are first used.
-PRELOADED = ("gbench.sweep.point", "torch._dynamo", "torch.distributed")
+PRELOADED = ("gbench.sweep.point", "torch.distributed")
 
 
 def main(descriptor: int, modules: Sequence[str]) -> None:
