@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
-from gbench.kernels import embedding_sum
+from gbench.kernels.embedding_sum import embedding_sum
 from gbench.kernels.csr import CSR
 from gbench.models.dense import Dense
 from gbench.models.linear import Linear

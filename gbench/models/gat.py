@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -163,7 +163,8 @@ class GAT(nn.Module):
     def _answers(self, batch: Batch, nodes: Tensor) -> Tensor:
         """Of some nodes, by layers that have the rows alone that these depend on."""
         field = field_of(batch, nodes, len(self.layers))
-        x = dropout(field.rows(self.encoder(batch)), self.input_dropout, self.training)
+        rows: Any = field.rows(self.encoder(batch))
+        x = dropout(rows, self.input_dropout, self.training)
         for step, part in zip(self.steps(), field.batches, strict=True):
             x = step(part, x)
         return field.answers(x)

@@ -58,7 +58,7 @@ class GCNLayer(nn.Module):
     def of(self, batch: Batch, x: Tensor | SparseFeatures, nodes: Tensor) -> Tensor:
         """The same of some nodes, (S x) W + b. Shapes: nodes (T,) → (T, out_dim)."""
         if isinstance(x, Tensor):
-            out = self.linear(gcn_average(batch, x, of=nodes))
+            out: Tensor = self.linear(gcn_average(batch, x, of=nodes))
             return out if self.bias is None else out + self.bias
         return gcn_average(batch, self.linear(x), self.bias, of=nodes)
 

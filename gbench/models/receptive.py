@@ -72,7 +72,7 @@ def _field(batch: Batch, targets: Tensor, num_layers: int) -> Field:
     place_of = torch.full((batch.num_nodes,), -1, device=targets.device)
     place_of[nodes] = torch.arange(nodes.numel(), device=targets.device)
     is_in_order = torch.equal(nodes, targets)
-    batches = []
+    batches: list[Batch] = []
     for _ in range(num_layers):
         part, _ = _rows(batch.graph, nodes)
         source = part.col.long()

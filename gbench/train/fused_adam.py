@@ -50,7 +50,7 @@ class FusedAdam:
             beta1, beta2 = group["betas"]
             adam(
                 parameters,
-                grads,  # type: ignore[arg-type]
+                grads,
                 means,
                 squares,
                 [],

@@ -125,7 +125,7 @@ class Task(LightningModule):  # type: ignore[misc]
     @property
     def runs_rounds(self) -> bool:
         """Whether a round's epochs are run without Lightning: see gbench/train/epochs.py."""
-        return self.device.type == "cpu" and self.trainer.world_size == 1
+        return bool(self.device.type == "cpu" and self.trainer.world_size == 1)
 
     def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
         """Nothing to move where the dataset is on the device."""
@@ -342,11 +342,12 @@ class Task(LightningModule):  # type: ignore[misc]
                 for batch in self.source.evaluation(self.dataset, ids, EVALUATION_BATCH):
                     batch = batch.to(self.device)
                     logits = self.answer(batch)
-                    is_whole = batch.targets is None
-                    labels.append(batch.y if is_whole else batch.y.index_select(0, batch.targets))
-                    outputs.append(
-                        logits if is_whole or batch.asked is not None else logits[batch.targets]
-                    )
+                    y = batch.y
+                    if batch.targets is not None:
+                        y = y.index_select(0, batch.targets)
+                        logits = logits if batch.asked is not None else logits[batch.targets]
+                    labels.append(y)
+                    outputs.append(logits)
                     done += labels[-1].size(0)
                     tick(min(1.0, done / max(1, ids.numel())))
         self.modes.set(was_training)

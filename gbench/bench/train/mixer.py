@@ -86,6 +86,7 @@ class MixerPair:
         )
         while True:
             for batch in batches:
+                assert isinstance(batch, Batch)
                 yield batch
                 done += 1
 
