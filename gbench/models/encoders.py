@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
-from gbench.kernels.embedding_sum import embedding_sum
 from gbench.kernels.csr import CSR
+from gbench.kernels.embedding_sum import embedding_sum
 from gbench.models.dense import Dense
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct

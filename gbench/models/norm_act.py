@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gbench.kernels.norm_act import norm_act as fused
 from gbench.kernels.act_dropout import act_dropout
 from gbench.kernels.linear import linear as product
+from gbench.kernels.norm_act import norm_act as fused
 from gbench.kernels.normed_mlp import Stage
 
 
