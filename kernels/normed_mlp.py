@@ -56,7 +56,7 @@ class Made(NamedTuple):
     """h_K (N, D_K), and a function that computes it again from what backward keeps anyway."""
 
     out: Tensor
-    again: Callable[[], Tensor] | None
+    again: Callable[[], Tensor]
 
 
 def reference(x: Tensor, stages: Sequence[Stage]) -> Tensor:
@@ -115,13 +115,13 @@ def normed_mlp(x: Tensor, stages: Sequence[Stage]) -> Made:
         assert norm.running_mean is not None and norm.running_var is not None
         running = norm.running_mean, norm.running_var, norm.num_batches_tracked
         move(*running, mean, var, norm.momentum or 0.0, x, None, bias.detach())
-    norm = stages[-1].norm
+    norm, (mean, var) = stages[-1].norm, found[-2:]
     gamma, beta = norm.weight.detach(), norm.bias.detach()
 
     def again() -> Tensor:
         from gbench.kernels.cpu import normed_mlp as cpu
 
-        return cpu.values(last, gamma, beta, *found[-2:], rules[-1])
+        return cpu.values(cpu.Normed(last, gamma, beta, mean, var, rules[-1]))
 
     return Made(out, again)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -25,6 +25,17 @@ ROWS = 2048  # of a block: smaller ones would stay in a cache, but their product
 CHUNKS = 2  # of a block
 
 
+class Normed(NamedTuple):
+    """dropout(relu(norm(u))) of products u (N, D), by their moments and γ, β, all (D,)."""
+
+    u: Tensor
+    gamma: Tensor
+    beta: Tensor
+    mean: Tensor
+    var: Tensor
+    rule: Rule
+
+
 def forward(
     x: Tensor,
     weights: Sequence[Tensor],
@@ -35,31 +46,30 @@ def forward(
     """The output, the products u_k, and the mean and the variance of each in turn."""
     products: list[Tensor] = []
     moments: list[Tensor] = []
+    below: Normed | None = None
     blocks = [*_blocks(x.size(0))]
     for place, weight in enumerate(weights):
         product = unset((x.size(0), weight.size(0)), x.dtype)
         sums = numpy.empty((CHUNKS * len(blocks), 2, weight.size(0)))
         for number, (begin, end) in enumerate(blocks):
-            if place:
-                given = (gammas[place - 1], betas[place - 1], *moments[-2:], rules[place - 1])
-                block = _values(products[-1], *given, begin, end)
-            else:
-                block = x[begin:end]
+            block = x[begin:end] if below is None else _values(below, begin, end)
             out = product[begin:end]
             _product(block, weight.detach().t(), _ways(block, weight).forward, out)
             of_block = sums[CHUNKS * number : CHUNKS * (number + 1)]
             run(walks.take_moments, CHUNKS, array(out), of_block)
-        moments += _merged(sums, blocks, weight)
+        mean, var = _merged(sums, blocks, weight)
+        moments += [mean, var]
         products.append(product)
-    last = values(products[-1], gammas[-1], betas[-1], *moments[-2:], rules[-1])
-    return last, products, moments
+        below = Normed(product, gammas[place], betas[place], mean, var, rules[place])
+    assert below is not None
+    return values(below), products, moments
 
 
-def values(u: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, rule: Rule) -> Tensor:
-    """dropout(relu(norm(u))). Shapes: (N, D) → (N, D)."""
-    out = unset(tuple(u.shape), u.dtype)
-    for begin, end in _blocks(u.size(0)):
-        _values(u, gamma, beta, mean, var, rule, begin, end, out[begin:end])
+def values(of: Normed) -> Tensor:
+    """All rows. Shapes: → (N, D)."""
+    out = unset(tuple(of.u.shape), of.u.dtype)
+    for begin, end in _blocks(of.u.size(0)):
+        _values(of, begin, end, out[begin:end])
     return out
 
 
@@ -78,23 +88,22 @@ def backward(
     """The gradients of x, and of each weight, γ and β."""
     blocks = [*_blocks(x.size(0))]
     stages = [
-        (u, gamma, beta, *moments[2 * place : 2 * place + 2], rules[place])
-        for place, (u, gamma, beta) in enumerate(zip(products, gammas, betas, strict=True))
+        Normed(*each)
+        for each in zip(products, gammas, betas, moments[::2], moments[1::2], rules, strict=True)
     ]
     grad = grad.contiguous()
-    total = sum(_sums(grad, *stages[-1], *block) for block in blocks)
+    total = sum(_sums(grad, stages[-1], *block) for block in blocks)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     below: Tensor | None = grad
     for place in reversed(range(len(stages))):
-        u, _, _, _, var, rule = stages[place]
-        weight, above, totals = weights[place], below, total
+        stage, weight, above, totals = stages[place], weights[place], below, total
         assert above is not None
         below = unset((x.size(0), weight.size(1)), x.dtype) if place or needs_x else None
         grad_weight = torch.zeros_like(weight)
         total = 0
         for begin, end in blocks:
-            of_u = _grad_u(above, *stages[place], totals, begin, end)
-            block = _values(*stages[place - 1], begin, end) if place else x[begin:end]
+            of_u = _grad_u(above, stage, totals, begin, end)
+            block = _values(stages[place - 1], begin, end) if place else x[begin:end]
             way = _ways(block, weight)
             if way.grad_weight == TORCH:
                 grad_weight.addmm_(of_u.t(), block)
@@ -103,9 +112,9 @@ def backward(
             if below is not None:
                 _product(of_u, weight.detach(), way.grad_x, below[begin:end])
                 if place:
-                    total = total + _sums(below, *stages[place - 1], begin, end)
-        inverse = 1 / numpy.sqrt(array(var) + rule.eps)
-        of_gamma, of_beta = (torch.from_numpy(each).to(u.dtype) for each in totals[::-1])
+                    total = total + _sums(below, stages[place - 1], begin, end)
+        inverse = 1 / numpy.sqrt(array(stage.var) + stage.rule.eps)
+        of_gamma, of_beta = (torch.from_numpy(each).to(x.dtype) for each in totals[::-1])
         found.append((grad_weight, of_gamma * torch.from_numpy(inverse), of_beta))
     return below, found[::-1]
 
@@ -147,8 +156,8 @@ def _merged(sums: Any, blocks: Sequence[tuple[int, int]], like: Tensor) -> list[
     return [torch.from_numpy(each).to(like.dtype) for each in (mean, var)]
 
 
-def _shared(gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor) -> tuple[Any, ...]:
-    return array(gamma), array(beta), array(mean), array(var)
+def _shared(of: Normed) -> tuple[Any, ...]:
+    return array(of.gamma), array(of.beta), array(of.mean), array(of.var), of.rule.eps
 
 
 def _draws(rule: Rule, begin: int) -> tuple[int, float, float]:
@@ -157,61 +166,29 @@ def _draws(rule: Rule, begin: int) -> tuple[int, float, float]:
     return shifted, 0.0 if rule.relu else -numpy.inf, rule.dropout
 
 
-def _values(
-    u: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    rule: Rule,
-    begin: int,
-    end: int,
-    out: Tensor | None = None,
-) -> Tensor:
-    """dropout(relu(norm(u))) of some rows."""
-    out = u.new_empty(end - begin, u.size(1)) if out is None else out
-    seed, floor, rate = _draws(rule, begin)
-    shared = _shared(gamma, beta, mean, var)
-    given = (array(u[begin:end]), *shared, rule.eps, None, seed, floor, rate, array(out))
-    run(walks.take_values, CHUNKS, *given)
+def _values(of: Normed, begin: int, end: int, out: Tensor | None = None) -> Tensor:
+    """Some rows of them."""
+    out = of.u.new_empty(end - begin, of.u.size(1)) if out is None else out
+    rows, draws = array(of.u[begin:end]), _draws(of.rule, begin)
+    run(walks.take_values, CHUNKS, rows, *_shared(of), None, *draws, array(out))
     return out
 
 
-def _sums(
-    grad: Tensor,
-    u: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    rule: Rule,
-    begin: int,
-    end: int,
-) -> Any:
+def _sums(grad: Tensor, of: Normed, begin: int, end: int) -> Any:
     """Column sums of z̄ and z̄ (u - μ) over some rows. Shapes: → (2, D) float64."""
-    sums = numpy.empty((CHUNKS, 2, u.size(1)))
-    rows, draws = (array(grad[begin:end]), array(u[begin:end])), _draws(rule, begin)
-    run(walks.take_sums, CHUNKS, *rows, *_shared(gamma, beta, mean, var), rule.eps, *draws, sums)
+    sums = numpy.empty((CHUNKS, 2, of.u.size(1)))
+    rows, draws = (array(grad[begin:end]), array(of.u[begin:end])), _draws(of.rule, begin)
+    run(walks.take_sums, CHUNKS, *rows, *_shared(of), *draws, sums)
     return sums.sum(0)
 
 
-def _grad_u(
-    grad: Tensor,
-    u: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    rule: Rule,
-    totals: Any,
-    begin: int,
-    end: int,
-) -> Tensor:
+def _grad_u(grad: Tensor, of: Normed, totals: Any, begin: int, end: int) -> Tensor:
     """The gradient of some rows of u, of the sums over all."""
-    part = (totals * ((end - begin) / len(u)))[None]  # the walk divides by the rows that it sees
-    out, unread = u.new_empty(end - begin, u.size(1)), numpy.empty(u.size(1), array(mean).dtype)
-    rows, draws = (array(grad[begin:end]), array(u[begin:end])), _draws(rule, begin)
+    part = (totals * ((end - begin) / len(of.u)))[None]  # the walk divides by the rows it sees
     parts = numpy.concatenate([part, numpy.zeros((CHUNKS - 1, *totals.shape))])
-    shared = (*_shared(gamma, beta, mean, var), rule.eps, *draws)
+    out = of.u.new_empty(end - begin, of.u.size(1))
+    unread = numpy.empty(of.u.size(1), array(of.mean).dtype)
+    rows, draws = (array(grad[begin:end]), array(of.u[begin:end])), _draws(of.rule, begin)
+    shared = (*_shared(of), *draws)
     run(walks.take_grad_x, CHUNKS, *rows, *shared, parts, True, array(out), unread, unread.copy())
     return out
