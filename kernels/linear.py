@@ -87,7 +87,8 @@ class _Linear(torch.autograd.Function):
 
         with torch.autocast("cpu", enabled=False):
             ctx.rounded = products.rounded(weight, chosen.forward)
-            out = products.forward(x, ctx.rounded, bias, chosen.forward)
+            # .data, for autograd forbids to change a view that is made here in place
+            out = products.forward(x, ctx.rounded, bias, chosen.forward).data
         if relu:
             out.relu_()
         ctx.ways = chosen

@@ -100,6 +100,19 @@ def test_more_than_two_dimensions(convolved: list[int]) -> None:
     assert convolved == [35, 35]
 
 
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_what_it_gives_may_be_changed_in_place(convolved: list[int], is_narrow: bool) -> None:
+    weight = torch.randn(30, 20, requires_grad=True)
+    x = torch.randn(41, 20)
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_narrow):
+        out, other = linear(x, weight), linear(x, weight).relu()
+        out.relu_()
+    (found,) = torch.autograd.grad(out.float().sum(), weight)
+    (expected,) = torch.autograd.grad(other.float().sum(), weight)
+    assert torch.equal(out, other)
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2)])
 def test_only_the_gradients_that_are_asked_for(convolved: list[int], wanted: tuple[int]) -> None:
     given = [torch.randn(40, 20), torch.randn(30, 20), torch.randn(30)]
