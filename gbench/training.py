@@ -39,6 +39,7 @@ from gbench.train.matmul import matmul_precision
 from gbench.train.metrics import score, scores
 from gbench.train.progress import Display
 from gbench.train.shortage import advised
+from gbench.train.threads import as_fed
 from gbench.train.trainer import make_trainer
 from gbench.train.unread import unread
 
@@ -88,6 +89,7 @@ def train(
         failure_noted(folder),
         advised(folder),
         matmul_precision(settings),
+        as_fed(task),
         mirrored(loggers, config) as mirror,
     ):
         if (folder / RECORD).exists():  # another process finished it since the caller looked

@@ -82,7 +82,8 @@ class GINLayer(nn.Module):
         """The layer and `norm_act` after it, (N, out_dim); and how to compute that again.
 
         In much memory autograd keeps neither that nor the sums over neighbours: `again` is of x
-        what is returned of the output. `table`: see `hidden`.
+        what is returned of the output. `table`: see `hidden`. Large batches take the parts' weights
+        and do not call them, so that hooks on them do not fire.
         """
         with not_kept(x, again):
             total = self.total(batch, x, table)

@@ -168,7 +168,10 @@ class NSD(nn.Module):
         return out
 
     def _fused(self, graph: CSR, x: Tensor) -> Tensor:
-        """The state after all layers, one operation. Shapes: (N, C, F) → (N, C, F)."""
+        """The state after all layers, one operation. Shapes: (N, C, F) → (N, C, F).
+
+        It takes the parts' weights and does not call them, so that hooks on them do not fire.
+        """
 
         def stack(modules: Iterable[Any]) -> Tensor:
             return torch.stack([module.weight for module in modules])

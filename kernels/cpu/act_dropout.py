@@ -30,6 +30,8 @@ def act_dropout(
     """The forward of gbench/kernels/act_dropout.py."""
     if act == "elu":
         out = torch.empty(x.shape, dtype=x.dtype)
+        if not x.numel():  # a bias of no columns cannot be read
+            return out
         row = array((x.new_zeros(1) if bias is None else bias).reshape(-1))
         drawn = (0 if seed is None else seed.item(), rate if seed is not None else 0.0)
         run(_elu, count_chunks(x.numel()), LANES, array(x), row, *drawn, array(out))

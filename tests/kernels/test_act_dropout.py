@@ -36,3 +36,8 @@ def test_elu_of_what_is_no_number_and_of_strided_rows() -> None:
     torch.testing.assert_close(
         act_dropout(x, act="elu"), torch.nn.functional.elu(x), equal_nan=True
     )
+
+
+def test_elu_of_no_columns_has_none() -> None:
+    x, bias = torch.zeros(3, 0), torch.zeros(0)
+    assert act_dropout(x, bias, act="elu", rate=0.0).shape == (3, 0)
