@@ -144,24 +144,40 @@ class Arm:
         return self.printed.read().decode().strip().rpartition("\n")[2]
 
 
+def keep_to_own_modules() -> None:
+    """Let this process import the files of PYTHONPATH alone.
+
+    An editable installation would lend today's modules to a commit that has none of their names.
+    """
+    sys.meta_path[:] = [each for each in sys.meta_path if "Editable" not in str(each)]
+
+
+def has_moved() -> bool:
+    """Whether gbench's config is a folder, as it is today."""
+    return hasattr(import_module("gbench.config"), "__path__")
+
+
+def composed(settings: list[str]) -> Any:
+    """The config of some words, by whichever module of this commit composes it."""
+    name = "gbench.config.compose" if has_moved() else "gbench.config"
+    return import_module(name).compose(settings)
+
+
 def train_by_turns(threads: int, settings: list[str]) -> NoReturn:
     """What an arm does: an endless training that waits for its turn between two epochs."""
-    # an editable installation would lend this commit's modules to the other where it has none
-    sys.meta_path[:] = [each for each in sys.meta_path if "Editable" not in str(each)]
+    keep_to_own_modules()
     import torch
     from rich.console import Console
 
     from gbench.quiet import silence
     from gbench.train import progress
 
-    has_moved = hasattr(import_module("gbench.config"), "__path__")
-    compose = import_module("gbench.config.compose" if has_moved else "gbench.config").compose
-    train = import_module("gbench.training" if has_moved else "gbench.run").train
+    train = import_module("gbench.training" if has_moved() else "gbench.run").train
 
     torch.set_num_threads(threads)
     silence()
     clock = time.process_time if threads == 1 else time.perf_counter
-    config = compose(settings)
+    config = composed(settings)
     told = {f"{part}.{key}": value for part in TOLD for key, value in config[part].items()}
     print(json.dumps(told), flush=True)
     left, began, epochs = WARM_EPOCHS, clock(), []
