@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -155,6 +154,6 @@ class Batch:
 
     def with_targets(self, targets: Tensor) -> Batch:
         """The same graph (and the same memo) for another set of target nodes."""
-        other = copy(self)
-        other.targets, other.asked = targets, None
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), targets=targets, asked=None)
         return other

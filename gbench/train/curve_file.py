@@ -7,8 +7,6 @@ After a power cut it is the checkpoint that has the rows.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -57,6 +55,4 @@ class CurveFile(Mirror):
             self._file = None
 
     def _line(self, row: Mapping[str, Any]) -> bytes:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(row.get(name, "") for name in self._columns)
-        return text.getvalue().encode()
+        return f"{','.join(str(row.get(name, '')) for name in self._columns)}\n".encode()

@@ -70,6 +70,8 @@ class Schedule:
         now = len(curve) * steps_per_epoch + step
         if now < warm:
             return self.lr * ((now + 1) / warm)
+        if not self.rule.asks:  # a constant rate, in each step
+            return self.lr * self._factor({}, len(curve))
         epochs = math.ceil(warm / steps_per_epoch)  # that the warm-up had a part of
         facts = {
             **self.optim,

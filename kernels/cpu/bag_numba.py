@@ -1,18 +1,22 @@
 """Sums of up to 64 columns: a row's sum stays in vector registers (vectors.py), entry by entry.
 
-Products and sums are those of embedding_bag in its order, and so are the bits of float32.
+Products and sums are those of embedding_bag in its order, and so are the bits of float32, but for
+rows of LONG entries and more.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from numba import uint64
+from numba import types, uint64
+from numba.extending import overload
 from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import widen
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
 from gbench.kernels.cpu.vectors import load, store, zero
+
+LONG = 16  # entries of a row, from which on its terms are added up four by four
 
 
 def vector_sum(
@@ -41,6 +45,23 @@ def vector_sum(
     return out
 
 
+def _term(lanes: Any, x: Any, col: Any, weight: Any, place: Any, e: Any) -> Any:
+    """The row that entry e gathers, times its weight."""
+
+
+@overload(_term, inline="always")
+def _overload_term(lanes, x, col, weight, place, e):  # type: ignore[no-untyped-def]
+    if isinstance(weight, types.NoneType):
+        return lambda lanes, x, col, weight, place, e: load(lanes, x, uint64(col[e]), 0)
+    if isinstance(place, types.NoneType):
+        return lambda lanes, x, col, weight, place, e: (
+            load(lanes, x, uint64(col[e]), 0) * widen(weight[e])
+        )
+    return lambda lanes, x, col, weight, place, e: (
+        load(lanes, x, uint64(col[e]), 0) * widen(weight[uint64(place[e])])
+    )
+
+
 @compiled
 def _sums(
     first: int,
@@ -56,16 +77,22 @@ def _sums(
     out: Any,
 ) -> int:
     begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
+    one, two, three, four = uint64(1), uint64(2), uint64(3), uint64(4)
     for i in range(uint64(begin), uint64(end)):
         total = zero(lanes, x)
-        for e in range(uint64(rowptr[i]), uint64(rowptr[i + uint64(1)])):
-            value = load(lanes, x, uint64(col[e]), 0)
-            if weight is None:
-                total += value
-            elif place is None:
-                total += value * widen(weight[e])
-            else:
-                total += value * widen(weight[uint64(place[e])])
+        e, last = uint64(rowptr[i]), uint64(rowptr[i + one])
+        if last - e >= LONG:  # four sums: adding takes 4 cycles
+            second, third, fourth = zero(lanes, x), zero(lanes, x), zero(lanes, x)
+            while e + three < last:
+                total += _term(lanes, x, col, weight, place, e)
+                second += _term(lanes, x, col, weight, place, e + one)
+                third += _term(lanes, x, col, weight, place, e + two)
+                fourth += _term(lanes, x, col, weight, place, e + three)
+                e += four
+            total = (total + second) + (third + fourth)
+        while e < last:
+            total += _term(lanes, x, col, weight, place, e)
+            e += one
         if bias is not None:
             total += load(lanes, bias, 0, 0)
         store(total, out, i, 0)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy
 import torch
-from numba import int32, types, uint32, uint64
-from numba.extending import overload
+from numba import uint64
 from torch import Tensor
 
+from gbench.kernels.cpu.bfloat16 import widen
 from gbench.kernels.cpu.panels import hop, inverse_root, pack, steps_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
+from gbench.kernels.cpu.sigmoid import sigmoid
 from gbench.kernels.cpu.vectors import load, row, store, total_of
 from gbench.kernels.csr import Graph
 from gbench.kernels.panel_width import padded, panel_width
-
-F32 = numpy.float32
 
 
 def gcn_gated_sum(
@@ -67,7 +65,9 @@ def gcn_gated_sum_backward(
     graph = (array(rowptr_t), array(col_t), scale, scale * scale, 1 / scale)
     slopes = torch.zeros(num_nodes, dtype=hidden.dtype)
     sums = numpy.empty((2, *kept.shape[1:]), scale.dtype)
-    buffers = (kept, sums, numpy.empty_like(scale), numpy.empty_like(scale), array(slopes))
+    rows = _reached(array(grad))
+    gates = (numpy.empty(len(rows), scale.dtype), numpy.empty(len(rows), scale.dtype))
+    buffers = (kept, sums, rows, *gates, array(slopes))
     grad_x = torch.empty(grad.shape, dtype=grad.dtype)
     grad_score = torch.empty(num_nodes, dtype=hidden.dtype)
     results = (array(grad_x), array(grad_score))
@@ -88,35 +88,6 @@ def _panels(memory: Tensor, slots: int, num_nodes: int, width: int) -> tuple[tup
     return (0,) * lanes, panels
 
 
-def _sigmoid(value: Any) -> Any:
-    """1 / (1 + exp(-value))."""
-
-
-@overload(_sigmoid, inline="always")
-def _overload_sigmoid(value):  # type: ignore[no-untyped-def]
-    return _fast_sigmoid if value == types.float32 else _exact_sigmoid
-
-
-def _exact_sigmoid(value):  # type: ignore[no-untyped-def]
-    return 1 / (1 + math.exp(-value))
-
-
-def _fast_sigmoid(value):  # type: ignore[no-untyped-def]
-    """To 1.4e-7 of the value, in instructions of which LLVM makes vectors, as of no call of exp.
-
-    exp(t) = 2^n exp(r) with n whole and |r| ≤ ln(2) / 2, for which eight terms are exact enough.
-    """
-    t = F32(87) if value < F32(-87) else (F32(-87) if value > F32(87) else -value)
-    n = numpy.floor(t * F32(1 / math.log(2)) + F32(0.5))
-    r = t - n * F32(math.log(2))
-    series = F32(1 / 5040) * r + F32(1 / 720)
-    series = (series * r + F32(1 / 120)) * r + F32(1 / 24)
-    series = (series * r + F32(1 / 6)) * r + F32(1 / 2)
-    series = (series * r + F32(1)) * r + F32(1)
-    exponent = uint32(int32(n) + int32(127)) << uint32(23)
-    return F32(1) / (F32(1) + series * numpy.uint32(exponent).view(numpy.float32))
-
-
 @compiled
 def _gates(score: Any, root: Any, bias: Any, gate: Any) -> None:
     """σ(score + bias) of each row, whose score comes times D^-1/2.
@@ -126,7 +97,7 @@ def _gates(score: Any, root: Any, bias: Any, gate: Any) -> None:
     for i in range(len(gate)):
         gate[i] = score[i] * root[i] + bias
     for i in range(len(gate)):
-        gate[i] = _sigmoid(gate[i])
+        gate[i] = sigmoid(gate[i])
 
 
 @compiled
@@ -193,25 +164,66 @@ def _forward(
 
 
 @compiled
+def _reached(grad: Any) -> Any:
+    """The rows that are not all zeros, in their order: a loss reads few of a graph's nodes."""
+    rows = numpy.empty(grad.shape[0], numpy.int32)
+    count = uint64(0)
+    for i in range(uint64(grad.shape[0])):
+        is_reached = False
+        for column in range(uint64(grad.shape[1])):
+            is_reached |= widen(grad[i, column]) != 0
+        rows[count] = i
+        count += uint64(is_reached)
+    return rows[:count]
+
+
+@compiled
+def _gates_of(rows: Any, panel: Any, lane: int, root: Any, bias: Any, gate: Any) -> None:
+    """As _gates, of these rows of a panel."""
+    for a in range(len(gate)):
+        i = uint64(rows[a])
+        gate[a] = panel[i, lane] * root[i] + bias
+    for a in range(len(gate)):
+        gate[a] = sigmoid(gate[a])
+
+
+@compiled
 def _add_grad(
     lanes: Any,
-    begin: int,
-    end: int,
+    rows: Any,
     grad: Any,
     column: int,
     hidden: Any,
     gate: Any,
     scale: Any,
-    is_first: bool,
     total: Any,
     product: Any,
 ) -> None:
     """Add the gated gradient to the walk's sum, and its product with H_k to `product`."""
-    for i in range(uint64(begin), uint64(end)):
+    for a in range(len(product)):
+        i = uint64(rows[a])
         value = load(lanes, grad, i, column)
-        product[i] += total_of(value * row(lanes, hidden, i))
-        part = value * (gate[i] * scale[i])
-        store(part if is_first else part + row(lanes, total, i), total, i, 0)
+        product[a] += total_of(value * row(lanes, hidden, i))
+        store(value * (gate[a] * scale[i]) + row(lanes, total, i), total, i, 0)
+
+
+@compiled
+def _add_slopes(
+    rows: Any,
+    gate: Any,
+    scale: Any,
+    root: Any,
+    slope: Any,
+    panel: Any,
+    lane: int,
+    slopes: Any,
+) -> None:
+    """The gradient of each score, ⟨ȳ, H_k⟩ σ', to the walk's sum and to the bias's."""
+    for a in range(len(slope)):
+        i = uint64(rows[a])
+        one = slope[a] * root[i] * gate[a] * (1 - gate[a])
+        panel[i, lane] += one * scale[i]
+        slopes[i] += one
 
 
 @compiled
@@ -225,53 +237,39 @@ def _backward(
     bias: float,
     kept: Any,
     sums: Any,
-    gate: Any,
-    slope: Any,
+    reached: Any,
+    gates: Any,
+    products: Any,
     slopes: Any,
     grad_x: Any,
     grad_score: Any,
     step: int,
     end_step: int,
 ) -> int:
-    """Steps of a chunk of the rows: step t adds the gradient of H_k, k = K - t, to the walk's."""
+    """Steps of a chunk of the rows: step t adds the gradient of H_k, k = K - t, to the walk's.
+
+    It adds to the rows alone that the gradient reaches; the walk takes it to all others.
+    """
     rowptr, col, scale, between, root = graph
     begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
     slots, count, _, width = kept.shape
     lane, offset = grad.shape[1] - (count - 1) * width, scale.dtype.type(bias)
+    start, stop = numpy.searchsorted(reached, begin), numpy.searchsorted(reached, end)
+    rows, gate, slope = reached[start:stop], gates[start:stop], products[start:stop]
     for t in range(step, end_step):
         hidden, before, here = kept[slots - 1 - t], sums[(t - 1) % 2], sums[t % 2]
-        _gates(hidden[count - 1, begin:end, lane], root[begin:end], offset, gate[begin:end])
-        slope[begin:end] = 0
+        _gates_of(rows, hidden[count - 1], lane, root, offset, gate)
+        slope[:] = 0
         for p in range(count):
-            if t > 0:
+            if t == 0:
+                here[p, begin:end] = 0
+            else:
                 hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
-            column = p * width
-            _add_grad(
-                lanes, begin, end, grad, column, hidden[p], gate, scale, t == 0, here[p], slope
-            )
-        _add_slopes(begin, end, gate, scale, root, slope, here[count - 1], lane, slopes)
+            _add_grad(lanes, rows, grad, p * width, hidden[p], gate, scale, here[p], slope)
+        _add_slopes(rows, gate, scale, root, slope, here[count - 1], lane, slopes)
         if t == slots - 1:
             for p in range(count):
                 _unpack(lanes, begin, end, here[p], root, grad_x, p * width)
             for i in range(uint64(begin), uint64(end)):
                 grad_score[i] = here[count - 1, i, lane] * root[i]
     return 0
-
-
-@compiled
-def _add_slopes(
-    begin: int,
-    end: int,
-    gate: Any,
-    scale: Any,
-    root: Any,
-    slope: Any,
-    panel: Any,
-    lane: int,
-    slopes: Any,
-) -> None:
-    """The gradient of each score, ⟨ȳ, H_k⟩ σ', to the walk's sum and to the bias's."""
-    for i in range(uint64(begin), uint64(end)):
-        one = slope[i] * root[i] * gate[i] * (1 - gate[i])
-        panel[i, lane] += one * scale[i]
-        slopes[i] += one

@@ -88,3 +88,33 @@ def test_wrong_arguments_are_named(random_graph) -> None:
         gcn_gated_sum(random_graph, x, weight, bias[None], 1)
     with pytest.raises(TypeError, match=r"bias is torch\.float64"):
         gcn_gated_sum(random_graph, x, weight, bias.double(), 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("read", [[], [0], [5, 39], [*range(0, 40, 3)]])
+def test_a_loss_of_few_nodes_has_the_gradients_of_the_reference(
+    read, threads, random_graph
+) -> None:
+    torch.set_num_threads(threads)
+    given = [torch.randn(40, 7), torch.randn(7), torch.tensor(0.2)]
+    factor = torch.zeros(40, 7)
+    factor[read] = torch.randn(len(read), 7)
+    found, expected = (
+        torch.autograd.grad(
+            (function(random_graph, *leaves, 4) * factor).sum(),
+            leaves,
+        )
+        for function in (gcn_gated_sum, reference)
+        for leaves in [[each.clone().requires_grad_() for each in given]]
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_gradient_of_nan_is_not_taken_for_none(random_graph) -> None:
+    x = torch.randn(40, 3, requires_grad=True)
+    factor = torch.zeros(40, 3)
+    factor[7, 1] = torch.nan
+    (gcn_gated_sum(random_graph, x, torch.randn(3), torch.tensor(0.1), 0) * factor).sum().backward()
+    assert x.grad is not None
+    assert x.grad[7].isnan().any()
