@@ -9,7 +9,7 @@ molhiv: four steps of GIN with 512 molecules each. hidden, whole: forward and ba
 graph of 1 M nodes and 10 M edges, of a hidden layer of GCN, 128 → 128, with ReLU and dropout, whose
 output's gradient is given and whose input has one; and of GCN 128 → 128 → 40 with its loss. There
 N F bytes are 1 M · 128 · 4.
-    GBENCH_DATA=FOLDER python scripts/bench_memory.py aa31a18 [--only gcn] [--threads 2]
+    GBENCH_DATA=FOLDER python scripts/bench_memory.py aa31a18 [--only hidden] [--threads 2]
 """
 
 from __future__ import annotations

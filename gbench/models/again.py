@@ -12,23 +12,18 @@ from torch.autograd.graph import saved_tensors_hooks
 
 
 class Again:
-    """A tensor and how to compute it once more, to the same bits. Autograd holds the latter alone.
+    """A tensor by how to compute it once more, to the same bits. Autograd holds that alone.
 
-    With `stays` what was computed is held until it is asked for the next time: another operation's
-    backward comes right after and needs it too.
+    Two operations whose backwards need it compute it twice: between them it would be one more
+    tensor at the peak of memory.
     """
 
     def __init__(self, compute: Callable[[], Tensor]) -> None:
         self._compute = compute
-        self._kept: Tensor | None = None
 
-    def __call__(self, *, stays: bool = False) -> Tensor:
-        found = self._kept
-        if found is None:
-            with torch.no_grad():
-                found = self._compute()
-        self._kept = found if stays else None
-        return found
+    def __call__(self) -> Tensor:
+        with torch.no_grad():
+            return self._compute()
 
 
 def not_kept(tensor: Tensor, again: Again | None) -> AbstractContextManager[Any]:

@@ -93,7 +93,7 @@ class GINLayer(nn.Module):
             held = x if again is None else None
 
             def summed() -> Tensor:
-                of = again(stays=True) if again is not None else held
+                of = again() if again is not None else held
                 assert of is not None
                 return self.total(batch, of, table)
 

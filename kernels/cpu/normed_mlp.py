@@ -113,6 +113,7 @@ def backward(
                 _product(of_u, weight.detach(), way.grad_x, below[begin:end])
                 if place:
                     total = total + _sums(below, stages[place - 1], begin, end)
+            del of_u, block  # or the next ones are made beside them
         inverse = 1 / numpy.sqrt(array(stage.var) + stage.rule.eps)
         of_gamma, of_beta = (torch.from_numpy(each).to(x.dtype) for each in totals[::-1])
         found.append((grad_weight, of_gamma * torch.from_numpy(inverse), of_beta))
