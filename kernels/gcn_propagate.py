@@ -9,8 +9,8 @@ scalings are one multiplication by D^-1. Two buffers take turns, whatever K is; 
 dropout (the draws of gbench/kernels/dropout.py) are applied where the last hop writes.
 
 Gradient: with z̄ what act_dropout (ReLU alone: ȳ where y > 0) makes of ȳ, the sum of z̄ over the
-nodes for b, and for x the same K hops of z̄ over the transpose, with the same D. Nothing but y is
-kept, and that only for ReLU and dropout.
+nodes for b, and for x the same K hops of z̄ over the transpose, with the same D: on the CPU where z̄
+lies, if that is not ȳ itself. Nothing but y is kept, and that only for ReLU.
 
 Bytes moved per hop, float32: E·F·4 gathered + about 3·N·F·4 + E·4 of indices. Extra memory beside
 the result: on the CPU two panels N × P per thread, P = 8, 16 or 32 (from F = 64 on, at most F / 2);
@@ -114,31 +114,55 @@ _PROPAGATE = library.define(
 )
 
 
-def _fake_backward(grad: Tensor, graph: Graph, longest: int, hops: int) -> Tensor:
-    return torch.empty_like(grad, memory_format=torch.contiguous_format)
+def before_all(grad: Tensor, out: Tensor | None, seed: Tensor | None, rate: float) -> Tensor:
+    """z̄, of ȳ and y: memory of its own where there is y, which is of ReLU, dropout or both.
+
+    Without ReLU y is None, and the draws are made again.
+    """
+    if seed is not None:
+        act = "none" if out is None else "relu"
+        return before_act(grad, grad if out is None else out, seed, act, rate)
+    if out is None:
+        return grad
+    masked: Tensor = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
+    return masked
+
+
+def _fake_backward(
+    grad: Tensor,
+    out: Tensor | None,
+    seed: Tensor | None,
+    graph: Graph,
+    longest: int,
+    hops: int,
+    rate: float,
+    has_bias: bool,
+) -> tuple[Tensor, Tensor]:
+    grad_x = torch.empty_like(grad, memory_format=torch.contiguous_format)
+    return grad_x, grad.new_empty(grad.size(1) if has_bias else 0)
 
 
 _BACKWARD = library.define(
-    "gcn_propagate_backward(Tensor grad, Tensor[] graph, int longest, int hops) -> Tensor",
+    "gcn_propagate_backward(Tensor grad, Tensor? out, Tensor? seed, Tensor[] graph, int longest, "
+    "int hops, float rate, bool has_bias) -> (Tensor, Tensor)",
     _fake_backward,
 )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.graph, ctx.longest, _, _, seed, ctx.hops, ctx.relu, ctx.rate = inputs
-    ctx.save_for_backward(output if ctx.relu or seed is not None else None, seed)
+    ctx.graph, ctx.longest, _, _, seed, ctx.hops, relu, ctx.rate = inputs
+    ctx.save_for_backward(output if relu else None, seed)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     out, seed = ctx.saved_tensors
-    if seed is not None:
-        grad = before_act(grad, out, seed, "relu" if ctx.relu else "none", ctx.rate)
-    elif out is not None:
-        grad = torch.ops.aten.threshold_backward(grad, out, 0)  # relu's own
     needs_x, needs_bias = ctx.needs_input_grad[2:4]
-    grad_x = _BACKWARD(grad, ctx.graph, ctx.longest, ctx.hops) if needs_x else None
-    grad_bias = grad.sum(0) if needs_bias else None
-    return None, None, grad_x, grad_bias, None, None, None, None
+    if not needs_x:
+        grad_bias = before_all(grad, out, seed, ctx.rate).sum(0)
+        return None, None, None, grad_bias, None, None, None, None
+    walk = (ctx.graph, ctx.longest, ctx.hops)
+    grad_x, grad_bias = _BACKWARD(grad, out, seed, *walk, ctx.rate, needs_bias)
+    return None, None, grad_x, grad_bias if needs_bias else None, None, None, None, None
 
 
 library.differentiate("gcn_propagate", _save, _backward)

@@ -12,6 +12,7 @@ from gbench.kernels.cpu.dropout import dropout
 from gbench.kernels.cpu.panels import hop, inverse_root, pack
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
 from gbench.kernels.csr import Graph
+from gbench.kernels.gcn_propagate import before_all
 from gbench.kernels.panel_width import panel_width
 
 
@@ -34,19 +35,37 @@ def gcn_propagate(
 
 def gcn_propagate_backward(
     grad: Tensor,
+    out: Tensor | None,
+    seed: Tensor | None,
     graph: Graph,
     longest: int,
     hops: int,
-) -> Tensor:
-    """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
+    rate: float,
+    has_bias: bool,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees.
+
+    A panel has read its columns before it writes them: what is this function's own is overwritten.
+    """
     rowptr, _, rowptr_t, col_t, *_ = graph
-    return _propagate(array(rowptr), array(rowptr_t), array(col_t), grad, None, hops, False)
+    before = before_all(grad, out, seed, rate)
+    grad_bias = before.sum(0) if has_bias else before.new_empty(0)
+    place = before if before is not grad and before.is_contiguous() else None
+    walk = (array(rowptr), array(rowptr_t), array(col_t))
+    return _propagate(*walk, before, None, hops, False, place), grad_bias
 
 
 def _propagate(
-    own: Any, rowptr: Any, col: Any, x: Tensor, bias: Any, hops: int, relu: bool
+    own: Any,
+    rowptr: Any,
+    col: Any,
+    x: Tensor,
+    bias: Any,
+    hops: int,
+    relu: bool,
+    out: Tensor | None = None,
 ) -> Tensor:
-    out = unset(x.shape, x.dtype)
+    out = unset(x.shape, x.dtype) if out is None else out
     lanes = panel_width(x.size(1))
     num_panels = -(-x.size(1) // lanes)
     work = (len(col) + x.size(0)) * x.size(1) * hops

@@ -19,6 +19,7 @@ from gbench.kernels.cuda.rows import (
     tiling,
 )
 from gbench.kernels.dropout import KEY_SPAN
+from gbench.kernels.gcn_propagate import before_all
 
 
 def gcn_propagate(
@@ -38,13 +39,20 @@ def gcn_propagate(
 
 def gcn_propagate_backward(
     grad: Tensor,
+    out: Tensor | None,
+    seed: Tensor | None,
     graph: Graph,
     longest: int,
     hops: int,
-) -> Tensor:
-    """The gradient of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
+    rate: float,
+    has_bias: bool,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of gbench/kernels/gcn_propagate.py: the transpose, with the same degrees."""
     rowptr, _, rowptr_t, col_t, *_ = graph
-    return _propagate(rowptr_t, col_t, rowptr, longest, grad, None, None, hops, False, 0.0)
+    before = before_all(grad, out, seed, rate)
+    walk = (rowptr_t, col_t, rowptr, longest)
+    grad_x = _propagate(*walk, before, None, None, hops, False, 0.0)
+    return grad_x, before.sum(0) if has_bias else before.new_empty(0)
 
 
 def _propagate(

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch_geometric.nn import GCNConv, SGConv
@@ -52,6 +54,24 @@ def test_memory_beside_the_input_is_at_most_two_matrices_of_its_size(hops, peak_
     graph, _ = CSR.from_edge_index(torch.randint(0, 100_000, (2, 100_000)), 100_000)
     x = torch.randn(100_000, 64)
     assert peak_of(lambda: gcn_propagate(graph, x, hops)) < 2.1 * x.nbytes
+
+
+def test_backward_of_relu_and_dropout_makes_one_matrix_of_the_gradients_size(peak_of) -> None:
+    graph, _ = CSR.from_edge_index(torch.randint(0, 100_000, (2, 100_000)), 100_000)
+    x = torch.randn(100_000, 64, requires_grad=True)
+    out = gcn_propagate(graph, x, relu=True, rate=0.5)
+    grad = torch.randn_like(out)
+    backward = partial(torch.autograd.grad, out, x, grad, retain_graph=True)
+    assert peak_of(backward) < 1.8 * x.nbytes  # and a panel of half its width
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_backward_leaves_the_gradient_that_it_is_given(random_graph, relu) -> None:
+    x, bias = torch.randn(40, 30, requires_grad=True), torch.randn(30, requires_grad=True)
+    grad = torch.randn(40, 30)
+    given = grad.clone()
+    gcn_propagate(random_graph, x, 2, bias=bias, relu=relu).backward(grad)
+    assert torch.equal(grad, given)
 
 
 def test_nothing_of_the_features_is_kept_without_a_relu(random_graph) -> None:

@@ -120,7 +120,7 @@ def spmm(x: torch.Tensor) -> None:
 def gcn_propagate(x: torch.Tensor) -> None:
     seed = torch.empty((), dtype=torch.int64)
     cuda("gcn_propagate").gcn_propagate(graph(), UNKNOWN, x, x[0], seed, 1, True, 0.5)
-    cuda("gcn_propagate").gcn_propagate_backward(x, graph(), UNKNOWN, 1)
+    cuda("gcn_propagate").gcn_propagate_backward(x, None, None, graph(), UNKNOWN, 1, 0.0, True)
 
 
 def gcn_gated_sum(x: torch.Tensor) -> None:
