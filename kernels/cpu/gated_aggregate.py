@@ -9,8 +9,8 @@ import torch
 from numba import uint64
 from torch import Tensor
 
-from gbench.kernels.cpu.gcn_gated_sum import _sigmoid
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run
+from gbench.kernels.cpu.sigmoid import sigmoid
 from gbench.kernels.csr import Graph
 from gbench.kernels.gated_aggregate import EPS
 
@@ -77,7 +77,7 @@ def _forward(
                 gate[f] = edge[e, f] + receiver[i, f] + sender[j, f]
                 state[e, f] = gate[f]
             for f in range(width):
-                gate[f] = _sigmoid(gate[f])
+                gate[f] = sigmoid(gate[f])
             for f in range(width):
                 total[f] += gate[f] * value[j, f]
                 gates[f] += gate[f]
@@ -112,7 +112,7 @@ def _entries(
         begin, end = uint64(rowptr[i]), uint64(rowptr[i + 1])
         for e in range(begin, end):
             for f in range(width):  # kept in the gradient's place until the sum is known
-                gate[f] = _sigmoid(state[e, f])
+                gate[f] = sigmoid(state[e, f])
             for f in range(width):
                 grad_edge[e, f] = gate[f]
                 gates[f] += gate[f]
@@ -157,7 +157,7 @@ def _collect(
         for t in range(uint64(rowptr_t[j]), uint64(rowptr_t[j + 1])):
             i, e = uint64(col_t[t]), uint64(perm_t[t])
             for f in range(width):
-                gate[f] = _sigmoid(state[e, f])
+                gate[f] = sigmoid(state[e, f])
             for f in range(width):
                 sent[f] += grad_edge[e, f]
                 valued[f] += gate[f] * share[i, f]
