@@ -44,18 +44,16 @@ def check(subject: Subject) -> None:
 @contextmanager
 def _left_alone(batch: Batch, model: nn.Module) -> Iterator[None]:
     """Raise BrokenError where the model changes what a batch holds."""
-    before = {name: value.clone() for name, value in _tensors(batch)}
+    found = vars(batch).items()
+    before = {name: value.clone() for name, value in found if isinstance(value, Tensor)}
     yield
-    for name, value in _tensors(batch):
-        if not torch.equal(value.nan_to_num(), before[name].nan_to_num()):
+    for name, value in before.items():
+        now = getattr(batch, name)
+        if not isinstance(now, Tensor) or not torch.equal(now.nan_to_num(), value.nan_to_num()):
             mode = "training" if model.training else "evaluation"
             raise BrokenError(
                 f"in {mode} {called(model)} writes into batch.{name}, which others read"
             )
-
-
-def _tensors(batch: Batch) -> list[tuple[str, Tensor]]:
-    return [(name, value) for name, value in vars(batch).items() if isinstance(value, Tensor)]
 
 
 def _described(piece: Piece) -> str:
