@@ -42,6 +42,8 @@ class GATLayer(nn.Module):
     the loop of a node the mean of those of its in-coming edges, 0 without any: PyG's GATConv with
     edge_dim. V_h and a''_h are multiplied first, so that no edge has a vector of its own.
 
+    With `in_frames` a batch may lie in a frame, of whose size draws on the CPU then know nothing.
+
     Shapes: x (M, in_dim) → W x (M, H, F) → (N, H · F), or (N, F) where heads are averaged.
     """
 
@@ -56,10 +58,11 @@ class GATLayer(nn.Module):
         averages: bool,
         attention_dropout: float,
         edge_dim: int = 0,
+        in_frames: bool = False,
     ) -> None:
         super().__init__()
         self.shape, self.averages = (num_heads, out_dim), averages
-        self.attention_dropout = attention_dropout
+        self.attention_dropout, self.in_frames = attention_dropout, in_frames
         self.linear = Linear(in_dim, num_heads * out_dim, bias=False)
         self.own = nn.Parameter(torch.empty(num_heads, out_dim))
         self.other = nn.Parameter(torch.empty(num_heads, out_dim))
@@ -88,6 +91,8 @@ class GATLayer(nn.Module):
             )
             term = linear(numbers.to(hidden.dtype), folded.to(hidden.dtype))
             out = _attention(graph, hidden, self.own, self.other, rate, term)
+        elif self.in_frames and not hidden.is_cuda:
+            out = _attention(with_loops(batch), hidden, self.own, self.other, rate)
         else:
             out = gat_attention(batch.graph, hidden, self.own, self.other, rate)
         return out.mean(1) if self.averages and out.size(1) > 1 else out.flatten(1)
@@ -143,6 +148,7 @@ class GAT(nn.Module):
                 averages=averages,
                 attention_dropout=attention_dropout,
                 edge_dim=edge_dim,
+                in_frames=spec.level == "graph",
             )
             for index, averages in enumerate(is_output)
         )
@@ -187,11 +193,17 @@ class GAT(nn.Module):
 
 
 def _attention(
-    graph: CSR, x: Tensor, own: Tensor, other: Tensor, rate: float, term: Tensor
+    graph: CSR,
+    x: Tensor,
+    own: Tensor,
+    other: Tensor,
+    rate: float,
+    term: Tensor | None = None,
 ) -> Tensor:
-    """gat_attention whose scores have a term (E, H) of their own, in a graph with its loops."""
+    """gat_attention in a graph with its loops; scores may have a term (E, H) of their own."""
     left, right = (x[: graph.num_rows] * own).sum(2), (x * other).sum(2)
-    score = F.leaky_relu(of_rows(graph, left) + of_columns(graph, right) + term, SLOPE)
+    score = of_rows(graph, left) + of_columns(graph, right)
+    score = F.leaky_relu(score if term is None else score + term, SLOPE)
     factor = dropout(torch.ones_like(score), rate, True) if rate else None
     return edge_softmax(graph, score, x, factor)
 

@@ -261,7 +261,7 @@ class Epochs(Callback):  # type: ignore[misc]
             except NotCapturedError as error:
                 self._not_captured(error)
                 self.record = None
-        elif task.runs_rounds:
+        if task.runs_rounds and not task.is_round_done:
             if self.record is not None:
                 ends = 0.0  # one epoch, and the next ones are captured
             self._stepped_round(trainer, task, PlainSteps(task, trainer), ends)

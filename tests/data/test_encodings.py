@@ -387,7 +387,8 @@ def test_signs_are_random_in_training_only_and_repeat_with_the_seed(
         ]
         rows = pe.view(150, 41, 8)
         drawn = []
-        for batch, chunk in zip(batches, [c for o in order for c in o.split(30)], strict=True):
+        made = [batch for epoch in (0, 1) for batch in batches.of_epoch(epoch)]
+        for batch, chunk in zip(made, [c for o in order for c in o.split(30)], strict=True):
             plain = rows[chunk].reshape(-1, 8)
             sign = (batch.pe / plain).nanmedian(dim=0).values
             torch.testing.assert_close(batch.pe, plain * sign)
