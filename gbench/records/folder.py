@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
 from gbench.errors import UserError, unknown
 from gbench.fault import fault_of, own_line, report_text
 from gbench.locks import take
@@ -97,6 +95,8 @@ def _taken_after(seconds: float, lock: IO[str]) -> bool:
 
 def config_text(config: Mapping[str, Any]) -> bytes:
     """What `config.yaml` holds; libyaml writes it in a quarter of the time."""
+    import yaml  # the leaderboard reads records without it
+
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text: str = yaml.dump(config, Dumper=dumper, sort_keys=False, allow_unicode=True)
     return text.encode()
