@@ -103,7 +103,7 @@ class Submodule:
 
     def exec_module(self, module: Any) -> None:
         if self.spec_there is not None:
-            module.__spec__ = self.spec_there
+            vars(module)["__spec__"] = self.spec_there  # some refuse to have it set
             return
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)

@@ -122,7 +122,7 @@ def test_processes_that_prepare_at_once_all_end_right_and_prepare_once(toy: Any)
 def test_no_room_for_the_prepared_file(toy: Any) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
     done = subprocess.run(
-        [sys.executable, "-c", limit + script(toy)], capture_output=True, text=True
+        [sys.executable, "-B", "-c", limit + script(toy)], capture_output=True, text=True
     )
     assert "UserError: cannot write" in done.stderr and "GBENCH_CACHE" in done.stderr, done.stderr
     left = [path.suffix for path in toy.cache_dir.rglob("*") if path.is_file()]

@@ -53,7 +53,9 @@ def test_it_is_an_mlp() -> None:
     assert sum(p.numel() for p in ours.parameters()) == 184_455
     theirs = MLP(SPEC, readout="mean", **SETTINGS)
     theirs.load_state_dict(ours.state_dict())
-    batch: Any = SimpleNamespace(x=torch.randn(5, 1433), valid_nodes=None, sparse_x=None, pe=None)
+    batch: Any = SimpleNamespace(
+        x=torch.randn(5, 1433), valid_nodes=None, sparse_x=None, pe=None, asked=None
+    )
     assert torch.equal(ours.eval()(batch), theirs.eval()(batch))
 
 
