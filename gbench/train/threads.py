@@ -13,7 +13,7 @@ from gbench.parallel import num_cores
 from gbench.train.sources import Drawn
 from gbench.train.task import Task
 
-FEEDS = 1 << 28  # products of a step, below which it is over before a second thread has helped
+FEEDS = 1 << 26  # products of a step, below which it is over before a second thread has helped
 
 
 @contextmanager
