@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +96,24 @@ class Composition:
 def _composed(
     picks: Mapping[str, str], config_dirs: Sequence[Path]
 ) -> tuple[DictConfig, dict[str, Any]]:
-    """The one call of Hydra: the config of these choices, and the choices of all groups."""
+    """The config of these choices, and the choices of all groups.
+
+    gbench's own files do not change while it runs: of each choice among them Hydra is asked once.
+    """
+    if config_dirs:
+        return _of_hydra(picks, config_dirs)
+    return deepcopy(_of_own_files(tuple(picks.items())))
+
+
+@cache
+def _of_own_files(picks: tuple[tuple[str, str], ...]) -> tuple[DictConfig, dict[str, Any]]:
+    return _of_hydra(dict(picks), ())
+
+
+def _of_hydra(
+    picks: Mapping[str, str], config_dirs: Sequence[Path]
+) -> tuple[DictConfig, dict[str, Any]]:
+    """The one call of Hydra."""
     from hydra import compose as hydra_compose
     from omegaconf import OmegaConf, open_dict
 

@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf, open_dict
 
 from gbench.choices import choices
+from gbench.config import composition
 from gbench.config.compose import compose
 from gbench.config.composition import Composition
 from gbench.config.identity import same_setting
@@ -71,10 +72,10 @@ def test_typed_values_are_set_as_hydra_sets_them(values: list[str]) -> None:
 
 
 def typed(values: list[str]) -> Any:
-    composition = Composition(GCN, [], ())
-    composition.type(values)
-    composition.plain()  # where what cannot be resolved is told
-    return OmegaConf.to_container(composition.composed, resolve=True)
+    made = Composition(GCN, [], ())
+    made.type(values)
+    made.plain()  # where what cannot be resolved is told
+    return OmegaConf.to_container(made.composed, resolve=True)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,20 @@ def test_hydra_composes_once(words: list[str], monkeypatch: pytest.MonkeyPatch) 
         return original(*args, **options)
 
     monkeypatch.setattr(hydra, "compose", counted)
-    compose(words)
+    composition._of_own_files.cache_clear()
+    first = compose(words)
     assert len(calls) == 1
+    other = compose([*words, "+model.extra=[1]", "++optim.lr=7.0"])
+    assert (other["model"]["extra"], other["optim"]["lr"]) == ([1], 7.0)
+    assert compose(words) == first  # what was typed in between is not in it
+    assert len(calls) == 1
+
+
+def test_files_of_ones_own_are_read_for_each_config(tmp_path: Path) -> None:
+    (tmp_path / "trainer").mkdir()
+    for epochs in (3, 4):
+        (tmp_path / "trainer" / "mine.yaml").write_text(f"max_epochs: {epochs}\n")
+        assert compose(["trainer=mine"], [tmp_path])["trainer"]["max_epochs"] == epochs
 
 
 def test_the_experiment_that_is_kept_is_that_of_the_experiment_composed_alone() -> None:

@@ -324,7 +324,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 def test_a_disk_quota_that_is_used_up(wanted: Any, server: Server) -> None:
     card, data_dir = wanted
     script = LIMITED + CHILD.format(card=vars(card), data_dir=str(data_dir))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    command = [sys.executable, "-B", "-c", script]  # a .pyc, too, would be cut off there
+    done = subprocess.run(command, capture_output=True, text=True)
     assert "UserError: cannot write" in done.stderr and "make room there" in done.stderr
     assert "GBENCH_DATA" in done.stderr
     assert not (data_dir / "toy" / "big.bin").exists()
