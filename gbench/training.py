@@ -38,6 +38,7 @@ from gbench.train.loggers import make_loggers, mirrored
 from gbench.train.matmul import matmul_precision
 from gbench.train.metrics import score, scores
 from gbench.train.progress import Display
+from gbench.train.rounds import Rounds
 from gbench.train.shortage import advised
 from gbench.train.threads import as_fed
 from gbench.train.trainer import make_trainer
@@ -81,7 +82,8 @@ def train(
     title = f"{config['model']['name']} · {card.title}"
     display = display or Display(console, title, card, settings["max_epochs"])
     epochs = Epochs(config, card, last_checkpoint=last, display=display, peaks=peaks)
-    trainer = make_trainer(settings, [epochs], loggers)
+    rounds = Rounds(epochs, settings)
+    trainer = make_trainer(settings, [epochs, rounds], loggers)
     task.is_resumed = last.exists()
 
     with (
@@ -153,7 +155,7 @@ def train(
             config=config,
             curve=[row["valid"] for row in epochs.curve] if select == "best-mean-epoch" else [],
             trials=config.get("trials", 1),  # older configs do not say
-            captured=epochs.is_captured,
+            captured=rounds.is_captured,
             statistics=dict(task.dataset.spec.statistics),
         )
         save_weights(task.model.state_dict(), folder / BEST)

@@ -23,6 +23,7 @@ from gbench.quiet import silence
 from gbench.train.epochs import Epochs
 from gbench.train.loggers import make_loggers
 from gbench.train.metrics import accuracy
+from gbench.train.rounds import Rounds
 from gbench.train.task import Task
 from gbench.train.trainer import make_trainer
 
@@ -77,7 +78,8 @@ def gbench(task: Task, config: Config) -> float:
         last = Path(folder) / "last.ckpt"
         epochs = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)
         loggers = make_loggers(config, Path(folder))
-        trainer = make_trainer(config["trainer"], [epochs], loggers)
+        callbacks = [epochs, Rounds(epochs, config["trainer"])]
+        trainer = make_trainer(config["trainer"], callbacks, loggers)
         trainer.fit(task)
     return display.seconds_per_epoch
 

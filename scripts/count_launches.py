@@ -70,6 +70,7 @@ from gbench.train import loader
 from gbench.train import trainer as gbench_trainer
 from gbench.train.epochs import Epochs
 from gbench.train.progress import Display
+from gbench.train.rounds import Rounds
 from gbench.train.sources import Share
 from gbench.train.task import Task
 from gbench.train.trainer import make_trainer
@@ -289,7 +290,7 @@ class Recorder(Callback):
         self.counted, self.steps = Counted(), steps
         self.before = 0
         self.is_within = False
-        end_epoch = epochs._end_epoch
+        end_epoch = epochs.end_epoch
 
         def ended(*args: Any) -> None:
             self.end()
@@ -299,7 +300,7 @@ class Recorder(Callback):
             self.counted.validation_waits = [*NOTES.waits]
             NOTES.clear()
 
-        epochs._end_epoch = ended
+        epochs.end_epoch = ended
 
     def on_train_batch_start(self, *_: Any) -> None:
         """The batch is there."""
@@ -346,7 +347,8 @@ def trained(task: Task, config: dict[str, Any], steps: int, *, validates: bool =
         mock.patch.object(loader, "ROUND_SECONDS", float("inf")),  # no checkpoint is written
         quiet(),
     ):
-        trainer = make_trainer(config["trainer"], [epochs, recorder], [])
+        callbacks = [epochs, Rounds(epochs, config["trainer"]), recorder]
+        trainer = make_trainer(config["trainer"], callbacks, [])
         with suppress(Enough):
             trainer.fit(task)
     return recorder.counted

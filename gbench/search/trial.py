@@ -16,6 +16,7 @@ from gbench.sweep.job import Message, Send
 from gbench.sweep.point import Reporter, told
 from gbench.teaching import begin_from, keep, taught
 from gbench.train.epochs import Epochs
+from gbench.train.rounds import Rounds
 from gbench.train.shortage import advised
 from gbench.train.trainer import make_trainer
 from gbench.train.undefined import undefined
@@ -51,7 +52,8 @@ def validated(config: Config, folder: Path, send: Send) -> float:
         begin_from(task, config)
     display = _Progress(Console(quiet=True), config, send)
     epochs = Epochs(config, card, last_checkpoint=last, display=display)
-    trainer = make_trainer(config["trainer"], [epochs], [])
+    rounds = Rounds(epochs, config["trainer"])
+    trainer = make_trainer(config["trainer"], [epochs, rounds], [])
     with claimed(folder), advised(folder):
         keep(teaching, config, folder)
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)

@@ -35,6 +35,7 @@ from gbench.train.modes import Modes
 from gbench.train.optimizer import make_optimizer
 from gbench.train.own_loss import OwnLoss
 from gbench.train.own_method import place
+from gbench.train.processes import gathered, mean_of_processes, process
 from gbench.train.sources import Parts, Source
 from gbench.train.undefined import told, undefined
 
@@ -88,7 +89,7 @@ class Task(LightningModule):  # type: ignore[misc]
 
         Several devices get it as all weights: from the first.
         """
-        if stage == "fit" and not self.is_resumed and _process()[0] == 0:
+        if stage == "fit" and not self.is_resumed and process()[0] == 0:
             fit(self.model, self.dataset, self.source)
 
     def train_dataloader(self) -> TrainingBatches:
@@ -124,7 +125,7 @@ class Task(LightningModule):  # type: ignore[misc]
 
     @property
     def runs_rounds(self) -> bool:
-        """Whether a round's epochs are run without Lightning: see gbench/train/epochs.py."""
+        """Whether a round's epochs are run without Lightning: see gbench/train/rounds.py."""
         return bool(self.device.type == "cpu" and self.trainer.world_size == 1)
 
     def transfer_batch_to_device(self, batch: Batch, device: object, index: int) -> Batch:
@@ -321,7 +322,7 @@ class Task(LightningModule):  # type: ignore[misc]
         tick: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[Tensor, Tensor]:
         """The same of any nodes, graphs or pairs; `what` they are is told of an answer of nan."""
-        rank, world_size = _process()
+        rank, world_size = process()
         if world_size > 1:
             ids = ids[rank::world_size]
             for buffer in self.model.buffers():  # batch norm's statistics: those of one process
@@ -351,7 +352,7 @@ class Task(LightningModule):  # type: ignore[misc]
                     done += labels[-1].size(0)
                     tick(min(1.0, done / max(1, ids.numel())))
         self.modes.set(was_training)
-        logits, y = _gather(_joined(outputs), _joined(labels), world_size)
+        logits, y = gathered(_joined(outputs), _joined(labels))
         # a sum that is a number is one of numbers
         if math.isnan(logits.sum().item()) and bool(logits.isnan().any()):
             raise nan_answered(self.model, what)
@@ -370,31 +371,5 @@ def _is_packaged(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in ("gbench", "torch")
 
 
-def _process() -> tuple[int, int]:
-    """Rank and number of the processes that train together."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
-def mean_of_processes(value: Tensor) -> Tensor:
-    """The mean of each process's value, in every process."""
-    _, world_size = _process()
-    if world_size == 1:
-        return value
-    total = value.detach().clone()
-    torch.distributed.all_reduce(total)
-    return total / world_size
-
-
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _gather(prediction: Tensor, target: Tensor, world_size: int) -> tuple[Tensor, Tensor]:
-    """Every process's rows, in every process. Metrics do not depend on their order."""
-    if world_size == 1:
-        return prediction, target
-    parts: list[Any] = [None] * world_size
-    torch.distributed.all_gather_object(parts, (prediction.cpu(), target.cpu()))
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])

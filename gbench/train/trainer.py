@@ -19,7 +19,7 @@ from gbench.train.lightning_private import keep_losses_whole, look_for_callbacks
 def make_trainer(
     settings: Mapping[str, Any], callbacks: Sequence[Callback], loggers: Sequence[Logger]
 ) -> Trainer:
-    """A Trainer that runs until the Epochs callback says stop.
+    """A Trainer that runs until the callbacks Epochs and Rounds say stop.
 
     Raises UserError for an argument that is not for gbench or that Lightning cannot fulfil here.
     """

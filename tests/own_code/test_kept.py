@@ -128,7 +128,7 @@ def test_an_exported_script_brings_the_code_with_it(
 
 def interrupted(composed: Compose, monkeypatch: pytest.MonkeyPatch, *words: str) -> Path:
     """A run that was cut in its third epoch."""
-    end_epoch = Epochs._end_epoch
+    end_epoch = Epochs.end_epoch
 
     def cut(self: Epochs, trainer: Any, task: Any) -> None:
         if task.epoch == 2:
@@ -139,7 +139,7 @@ def interrupted(composed: Compose, monkeypatch: pytest.MonkeyPatch, *words: str)
     config = composed(*words)
     folder = Path(config["runs_dir"]) / run_name(config)
     with monkeypatch.context() as patch:
-        patch.setattr(Epochs, "_end_epoch", cut)
+        patch.setattr(Epochs, "end_epoch", cut)
         with pytest.raises(Interrupted):
             train(config, folder, Console(quiet=True))
     return folder

@@ -152,18 +152,18 @@ def test_a_run_that_is_cut_goes_on_as_if_it_had_not_been(
     record, folder = run(*settings)
     whole = computed(record, folder)
     shutil.rmtree(folder)
-    add = Epochs._add
+    add = Epochs.add
 
     def cut(self: Epochs, trainer: Any, task: Any, row: Any) -> None:
         if task.epoch == 5:
             raise Interrupted(2)
         add(self, trainer, task, row)
 
-    monkeypatch.setattr(Epochs, "_add", cut)
+    monkeypatch.setattr(Epochs, "add", cut)
     on_device()
     with pytest.raises(Interrupted):
         run(*settings)
-    monkeypatch.setattr(Epochs, "_add", add)
+    monkeypatch.setattr(Epochs, "add", add)
     mode = "auto" if captures_again else "off"
     record, folder = run(*settings, f"trainer.cuda_graphs={mode}")
     assert record.captured == captures_again
@@ -257,17 +257,17 @@ def test_a_run_in_frames_that_is_cut_goes_on_as_if_it_had_not_been(
     record, folder = run(*GRAPHS)
     whole = computed(record, folder)
     shutil.rmtree(folder)
-    add = Epochs._add
+    add = Epochs.add
 
     def cut(self: Epochs, trainer: Any, task: Any, row: Any) -> None:
         if task.epoch == 2:
             raise Interrupted(2)
         add(self, trainer, task, row)
 
-    monkeypatch.setattr(Epochs, "_add", cut)
+    monkeypatch.setattr(Epochs, "add", cut)
     with pytest.raises(Interrupted):
         run(*GRAPHS)
-    monkeypatch.setattr(Epochs, "_add", add)
+    monkeypatch.setattr(Epochs, "add", add)
     assert computed(*run(*GRAPHS)) == whole
 
 

@@ -60,7 +60,7 @@ def test_an_epoch_is_in_the_file_when_it_ends_and_once_after_a_resumption(
     run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Cut where there are more rows than the checkpoint knows of, twice."""
-    end_epoch, rows, cut = Epochs._end_epoch, [], {"after": 0}
+    end_epoch, rows, cut = Epochs.end_epoch, [], {"after": 0}
 
     def seen(self: Epochs, trainer: Any, task: Any) -> None:
         end_epoch(self, trainer, task)
@@ -72,7 +72,7 @@ def test_an_epoch_is_in_the_file_when_it_ends_and_once_after_a_resumption(
             self.on_train_epoch_end(trainer, task)
 
     monkeypatch.setattr(loader, "ROUND_SECONDS", 1e9)
-    monkeypatch.setattr(Epochs, "_end_epoch", seen)
+    monkeypatch.setattr(Epochs, "end_epoch", seen)
     for cut["after"] in (5, 6):
         with pytest.raises(Interrupted):
             run(*NODE)

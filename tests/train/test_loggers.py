@@ -27,7 +27,7 @@ def cut_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from gbench.train import loader
     from gbench.train.epochs import Epochs
 
-    end_epoch = Epochs._end_epoch
+    end_epoch = Epochs.end_epoch
 
     def cut(self: Epochs, trainer: Any, task: Any) -> None:
         end_epoch(self, trainer, task)
@@ -35,7 +35,7 @@ def cut_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Interrupted(15)
 
     monkeypatch.setattr(loader, "ROUND_SECONDS", 0.0)
-    monkeypatch.setattr(Epochs, "_end_epoch", cut)
+    monkeypatch.setattr(Epochs, "end_epoch", cut)
 
 
 def test_tensorboard_has_the_curve_the_settings_and_the_result(run: Any) -> None:

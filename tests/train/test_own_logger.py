@@ -100,7 +100,7 @@ def test_it_is_told_that_the_run_was_interrupted(own: Any, monkeypatch: pytest.M
     def cut(self: Epochs, trainer: Any, task: Any) -> None:
         raise Interrupted(2)
 
-    monkeypatch.setattr(Epochs, "_end_epoch", cut)
+    monkeypatch.setattr(Epochs, "end_epoch", cut)
     with pytest.raises(Interrupted):
         own(MIRROR.replace("book", "cut_book"), "cut_book")
     import own_cut_book

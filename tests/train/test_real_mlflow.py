@@ -94,14 +94,14 @@ def test_a_server_that_is_killed_stops_no_run(
     from gbench.train.epochs import Epochs
 
     uri, process = server
-    end_epoch = Epochs._end_epoch
+    end_epoch = Epochs.end_epoch
 
     def kill(self: Epochs, trainer: Any, task: Any) -> None:
         end_epoch(self, trainer, task)
         if task.epoch == 5:
             os.killpg(process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(Epochs, "_end_epoch", kill)
+    monkeypatch.setattr(Epochs, "end_epoch", kill)
     record, _ = run(*SHORT, "trainer.max_epochs=20", f"logger.tracking_uri={uri}")
     assert record.epochs == 20
     assert "metrics.csv has them" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_a_run_that_is_cut_within_a_round_goes_on_as_if_it_had_not_been(
     _, folder = run("model=gcn", *NODE)
     whole = computed(folder)
     shutil.rmtree(folder)
-    end = Epochs._end_epoch
+    end = Epochs.end_epoch
 
     def cut(self: Epochs, trainer: Trainer, task: Task) -> None:
         if task.epoch == at:
@@ -82,7 +82,7 @@ def test_a_run_that_is_cut_within_a_round_goes_on_as_if_it_had_not_been(
         end(self, trainer, task)
 
     with monkeypatch.context() as context:
-        context.setattr(Epochs, "_end_epoch", cut)
+        context.setattr(Epochs, "end_epoch", cut)
         with pytest.raises(Interrupted):
             run("model=gcn", *NODE)
     _, folder = run("model=gcn", *NODE)

@@ -90,20 +90,20 @@ def test_an_interrupted_run_continues_as_if_it_had_not_been(
     assert whole.epochs < 60  # of those that a rule shall end
     folder.rename(tmp_path / "whole")
 
-    end_epoch = Epochs._end_epoch
+    end_epoch = Epochs.end_epoch
 
     def cut(self: Epochs, trainer: Any, task: Task) -> None:
         if task.epoch == 4:  # the fifth epoch is trained but lost
             raise Interrupted(2)
         end_epoch(self, trainer, task)
 
-    monkeypatch.setattr(Epochs, "_end_epoch", cut)
+    monkeypatch.setattr(Epochs, "end_epoch", cut)
     with pytest.raises(Interrupted):
         run(*settings)
     assert (folder / "last.ckpt").exists()
     assert not (folder / "record.json").exists()
 
-    monkeypatch.setattr(Epochs, "_end_epoch", end_epoch)
+    monkeypatch.setattr(Epochs, "end_epoch", end_epoch)
     again, folder = run(*settings)
     assert curve(folder) == expected
     assert (again.test, again.valid, again.best_epoch) == (

@@ -105,7 +105,7 @@ def test_an_interrupted_run_ends_as_such_in_wandb(
     from gbench.train.epochs import Epochs
 
     folders = []
-    end_epoch = Epochs._end_epoch
+    end_epoch = Epochs.end_epoch
 
     def cut(self: Epochs, trainer: Any, task: Any) -> None:
         folders.append(self.last_checkpoint.parent)
@@ -113,7 +113,7 @@ def test_an_interrupted_run_ends_as_such_in_wandb(
             raise Interrupted(2)
         end_epoch(self, trainer, task)
 
-    monkeypatch.setattr(Epochs, "_end_epoch", cut)
+    monkeypatch.setattr(Epochs, "end_epoch", cut)
     with pytest.raises(Interrupted):
         run(*WANDB)
     assert offline(folders[0])["exit_code"] == 130

@@ -37,14 +37,14 @@ from gbench.train.epochs import Epochs
 from gbench.train import loader
 
 loader.ROUND_SECONDS = 0.0
-end_epoch = Epochs._end_epoch
+end_epoch = Epochs.end_epoch
 
 def cut(self, trainer, task):
     end_epoch(self, trainer, task)
     if task.epoch == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Epochs._end_epoch = cut
+Epochs.end_epoch = cut
 main(["train", *sys.argv[1:]])
 """
 
@@ -96,7 +96,7 @@ def test_every_run_is_one_with_its_true_end(
     long = (*WORDS, "trainer.max_epochs=5", "seed=2")
     killed(*long, f"runs_dir={offline}/runs")
     with monkeypatch.context() as patch:
-        patch.setattr(Epochs, "_end_epoch", lambda *_: (_ for _ in ()).throw(Interrupted(15)))
+        patch.setattr(Epochs, "end_epoch", lambda *_: (_ for _ in ()).throw(Interrupted(15)))
         with pytest.raises(Interrupted):
             run(*SHORT, "seed=3")
 

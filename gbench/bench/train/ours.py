@@ -14,6 +14,7 @@ from gbench.config.compose import Config
 from gbench.train.epochs import Epochs
 from gbench.train.loggers import make_loggers
 from gbench.train.progress import Display
+from gbench.train.rounds import Rounds
 from gbench.train.task import Task
 from gbench.train.trainer import make_trainer
 
@@ -30,8 +31,9 @@ def trained(config: Config, epochs: int) -> tuple[Task, float]:
         display = Clock(Console(stderr=True, quiet=True), "", task.dataset.card, epochs)
         last = Path(folder) / "last.ckpt"
         memory = Epochs(config, task.dataset.card, last_checkpoint=last, display=display)
+        callbacks = [memory, Rounds(memory, config["trainer"])]
         loggers = make_loggers(config, Path(folder))
-        make_trainer(config["trainer"], [memory], loggers).fit(task)
+        make_trainer(config["trainer"], callbacks, loggers).fit(task)
     task.model.load_state_dict(memory.best_weights)
     return task, display.seconds_per_epoch
 
