@@ -4,8 +4,8 @@ Gradients, of ȳ that ReLU has masked by y > 0: x̄ = ȳ W, W̄ = ȳᵀ x, b̄ t
 
 float32 on a CPU: each of the three products goes the way that is faster on this processor, torch's
 own (MKL on most) or oneDNN's by way of a convolution, which gbench/kernels/cpu/ways.py finds out.
-Under autocast to bfloat16 they are torch's, on rows that are padded to a number that comes again:
-see gbench/kernels/cpu/linear.py. All else is torch's `F.linear`: small products, other types,
+Under autocast to bfloat16 they are torch's, on rows that are padded to a number that comes again,
+or of the same numbers in float32, where that is faster: see gbench/kernels/cpu/linear.py. All else is torch's `F.linear`: small products, other types,
 `trainer.matmul` other than highest, a GPU, and whatever traces, transforms or exports.
 
 Bytes moved, float32: N·I·4 + O·I·4 read and N·O·4 written forward, twice that backward; but it is
@@ -50,11 +50,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = F
     from gbench.kernels.cpu import ways
 
     inputs, outputs = x.size(-1), weight.size(0)
+    rows = x.numel() // inputs
     if torch.is_autocast_enabled("cpu"):
         is_bfloat16 = torch.get_autocast_dtype("cpu") is torch.bfloat16
-        chosen = ways.NARROW if is_bfloat16 else ways.PLAIN
+        chosen = ways.ways_of(rows, inputs, outputs, "bfloat16") if is_bfloat16 else ways.PLAIN
     elif x.dtype is torch.float32 and torch.get_float32_matmul_precision() == "highest":
-        chosen = ways.ways_of(x.numel() // inputs, inputs, outputs)
+        chosen = ways.ways_of(rows, inputs, outputs)
     else:
         chosen = ways.PLAIN
     if chosen == ways.PLAIN:
@@ -103,7 +104,7 @@ class _Linear(torch.autograd.Function):
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     from gbench.kernels.cpu import linear as products
-    from gbench.kernels.cpu.ways import NARROW, PLAIN
+    from gbench.kernels.cpu.ways import BFLOAT16, PLAIN
 
     x, weight, out = ctx.saved_tensors
     ways, given = ctx.ways, (x.dtype, weight.dtype)
@@ -113,7 +114,7 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight = ctx.rounded
     if out is not None:
         grad = grad.masked_fill(out <= 0, 0)  # in this order a NaN lets its gradient through
-    if ways == NARROW:
+    if BFLOAT16 in (ways.grad_x, ways.grad_weight):  # once for both
         grad = products.padded(grad, torch.bfloat16)
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
     grad_x = grad_weight = grad_bias = None

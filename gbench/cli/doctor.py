@@ -83,13 +83,18 @@ def _dense() -> str:
 
     threads = torch.get_num_threads()
     kept = ways.kept(threads)
-    by_convolution = [
-        f"{which} ({', '.join(name for name, way in products.items() if way == ways.CONVOLUTION)})"
-        for which, products in kept.items()
-        if ways.CONVOLUTION in products.values()
-    ]
-    found = "; ".join(by_convolution) or "none"
-    return f"{len(kept)} measured with {threads} threads, by convolution: {found}"
+    told = [f"{len(kept)} measured with {threads} threads"]
+    for way, words in (
+        (ways.CONVOLUTION, "by convolution"),
+        (ways.WIDENED, "of bfloat16 numbers in float32, which is faster here"),
+    ):
+        found = [
+            f"{which} ({', '.join(name for name, chosen in products.items() if chosen == way)})"
+            for which, products in kept.items()
+            if way in products.values()
+        ]
+        told += [f"{words}: {'; '.join(found)}"] if found else []
+    return ", ".join(told)
 
 
 def _peak_memory() -> str:

@@ -1,9 +1,9 @@
 """Which way a dense layer's products go on this processor: measured once for each class and kept.
 
-A class is a layer's inputs and outputs, a range of rows and the number of threads. When the first
-of its kind is met, its three products are computed both ways by turns on a few hundred rows, some
-milliseconds in all. A convolution is chosen only where it is clearly faster, so that noise changes
-nothing. What was chosen is kept in a file of cache_dir that is this processor's and this torch's
+A class is a layer's inputs and outputs, a range of rows, the number of threads and the type that
+its factors are rounded to. When the first of its kind is met, its three products are computed both
+ways by turns on a few hundred rows, some milliseconds in all. What is not torch's own way is chosen
+only where it is clearly faster, so that noise changes nothing. What was chosen is kept in a file of cache_dir that is this processor's and this torch's
 alone, and stays: runs give the same bits as those before them. Of processes that measure at once
 the first to write decides for all. Where nothing can be kept nothing is measured: torch multiplies.
 """
@@ -25,7 +25,8 @@ from gbench.environment import cpu_name
 from gbench.folders import cache_dir, written_whole
 from gbench.locks import locked
 
-TORCH, CONVOLUTION, BFLOAT16 = "torch", "convolution", "bfloat16"
+TORCH, CONVOLUTION, BFLOAT16, WIDENED = "torch", "convolution", "bfloat16", "widened"
+PAIRS = {"float32": (TORCH, CONVOLUTION), "bfloat16": (BFLOAT16, WIDENED)}  # torch's way first
 RANGES = ((1024, 2048), (256, 512), (0, 128))  # the least rows, and how many are measured
 MOST = 1 << 27  # multiplications of a product that is measured
 ROUNDS = 3
@@ -34,7 +35,7 @@ INSTRUCTIONS = ("MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "ONEDNN_MAX_CPU
 
 
 class Ways(NamedTuple):
-    """TORCH or CONVOLUTION for each product, under autocast to bfloat16 BFLOAT16."""
+    """TORCH or CONVOLUTION for each product, under autocast to bfloat16 BFLOAT16 or WIDENED."""
 
     forward: str
     grad_x: str
@@ -42,17 +43,17 @@ class Ways(NamedTuple):
 
 
 PLAIN = Ways(TORCH, TORCH, TORCH)
-NARROW = Ways(BFLOAT16, BFLOAT16, BFLOAT16)
-Class = tuple[int, int, int, int]  # threads, the range's least rows, inputs, outputs
+Key = tuple[int, int, int, str]  # the range's least rows, inputs, outputs, the factors' type
+Class = tuple[int, *Key]  # threads
 
 _known: dict[Class, Ways] = {}
 _used: dict[Class, Ways] = {}  # of these in the run that is under way
 
 
-def ways_of(rows: int, inputs: int, outputs: int) -> Ways:
-    """The ways of the products of x (rows, inputs) and W (outputs, inputs)."""
+def ways_of(rows: int, inputs: int, outputs: int, dtype: str = "float32") -> Ways:
+    """The ways of the products of x (rows, inputs) and W (outputs, inputs), rounded to the type."""
     least = next(least for least, _ in RANGES if rows >= least)
-    which = (torch.get_num_threads(), least, inputs, outputs)
+    which = (torch.get_num_threads(), least, inputs, outputs, dtype)
     if (found := _used.get(which)) is None:
         found = _used[which] = _known.get(which) or _settled(which)
     return found
@@ -75,8 +76,9 @@ def kept(threads: int) -> dict[str, dict[str, str]]:
 
 
 def _words(which: Class) -> str:
-    threads, least, inputs, outputs = which
-    return f"{inputs} to {outputs}, {least} rows or more, {threads} thread{'s' * (threads > 1)}"
+    threads, least, inputs, outputs, dtype = which
+    narrow = "" if dtype == "float32" else f", {dtype}"
+    return f"{inputs} to {outputs}, {least} rows or more, {threads} thread{'s' * (threads > 1)}{narrow}"
 
 
 def _settled(which: Class) -> Ways:
@@ -93,7 +95,7 @@ def _settled(which: Class) -> Ways:
                     found[key] = _measured(*key)
                     _write(path, threads, found)
         except OSError:
-            found = {key: PLAIN}
+            found = {key: Ways(*[PAIRS[key[-1]][0]] * 3)}
     _known.update({(threads, *each): ways for each, ways in found.items()})
     return found[key]
 
@@ -110,27 +112,27 @@ def _file(threads: int) -> Path:
     return cache_dir() / "dense" / f"{digest}-{threads}.json"
 
 
-def _read(path: Path, threads: int) -> dict[tuple[int, int, int], Ways]:
+def _read(path: Path, threads: int) -> dict[Key, Ways]:
     """What is kept at the path; nothing of another processor's, or where it cannot be read."""
     try:
         content = json.loads(path.read_bytes())
         if content["of"] != {**_processor(), "threads": threads}:
             return {}
         return {
-            (int(least), int(inputs), int(outputs)): _checked(ways)
-            for least, inputs, outputs, *ways in content["ways"]
+            (int(least), int(inputs), int(outputs), dtype): _checked(dtype, ways)
+            for least, inputs, outputs, dtype, *ways in content["ways"]
         }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _checked(ways: list[Any]) -> Ways:
-    if not {*ways} <= {TORCH, CONVOLUTION}:
+def _checked(dtype: str, ways: list[Any]) -> Ways:
+    if not {*ways} <= {*PAIRS[dtype]}:
         raise ValueError(ways)
     return Ways(*ways)
 
 
-def _write(path: Path, threads: int, ways: dict[tuple[int, int, int], Ways]) -> None:
+def _write(path: Path, threads: int, ways: dict[Key, Ways]) -> None:
     rows = [[*which, *chosen] for which, chosen in sorted(ways.items())]
     content = {"of": {**_processor(), "threads": threads}, "ways": rows}
     with written_whole(path) as file:
@@ -138,7 +140,7 @@ def _write(path: Path, threads: int, ways: dict[tuple[int, int, int], Ways]) -> 
 
 
 @torch.no_grad()
-def _measured(least: int, inputs: int, outputs: int) -> Ways:
+def _measured(least: int, inputs: int, outputs: int, dtype: str) -> Ways:
     """Both ways of each product by turns. Draws no random number."""
     from gbench.kernels.cpu import linear
 
@@ -152,19 +154,20 @@ def _measured(least: int, inputs: int, outputs: int) -> Ways:
         lambda way: linear.grad_x(grad, weight, way),
         lambda way: linear.grad_weight(grad, x, way),
     )
-    return Ways(*(_faster(product) for product in products))
+    with torch.autocast("cpu", enabled=False):
+        return Ways(*(_faster(product, *PAIRS[dtype]) for product in products))
 
 
-def _faster(product: Callable[[str], object]) -> str:
-    """CONVOLUTION where it is clearly faster. One that is not after a round is not asked again."""
+def _faster(product: Callable[[str], object], usual: str, other: str) -> str:
+    """The other way where it is clearly faster. If not after a round it is not asked again."""
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    best = dict.fromkeys((TORCH, CONVOLUTION), float("inf"))
+    best = dict.fromkeys((usual, other), float("inf"))
     for turn in range(1 + ROUNDS):
         for way, so_far in best.items():
             started = clock()
             product(way)
             if turn:  # the first call of each makes its code
                 best[way] = min(so_far, clock() - started)
-        if turn and best[TORCH] < best[CONVOLUTION]:
+        if turn and best[usual] < best[other]:
             break
-    return CONVOLUTION if best[TORCH] >= CLEARLY * best[CONVOLUTION] else TORCH
+    return other if best[usual] >= CLEARLY * best[other] else usual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor
 
 from gbench.kernels import linear as op
+from gbench.kernels.cpu import linear as products
 from gbench.kernels.cpu import ways
 from gbench.kernels.cpu.linear import padded
 from gbench.kernels.linear import linear
 
 CONVOLVED = ways.Ways(*[ways.CONVOLUTION] * 3)
+NARROW = ways.Ways(*[ways.BFLOAT16] * 3)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +35,9 @@ def convolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """As if a convolution were faster for all three products; the rows of each that was asked."""
     asked: list[int] = []
 
-    def ways_of(rows: int, *_: int) -> ways.Ways:
+    def ways_of(rows: int, inputs: int, outputs: int, dtype: str = "float32") -> ways.Ways:
+        if dtype == "bfloat16":
+            return NARROW
         asked.append(rows)
         return CONVOLVED
 
@@ -192,9 +197,12 @@ def test_what_is_not_float32_on_a_cpu_is_left_to_torch(convolved: list[int]) -> 
 @pytest.mark.parametrize("rows", [1, 15, 16, 40, 4001])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("chosen", [*itertools.product(ways.PAIRS["bfloat16"], repeat=3)])
 def test_under_autocast_it_is_torchs_product_in_bfloat16(
-    convolved: list[int], rows: int, dtype: torch.dtype, relu: bool
+    rows: int, dtype: torch.dtype, relu: bool, chosen: tuple[str, ...], monkeypatch
 ) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(ways, "ways_of", lambda *of: asked.append(of) or ways.Ways(*chosen))
     given = torch.randn(rows, 20).to(dtype), torch.randn(30, 20), torch.randn(30)
     found = []
     for function in (linear, op.reference):
@@ -208,7 +216,19 @@ def test_under_autocast_it_is_torchs_product_in_bfloat16(
         assert one.dtype == other.dtype and one.shape == other.shape
         size = float(other.detach().abs().max())
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2 * size)
-    assert not convolved
+    assert asked == [(rows, 20, 30, "bfloat16")]
+
+
+def test_widened_products_differ_from_exact_ones_of_the_rounded_numbers_in_the_last_bit() -> None:
+    x, weight = torch.randn(500, 64), torch.randn(40, 64)
+    exact = x.bfloat16().double() @ weight.bfloat16().double().t()
+    out = products.forward(x, weight.bfloat16(), None, ways.WIDENED)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.double(), exact, rtol=2**-8, atol=1e-5)
+    exact = out.double().t() @ x.bfloat16().double()
+    torch.testing.assert_close(
+        products.grad_weight(out, x, ways.WIDENED).double(), exact, rtol=1e-4, atol=1e-2
+    )
 
 
 def test_batches_of_many_sizes_are_multiplied_in_few() -> None:
@@ -257,7 +277,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[object]:
     """Each product's faster way by order, in place of a measurement; the calls that were made."""
     calls: list[object] = []
 
-    def faster(product: object) -> str:
+    def faster(product: object, *_: str) -> str:
         calls.append(product)
         return answers[(len(calls) - 1) % len(answers)]
 
@@ -314,6 +334,17 @@ def test_ways_and_processors_of_others_count_for_nothing(monkeypatch: pytest.Mon
     assert ways._file(1) != path
 
 
+def test_each_type_has_its_own_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = pretend(monkeypatch, ways.WIDENED, ways.BFLOAT16, ways.WIDENED)
+    narrow = ways.ways_of(700, 20, 30, "bfloat16")
+    assert narrow == (ways.WIDENED, ways.BFLOAT16, ways.WIDENED)
+    pretend(monkeypatch, ways.CONVOLUTION)
+    assert ways.ways_of(700, 20, 30) == CONVOLVED
+    forget()
+    assert ways.ways_of(700, 20, 30, "bfloat16") == narrow and len(calls) == 3
+    assert [*ways.used()] == ["20 to 30, 256 rows or more, 1 thread, bfloat16"]
+
+
 def test_a_folder_that_cannot_be_written_leaves_all_to_torch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -321,11 +352,12 @@ def test_a_folder_that_cannot_be_written_leaves_all_to_torch(
     monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "file"))
     calls = pretend(monkeypatch, ways.CONVOLUTION)
     assert ways.ways_of(700, 20, 30) == ways.PLAIN and not calls
+    assert ways.ways_of(700, 20, 30, "bfloat16") == NARROW and not calls
 
 
 def choose(answer: str, barrier, queue) -> None:
     forget()
-    ways._faster = lambda product: answer
+    ways._faster = lambda *_: answer
     barrier.wait()
     queue.put(ways.ways_of(700, 20, 30))
 
@@ -349,6 +381,19 @@ def test_a_measurement_draws_no_random_number_and_keeps_no_graph() -> None:
     assert torch.equal(before, torch.get_rng_state()) and torch.is_grad_enabled()
 
 
+def test_what_is_measured_is_not_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    types: list[torch.dtype] = []
+
+    def faster(product: Callable[[str], Tensor], usual: str, other: str) -> str:
+        types.append(product(other).dtype)
+        return usual
+
+    monkeypatch.setattr(ways, "_faster", faster)
+    with torch.autocast("cpu", torch.bfloat16):
+        ways.ways_of(700, 20, 30, "bfloat16")
+    assert types == [torch.bfloat16, torch.bfloat16, torch.float32]  # the last is not rounded
+
+
 def test_only_what_is_clearly_faster_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
@@ -362,7 +407,7 @@ def test_only_what_is_clearly_faster_is_chosen(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ways.time, "thread_time", lambda: now)
     for torchs, expected in ((0.9, ways.TORCH), (1.1, ways.TORCH), (1.3, ways.CONVOLUTION)):
         both = product({ways.TORCH: torchs, ways.CONVOLUTION: 1.0})
-        assert ways._faster(both) == expected
+        assert ways._faster(both, ways.TORCH, ways.CONVOLUTION) == expected
 
 
 def test_what_was_used_is_told_since_the_run_began(monkeypatch: pytest.MonkeyPatch) -> None:

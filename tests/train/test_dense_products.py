@@ -20,7 +20,7 @@ def test_the_ways_are_recorded_and_kept_for_the_next_run(
     monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(linear, "LEAST", 0)
     monkeypatch.setattr(ways, "_known", {})
-    monkeypatch.setattr(ways, "_faster", lambda product: ways.CONVOLUTION)
+    monkeypatch.setattr(ways, "_faster", lambda *_: ways.CONVOLUTION)
     first, folder = run(*SETTINGS)
     assert first.dense_products
     assert all({*each.values()} == {ways.CONVOLUTION} for each in first.dense_products.values())
@@ -28,13 +28,13 @@ def test_the_ways_are_recorded_and_kept_for_the_next_run(
 
     folder.rename(tmp_path / "first")
     monkeypatch.setattr(ways, "_known", {})
-    monkeypatch.setattr(ways, "_faster", lambda product: pytest.fail("measured again"))
+    monkeypatch.setattr(ways, "_faster", lambda *_: pytest.fail("measured again"))
     again, _ = run(*SETTINGS)
     assert again.dense_products == first.dense_products
     assert (again.valid, again.test) == (first.valid, first.test)
 
 
 def test_a_run_tells_only_its_own_classes(run: Any) -> None:
-    ways._used[1, 256, 3, 4] = ways.PLAIN
+    ways._used[1, 256, 3, 4, "float32"] = ways.PLAIN
     record, _ = run(*SETTINGS)
     assert record.dense_products == {}  # all its products are small
