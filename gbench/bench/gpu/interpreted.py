@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gbench.bench.gpu.swift import make_swift
 from gbench.kernels import library
 
 CUDA = Path(library.__file__).with_name("cuda")
@@ -51,6 +52,8 @@ def interpret() -> None:
     patch = interpreter._patch_lang_tensor
     if triton.__version__.startswith("3.6."):  # takes int(array), which NumPy 2.4 refuses
         interpreter._patch_lang_tensor = scalars
+
+    make_swift(interpreter)
 
     # The interpreter multiplies the bits of two bfloat16 matrices as if they were integers.
     multiply = interpreter.InterpreterBuilder.create_dot
