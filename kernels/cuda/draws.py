@@ -32,7 +32,7 @@ def dropped(
     LIMIT: tl.constexpr,
 ) -> tl.tensor:
     """Divided by 1 - RATE where the draw is at least LIMIT, 2³² times the rate, else 0."""
-    draw = mix(key + feature.to(tl.uint32) * 0x9E3779BB)
+    draw = mix(key + feature.to(tl.uint32) * 0x9E3779B9)
     grow = tl.full([], 1.0 / (1.0 - RATE), value.dtype)
     return tl.where(draw.to(tl.int64) >= LIMIT, value * grow, 0.0)
 
