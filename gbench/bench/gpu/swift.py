@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 
-def make_swift(interpreter: ModuleType) -> None:
+def make_swift(interpreter: Any) -> None:
     """Before a kernel runs. No result changes."""
     patch, builder = interpreter._patch_lang, interpreter.interpreter_builder
     look_up, patched = interpreter._get_np_dtype, set()
