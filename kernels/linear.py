@@ -5,8 +5,9 @@ Gradients, of ȳ that ReLU has masked by y > 0: x̄ = ȳ W, W̄ = ȳᵀ x, b̄ t
 float32 on a CPU: each of the three products goes the way that is faster on this processor, torch's
 own (MKL on most) or oneDNN's by way of a convolution, which gbench/kernels/cpu/ways.py finds out.
 Under autocast to bfloat16 they are torch's, on rows that are padded to a number that comes again,
-or of the same numbers in float32, where that is faster: see gbench/kernels/cpu/linear.py. All else is torch's `F.linear`: small products, other types,
-`trainer.matmul` other than highest, a GPU, and whatever traces, transforms or exports.
+or of the same numbers in float32, where that is faster: see gbench/kernels/cpu/linear.py. All else
+is torch's `F.linear`: small products, other types, `trainer.matmul` other than highest, a GPU, and
+whatever traces, transforms or exports.
 
 Bytes moved, float32: N·I·4 + O·I·4 read and N·O·4 written forward, twice that backward; but it is
 the 2·N·I·O operations of each product that take the time.

@@ -83,7 +83,7 @@ class GINLayer(nn.Module):
 
         In much memory autograd keeps neither that nor the sums over neighbours: `again` is of x
         what is returned of the output. `table`: see `hidden`. Large batches take the parts' weights
-        and do not call them, so that hooks on them do not fire.
+        and do not call them, unless a part has hooks.
         """
         with not_kept(x, again):
             total = self.total(batch, x, table)

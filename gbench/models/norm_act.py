@@ -9,6 +9,7 @@ from gbench.kernels.act_dropout import act_dropout
 from gbench.kernels.linear import linear as product
 from gbench.kernels.norm_act import norm_act as fused
 from gbench.kernels.normed_mlp import Stage
+from gbench.kernels.torch_private import has_hooks
 
 
 class NormAct(nn.Module):
@@ -66,13 +67,15 @@ def _adds(x: Tensor, residual: Tensor) -> bool:
 def stages_of(*pairs: tuple[nn.Module, nn.Module]) -> list[Stage]:
     """Linears with what follows each, as gbench/kernels/normed_mlp.py takes them.
 
-    None at all where one of them is something else.
+    None at all where one of them is something else, or has hooks that a call would run.
     """
     found = []
     for linear, norm_act in pairs:
         assert isinstance(linear, nn.Linear) and isinstance(norm_act, NormAct)
         norm = norm_act.norm
         if not isinstance(norm, nn.BatchNorm1d) or linear.bias is None:
+            return []
+        if has_hooks((linear, norm_act)):
             return []
         found.append(Stage(linear.weight, linear.bias, norm, norm_act.relu, norm_act.dropout))
     return found
@@ -83,11 +86,13 @@ def linear_norm_act(
 ) -> Tensor:
     """norm_act(linear(x)); on a GPU the norm takes the bias, whose gradient it knows to be 0.
 
-    Its own sum over the batch would be a launch, and no more than what rounding left.
+    Its own sum over the batch would be a launch, and no more than what rounding left. Modules that
+    have hooks are called.
     """
     assert isinstance(linear, nn.Linear) and isinstance(norm_act, NormAct)
-    norm = norm_act.norm
-    if not isinstance(norm, nn.BatchNorm1d) or linear.bias is None or not x.is_cuda:
+    norm, parts = norm_act.norm, (linear, norm_act)
+    takes = isinstance(norm, nn.BatchNorm1d) and linear.bias is not None and x.is_cuda
+    if not takes or has_hooks(parts):
         out: Tensor = norm_act(linear(x), rows=rows)
         return out
     x, relu, drops = product(x, linear.weight), norm_act.relu, norm_act.dropout

@@ -20,6 +20,7 @@ from gbench.kernels.sheaf_layers import fits, sheaf_layers
 from gbench.kernels.sheaf_mix import sheaf_mix
 from gbench.kernels.sheaf_residual import sheaf_residual
 from gbench.kernels.sheaf_step import sheaf_step
+from gbench.kernels.torch_private import has_hooks
 from gbench.models.dense import Dense
 from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
@@ -163,15 +164,17 @@ class NSD(nn.Module):
         graph = undirected(batch)
         x = self.stalks(batch)
         with torch.autocast(x.device.type, enabled=False):
-            x = self._fused(graph, x) if self.fuses and fits(graph, x) else self._parts(graph, x)
+            is_one = self.fuses and fits(graph, x) and not has_hooks(self._passed_by())
+            x = self._fused(graph, x) if is_one else self._parts(graph, x)
             out: Tensor = self.head(self.readout(batch, x.flatten(1)))
         return out
 
-    def _fused(self, graph: CSR, x: Tensor) -> Tensor:
-        """The state after all layers, one operation. Shapes: (N, C, F) → (N, C, F).
+    def _passed_by(self) -> Iterable[nn.Module]:
+        """The parts whose weights one operation takes, and that it does not call."""
+        return (*self.sheaf_learners, *self.weight_learners, *self.left, *self.right)
 
-        It takes the parts' weights and does not call them, so that hooks on them do not fire.
-        """
+    def _fused(self, graph: CSR, x: Tensor) -> Tensor:
+        """The state after all layers, one operation. Shapes: (N, C, F) → (N, C, F)."""
 
         def stack(modules: Iterable[Any]) -> Tensor:
             return torch.stack([module.weight for module in modules])
@@ -229,9 +232,12 @@ class NSD(nn.Module):
 def mixed(x: Tensor, left: nn.Module, right: nn.Module) -> Tensor:
     """(I ⊗ W_1) x W_2ᵀ: a matrix on each stalk, and one on each channel; the identity is none.
 
+    Modules that have hooks are called.
+
     Shapes: (N, C, F) → (N, C, F).
     """
-    if isinstance(left, nn.Linear) and isinstance(right, nn.Linear):
+    is_linear = isinstance(left, nn.Linear) and isinstance(right, nn.Linear)
+    if is_linear and not has_hooks((left, right)):
         return sheaf_mix(x, left.weight, right.weight)
     out: Tensor = right(left(x.transpose(1, 2)).transpose(1, 2))
     return out

@@ -14,7 +14,7 @@ class Modes:
     def __init__(self, model: nn.Module, is_fixed: bool) -> None:
         self.model = model
         parts = [*model.modules()]
-        is_plain = all(type(part).train is nn.Module.train for part in parts)
+        is_plain = all(_is_plain(type(part)) for part in parts)
         self.parts = parts if is_fixed and is_plain else None
 
     def set(self, training: bool) -> None:
@@ -24,3 +24,9 @@ class Modes:
             return
         for part in self.parts:  # past nn.Module.__setattr__, which looks for parameters
             vars(part)["training"] = training
+
+
+def _is_plain(kind: type[nn.Module]) -> bool:
+    """Whether it leaves to torch how its mode is set, and would not notice that it is set so."""
+    leaves = kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__
+    return leaves and not hasattr(kind, "training")

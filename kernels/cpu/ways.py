@@ -3,9 +3,10 @@
 A class is a layer's inputs and outputs, a range of rows, the number of threads and the type that
 its factors are rounded to. When the first of its kind is met, its three products are computed both
 ways by turns on a few hundred rows, some milliseconds in all. What is not torch's own way is chosen
-only where it is clearly faster, so that noise changes nothing. What was chosen is kept in a file of cache_dir that is this processor's and this torch's
-alone, and stays: runs give the same bits as those before them. Of processes that measure at once
-the first to write decides for all. Where nothing can be kept nothing is measured: torch multiplies.
+only where it is clearly faster, so that noise changes nothing. What was chosen is kept in a file of
+cache_dir that is this processor's and this torch's alone, and stays: runs give the same bits as
+those before them. Of processes that measure at once the first to write decides for all. Where
+nothing can be kept nothing is measured: torch multiplies.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def kept(threads: int) -> dict[str, dict[str, str]]:
 def _words(which: Class) -> str:
     threads, least, inputs, outputs, dtype = which
     narrow = "" if dtype == "float32" else f", {dtype}"
-    return f"{inputs} to {outputs}, {least} rows or more, {threads} thread{'s' * (threads > 1)}{narrow}"
+    of = f"{threads} thread{'s' * (threads > 1)}{narrow}"
+    return f"{inputs} to {outputs}, {least} rows or more, {of}"
 
 
 def _settled(which: Class) -> Ways:

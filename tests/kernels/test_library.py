@@ -4,11 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.profiler import profile
 
-from gbench.kernels import CSR, spmm
+from gbench.kernels import CSR, spmm, torch_private
 from gbench.kernels.library import _plain_place
 
 
@@ -71,3 +72,12 @@ def test_without_torchs_private_names_operations_are_the_same() -> None:
     command = [sys.executable, "-c", WITHOUT, str(file), *tests, "-k", some]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_module_counts_as_hooked_where_torch_does_not_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = [torch.nn.Linear(2, 2)]
+    assert not torch_private.has_hooks(plain)
+    monkeypatch.setattr(torch_private, "_hooks_of_all", None)
+    assert torch_private.has_hooks(plain)

@@ -8,10 +8,13 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch_geometric.nn import GINConv, GINEConv, global_add_pool, global_mean_pool
 
 from gbench.data.spec import DataSpec
 from gbench.errors import UserError
+from gbench.kernels import normed_mlp
+from gbench.models import gin as gin_module
 from gbench.models.gin import GIN
 
 ATOMS, BONDS = (5, 3, 4), (4, 3)
@@ -269,3 +272,46 @@ def test_a_virtual_node_joins_components_but_not_graphs(make_batch, random_graph
 def test_wrong_settings_are_the_users(spec, wrong, message):
     with pytest.raises(UserError, match=message):
         gin(spec, **wrong)
+
+
+def hooked(part, ran):
+    """Hooks of each kind on a module, which note their kind; their handles."""
+    return [
+        part.register_forward_pre_hook(lambda *_: ran.append("before")),
+        part.register_forward_hook(lambda *_: ran.append("after")),
+        part.register_full_backward_pre_hook(lambda *_: ran.append("gradient of the output")),
+        part.register_full_backward_hook(lambda *_: ran.append("gradient of the input")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["layers.1.mlp.0", "layers.1.mlp.1", "layers.1.mlp.2", "norm_acts.1"]
+)
+def test_hooks_on_a_part_run_and_change_nothing(name, make_batch, random_graph, monkeypatch):
+    fused = []
+    once = gin_module.normed_mlp
+    monkeypatch.setattr(normed_mlp, "MUCH", 0)
+    monkeypatch.setattr(gin_module, "normed_mlp", lambda *args: fused.append(1) or once(*args))
+    model, batch = gin().train(), make_batch([random_graph(5), random_graph(7)])
+
+    def trained():
+        fused.clear()
+        out = model(batch)
+        return out, *torch.autograd.grad(out.square().sum(), list(model.parameters()))
+
+    usual, ran = trained(), []
+    assert len(fused) == 3
+    handles = hooked(model.get_submodule(name), ran)
+    watched = trained()
+    assert len(fused) == 2 and len(ran) == len({*ran}) == 4
+    torch.testing.assert_close(watched, usual)
+    for handle in handles:
+        handle.remove()
+    trained()
+    assert len(fused) == 3 and len(ran) == 4
+    handle = register_module_forward_hook(lambda *_: None)  # of every module
+    try:
+        trained()
+    finally:
+        handle.remove()
+    assert not fused

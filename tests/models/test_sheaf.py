@@ -268,6 +268,24 @@ def test_layers_in_one_operation_are_those_of_their_parts(
         torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["sheaf_learners.1", "weight_learners.0", "left.2", "right.0"])
+def test_hooks_on_a_part_run_and_change_nothing(name, make_batch, random_graph, monkeypatch):
+    fused, layers = [], module.sheaf_layers
+    monkeypatch.setattr(
+        module, "sheaf_layers", lambda *given, **how: fused.append(1) or layers(*given, **how)
+    )
+    model, batch = nsd(maps="orthogonal", num_layers=3, stalk_dim=3), make_batch([random_graph(7)])
+    usual = model(batch)
+    assert fused.pop()
+    seen = []
+    handle = model.get_submodule(name).register_forward_hook(lambda *_: seen.append(1))
+    watched = model(batch)
+    assert seen == [1] and not fused
+    torch.testing.assert_close(watched, usual, rtol=1e-8, atol=1e-10)
+    handle.remove()
+    assert torch.equal(model(batch), usual) and fused == [1] and seen == [1]
+
+
 def test_directed_data_with_loops_and_repetitions_are_made_undirected(make_batch, random_graph):
     example = random_graph(6, directed=True)
     loops = torch.tensor([[0, 3, 3], [0, 3, 3]])

@@ -137,3 +137,28 @@ def test_modes_are_those_of_torch_and_a_train_of_ones_own_is_called() -> None:
     assert all(part.training for part in plain.modules())
     Modes(nn.Sequential(Own()), is_fixed=True).set(False)
     assert called == [False]
+
+
+def test_a_module_that_looks_at_its_mode_is_told_by_torch() -> None:
+    seen = []
+
+    class Notices(nn.Module):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            seen.append((name, value))
+
+    class Asks(nn.Module):
+        @property
+        def training(self) -> bool:
+            return self.mode
+
+        @training.setter
+        def training(self, mode: bool) -> None:
+            self.mode = mode
+
+    model = nn.Sequential(Notices(), Asks())
+    seen.clear()
+    for mode in (False, True):
+        Modes(model, is_fixed=True).set(mode)
+        assert seen.pop() == ("training", mode)
+        assert model[1].training is mode
