@@ -90,9 +90,8 @@ def linear_norm_act(
     have hooks are called.
     """
     assert isinstance(linear, nn.Linear) and isinstance(norm_act, NormAct)
-    norm, parts = norm_act.norm, (linear, norm_act)
-    takes = isinstance(norm, nn.BatchNorm1d) and linear.bias is not None and x.is_cuda
-    if not takes or has_hooks(parts):
+    norm, called = norm_act.norm, not x.is_cuda or has_hooks((linear, norm_act))
+    if not isinstance(norm, nn.BatchNorm1d) or linear.bias is None or called:
         out: Tensor = norm_act(linear(x), rows=rows)
         return out
     x, relu, drops = product(x, linear.weight), norm_act.relu, norm_act.dropout

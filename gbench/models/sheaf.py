@@ -236,8 +236,8 @@ def mixed(x: Tensor, left: nn.Module, right: nn.Module) -> Tensor:
 
     Shapes: (N, C, F) → (N, C, F).
     """
-    is_linear = isinstance(left, nn.Linear) and isinstance(right, nn.Linear)
-    if is_linear and not has_hooks((left, right)):
+    called = has_hooks((left, right))
+    if isinstance(left, nn.Linear) and isinstance(right, nn.Linear) and not called:
         return sheaf_mix(x, left.weight, right.weight)
     out: Tensor = right(left(x.transpose(1, 2)).transpose(1, 2))
     return out
