@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -99,16 +100,26 @@ def _place() -> str:
     """The innermost line of gbench that is running, as gbench/train/task.py:12."""
     frame, outside = sys._getframe(), ""
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        inside = path.is_relative_to(HERE) and path.name != Path(__file__).name
-        if inside and not {".venv", "scripts"} & {*path.relative_to(HERE).parts}:
-            name = path.relative_to(HERE)
-            name = name if name.parts[0] == "gbench" else Path("gbench", name)  # kernels/ is linked
+        name, is_inside = _named(frame.f_code.co_filename)
+        if is_inside:
             return f"{name}:{frame.f_lineno}"
-        if not outside and path.name != Path(__file__).name:
-            outside = f"{path.name}:{frame.f_lineno}"
+        if not outside and name != Path(__file__).name:
+            outside = f"{name}:{frame.f_lineno}"
         frame = frame.f_back
     return outside
+
+
+@cache
+def _named(file: str) -> tuple[str, bool]:
+    """What a file is called here, and whether it is one of gbench's."""
+    path = Path(file)
+    inside = path.is_relative_to(HERE) and path.name != Path(__file__).name
+    if not inside or {".venv", "scripts"} & {*path.relative_to(HERE).parts}:
+        return path.name, False
+    name = path.relative_to(HERE)
+    return str(
+        name if name.parts[0] == "gbench" else Path("gbench", name)
+    ), True  # kernels/ is linked
 
 
 # --- tensors -----------------------------------------------------------------------------------

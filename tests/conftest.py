@@ -51,6 +51,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if "mark.gpu" in collection_path.read_text() else True
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are handed to xdist's workers in the order below, and not the longest list first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first, so that at the end no worker waits for another."""
+    items.sort(key=lambda item: item.get_closest_marker("minutes") is None)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """How many of the tests that need a GPU ran, and why others did not."""
     reports = [

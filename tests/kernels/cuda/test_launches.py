@@ -20,6 +20,7 @@ pytest.importorskip("triton", reason="needs triton (pip install triton)")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter launches nothing", allow_module_level=True)
 
+pytestmark = pytest.mark.minutes
 SCRIPT = Path(__file__).parents[3] / "scripts" / "count_launches.py"
 
 # The most launches of one step: encoder, loss, backward, optimizer and metric.

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+pytestmark = pytest.mark.minutes
 VALUES = Path(__file__).with_name("test_triton_values.py")
 GROUPS = [
     "spmm",
