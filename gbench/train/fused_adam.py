@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW
 from torch.optim.adam import adam
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+from torch.utils.hooks import RemovableHandle
 
 OTHERWISE = ("amsgrad", "maximize", "differentiable", "capturable")  # not here
 
@@ -16,12 +22,19 @@ class FusedAdam:
     """The steps of an optimizer by torch's function for them, on the optimizer's own state.
 
     `Adam.step` gathers parameters and moments anew each time and offers itself to profilers and
-    hooks, which takes longer than the step on the weights of a citation graph's model.
+    hooks, which takes longer than the step on the weights of a citation graph's model. Where there
+    is a hook, or a `step` that was put on the optimizer itself, the step is the optimizer's own.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
         self.parts: list[tuple[dict[str, Any], list[Tensor], list[list[Tensor]]]] = []
+        self.hooks = [
+            _hooks(optimizer.register_step_pre_hook),
+            _hooks(optimizer.register_step_post_hook),
+            _hooks(register_optimizer_step_pre_hook),
+            _hooks(register_optimizer_step_post_hook),
+        ]
 
     @staticmethod
     def of(optimizer: torch.optim.Optimizer) -> FusedAdam | None:
@@ -34,9 +47,20 @@ class FusedAdam:
                 return None
         return FusedAdam(optimizer)
 
+    def step(self, closure: Callable[[], Any]) -> None:
+        """One step down the gradients that the closure computes, as `optimizer.step(closure)`.
+
+        The first of a process is torch's, which makes the state.
+        """
+        if any(self.hooks) or "step" in vars(self.optimizer):
+            self.parts = []  # a hook may do anything
+            self.optimizer.step(closure)
+        else:
+            closure()
+            self._step()
+
     @torch.no_grad()
-    def step(self) -> None:
-        """One step down the gradients. The first of a process is torch's, which makes the state."""
+    def _step(self) -> None:
         gradients = [
             [parameter.grad for parameter in group["params"]]
             for group in self.optimizer.param_groups
@@ -81,3 +105,12 @@ class FusedAdam:
             for group in groups
         ]
         return True
+
+
+def _hooks(register: Callable[[Any], RemovableHandle]) -> Mapping[int, Any]:
+    """What is registered so, now and later; torch names it to who has registered something."""
+    handle = register(_hooks)
+    hooks: Mapping[int, Any] | None = handle.hooks_dict_ref()
+    assert hooks is not None
+    handle.remove()
+    return hooks

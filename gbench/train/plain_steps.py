@@ -32,7 +32,7 @@ class PlainSteps:
         self.parameters = [
             parameter for group in self.optimizer.param_groups for parameter in group["params"]
         ]
-        self.adam = FusedAdam.of(self.optimizer)
+        self.stepping = FusedAdam.of(self.optimizer) or self.optimizer
         self.loss_sum: Tensor | None = None
 
     def run(self, batch: Batch) -> None:
@@ -56,13 +56,10 @@ class PlainSteps:
                 )
             return loss.detach()
 
-        if not ends:
-            closure()
-        elif self.adam is None:
-            self.optimizer.step(closure)
+        if ends:
+            self.stepping.step(closure)
         else:
             closure()
-            self.adam.step()
         assert shown is not None
         self.loss_sum = shown if self.loss_sum is None else self.loss_sum + shown
 

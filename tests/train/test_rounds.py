@@ -13,7 +13,6 @@ from torch import nn
 
 from gbench.train import loader
 from gbench.train.epochs import Epochs
-from gbench.train.fused_adam import FusedAdam
 from gbench.train.interrupt import Interrupted
 from gbench.train.modes import Modes
 from gbench.train.task import Task
@@ -87,39 +86,6 @@ def test_a_run_that_is_cut_within_a_round_goes_on_as_if_it_had_not_been(
             run("model=gcn", *NODE)
     _, folder = run("model=gcn", *NODE)
     assert computed(folder) == whole
-
-
-@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
-def test_fused_steps_are_torchs_bit_for_bit(kind: type[torch.optim.Optimizer]) -> None:
-    weights = []
-    for is_plain in (True, False):
-        torch.manual_seed(0)
-        layer, other = nn.Linear(5, 3), nn.Linear(3, 2)
-        groups = [{"params": [*layer.parameters()], "weight_decay": 0.1}]
-        groups.append({"params": [*other.parameters()]})
-        optimizer: Any = kind(groups, lr=0.1, fused=True)
-        adam = FusedAdam.of(optimizer)
-        assert adam is not None
-        for step in range(5):
-            loss = other(layer(torch.randn(4, 5))).square().sum()
-            optimizer.zero_grad()
-            loss.backward()
-            if step == 2:
-                other.bias.grad = None  # a parameter that this step does not read
-            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
-            (optimizer if is_plain else adam).step()
-        weights.append(torch.cat([part.flatten() for part in layer.parameters()]))
-        weights.append(torch.cat([part.flatten() for part in other.parameters()]))
-    assert torch.equal(weights[0], weights[2])
-    assert torch.equal(weights[1], weights[3])
-
-
-@pytest.mark.parametrize("option", ["amsgrad", "maximize"])
-def test_other_adams_take_their_own_steps(option: str) -> None:
-    weights = [nn.Parameter(torch.ones(2))]
-    assert FusedAdam.of(torch.optim.Adam(weights, fused=True, **{option: True})) is None
-    assert FusedAdam.of(torch.optim.Adam(weights, fused=False)) is None
-    assert FusedAdam.of(torch.optim.SGD(weights)) is None
 
 
 def test_modes_are_those_of_torch_and_a_train_of_ones_own_is_called() -> None:
