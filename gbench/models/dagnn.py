@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
+from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import gcn_gated_sum
 from gbench.models.convolve import gcn_average
@@ -21,6 +22,7 @@ from gbench.models.dropout import dropout
 from gbench.models.encoders import input_features
 from gbench.models.linear import Linear
 from gbench.models.norm_act import NormAct
+from gbench.models.receptive import shells_of
 
 
 class DAGNN(nn.Module):
@@ -34,6 +36,7 @@ class DAGNN(nn.Module):
     Shapes: x (N, F) → (N, D) → Z and each H_k (N, C) → (N, C).
     """
 
+    answers_targets: ClassVar = True  # see gbench/data/batch.py
     waits: ClassVar = ""  # see gbench/train/capturing.py
     uses: ClassVar = ("edge_weight",)
     roots_of_weights: ClassVar = True  # see gbench/models/edge_weights.py
@@ -57,25 +60,40 @@ class DAGNN(nn.Module):
         self.gate = Dense(spec.num_outputs, 1)
 
     def forward(self, batch: Batch) -> Tensor:
-        weight, bias = self.gate.weight.squeeze(0), self.gate.bias.squeeze(0)
-        hidden = self._mlp(batch)
+        if batch.edge_weight is None and batch.asked is not None:
+            return self._answers(batch, batch.asked)
+        hidden = self._mlp(self.encoder(batch))
         if batch.edge_weight is None:
-            return gcn_gated_sum(batch.graph, hidden, weight, bias, self.hops)
+            return gcn_gated_sum(batch.graph, hidden, *self._gate(), self.hops)
         total = self._gated(hidden)
         for _ in range(self.hops):
             hidden = gcn_average(batch, hidden)
             total = total + self._gated(hidden)
-        return total
+        return total if batch.asked is None else total.index_select(0, batch.asked)
 
-    def _mlp(self, batch: Batch) -> Tensor:
-        """Z. Shapes: batch.x (N, F) → (N, C)."""
-        x = dropout(self.encoder(batch), self.input_dropout, self.training)
+    def _answers(self, batch: Batch, nodes: Tensor) -> Tensor:
+        """Of some nodes, by hops over those alone that these depend on. Shapes: → (T, C)."""
+        shells, x = shells_of(batch, nodes, self.hops), self.encoder(batch)
+        # A batch norm is one of all nodes; an encoding's signs may be others each time.
+        if isinstance(self.norm_act.norm, nn.BatchNorm1d) or batch.pe is not None:
+            hidden = self._mlp(x).index_select(0, shells.nodes)
+        else:
+            hidden = self._mlp(shells.rows(x))
+        graph = shells.batches[0].graph
+        return shells.answers(gcn_gated_sum(graph, hidden, *self._gate(), self.hops, shells.reach))
+
+    def _gate(self) -> tuple[Tensor, Tensor]:
+        return self.gate.weight.view(-1), self.gate.bias.view(())
+
+    def _mlp(self, x: Tensor | SparseFeatures) -> Tensor:
+        """Z. Shapes: x (N, F) → (N, C)."""
+        x = dropout(x, self.input_dropout, self.training)
         z: Tensor = self.second(self.norm_act(self.first(x)))
         return z
 
     def embed(self, batch: Batch) -> Tensor:
         """[Z | σ(⟨w, Z⟩ + b) Z], the second alone without hops: see gbench/train/layerwise.py."""
-        z = self._mlp(batch)
+        z = self._mlp(self.encoder(batch))
         return torch.cat([z, self._gated(z)], 1) if self.hops else self._gated(z)
 
     def steps(self) -> list[Callable[[Batch, Tensor], Tensor]]:

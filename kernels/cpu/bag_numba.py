@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gbench.kernels.cpu.bfloat16 import widen
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
-from gbench.kernels.cpu.vectors import load, store, zero
+from gbench.kernels.cpu.vectors import load, row, store, zero
 
 LONG = 16  # entries of a row, from which on its terms are added up four by four
 
@@ -34,6 +34,7 @@ def vector_sum(
         _sums,
         count_chunks((col.numel() + out.size(0)) * lanes),
         (0,) * lanes,
+        True if x.size(1) == lanes else None,
         array(rowptr),
         array(col),
         array(x),
@@ -45,20 +46,33 @@ def vector_sum(
     return out
 
 
-def _term(lanes: Any, x: Any, col: Any, weight: Any, place: Any, e: Any) -> Any:
+def _gathered(lanes: Any, whole: Any, x: Any, j: Any) -> Any:
+    """Row j of x, which is `whole` if it fills the vector: that needs no mask."""
+
+
+@overload(_gathered, inline="always")
+def _overload_gathered(lanes, whole, x, j):  # type: ignore[no-untyped-def]
+    if isinstance(whole, types.NoneType):
+        return lambda lanes, whole, x, j: load(lanes, x, j, 0)
+    return lambda lanes, whole, x, j: row(lanes, x, j)
+
+
+def _term(lanes: Any, whole: Any, x: Any, col: Any, weight: Any, place: Any, e: Any) -> Any:
     """The row that entry e gathers, times its weight."""
 
 
 @overload(_term, inline="always")
-def _overload_term(lanes, x, col, weight, place, e):  # type: ignore[no-untyped-def]
+def _overload_term(lanes, whole, x, col, weight, place, e):  # type: ignore[no-untyped-def]
     if isinstance(weight, types.NoneType):
-        return lambda lanes, x, col, weight, place, e: load(lanes, x, uint64(col[e]), 0)
-    if isinstance(place, types.NoneType):
-        return lambda lanes, x, col, weight, place, e: (
-            load(lanes, x, uint64(col[e]), 0) * widen(weight[e])
+        return lambda lanes, whole, x, col, weight, place, e: _gathered(
+            lanes, whole, x, uint64(col[e])
         )
-    return lambda lanes, x, col, weight, place, e: (
-        load(lanes, x, uint64(col[e]), 0) * widen(weight[uint64(place[e])])
+    if isinstance(place, types.NoneType):
+        return lambda lanes, whole, x, col, weight, place, e: (
+            _gathered(lanes, whole, x, uint64(col[e])) * widen(weight[e])
+        )
+    return lambda lanes, whole, x, col, weight, place, e: (
+        _gathered(lanes, whole, x, uint64(col[e])) * widen(weight[uint64(place[e])])
     )
 
 
@@ -68,6 +82,7 @@ def _sums(
     last: int,
     num_chunks: int,
     lanes: Any,
+    whole: Any,
     rowptr: Any,
     col: Any,
     x: Any,
@@ -81,17 +96,24 @@ def _sums(
     for i in range(uint64(begin), uint64(end)):
         total = zero(lanes, x)
         e, last = uint64(rowptr[i]), uint64(rowptr[i + one])
-        if last - e >= LONG:  # four sums: adding takes 4 cycles
+        if last - e >= LONG and len(lanes) <= 16:  # four sums: adding takes 4 cycles
             second, third, fourth = zero(lanes, x), zero(lanes, x), zero(lanes, x)
             while e + three < last:
-                total += _term(lanes, x, col, weight, place, e)
-                second += _term(lanes, x, col, weight, place, e + one)
-                third += _term(lanes, x, col, weight, place, e + two)
-                fourth += _term(lanes, x, col, weight, place, e + three)
+                total += _term(lanes, whole, x, col, weight, place, e)
+                second += _term(lanes, whole, x, col, weight, place, e + one)
+                third += _term(lanes, whole, x, col, weight, place, e + two)
+                fourth += _term(lanes, whole, x, col, weight, place, e + three)
                 e += four
             total = (total + second) + (third + fourth)
+        if last - e >= LONG and len(lanes) == 32:  # two of twice as many: there are 16 registers
+            second = zero(lanes, x)
+            while e + one < last:
+                total += _term(lanes, whole, x, col, weight, place, e)
+                second += _term(lanes, whole, x, col, weight, place, e + one)
+                e += two
+            total += second
         while e < last:
-            total += _term(lanes, x, col, weight, place, e)
+            total += _term(lanes, whole, x, col, weight, place, e)
             e += one
         if bias is not None:
             total += load(lanes, bias, 0, 0)

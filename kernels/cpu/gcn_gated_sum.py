@@ -1,7 +1,12 @@
-"""CPU, numba: hop by hop over panels (panels.py), whose column F holds the scores of the gates."""
+"""CPU, numba: hop by hop over panels (panels.py), whose column F holds the scores of the gates.
+
+The nodes that are asked about are the first ones: gates, sums and what is kept are theirs alone,
+and hop k is made of the first reach[K - k] rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -9,11 +14,10 @@ import torch
 from numba import uint64
 from torch import Tensor
 
-from gbench.kernels.cpu.bfloat16 import widen
-from gbench.kernels.cpu.panels import hop, inverse_root, pack, steps_of
+from gbench.kernels.cpu.panels import hop, inverse_root, steps_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
 from gbench.kernels.cpu.sigmoid import sigmoid
-from gbench.kernels.cpu.vectors import load, row, store, total_of
+from gbench.kernels.cpu.vectors import load, row, store, total_of, zero
 from gbench.kernels.csr import Graph
 from gbench.kernels.panel_width import padded, panel_width
 
@@ -25,26 +29,27 @@ def gcn_gated_sum(
     weight: Tensor,
     bias: Tensor,
     hops: int,
+    reach: Sequence[int],
     keeps: bool,
 ) -> tuple[Tensor, Tensor]:
     """The forward of gbench/kernels/gcn_gated_sum.py."""
     rowptr, col, *_ = graph
-    num_nodes, width = x.shape
-    x = x.contiguous()  # BLAS adds up a strided x in another order
-    wide = torch.promote_types(x.dtype, torch.float32)
-    score = x.to(wide) @ weight.to(wide).contiguous()
-    slots = hops + 1 if keeps else min(hops + 1, 2)
-    hidden = unset((slots * num_nodes * padded(width + 1),), score.dtype)
-    out = unset(x.shape, x.dtype)
-    scale = inverse_root(array(rowptr), array(score))
-    lanes, panels = _panels(hidden, slots, num_nodes, width)
-    graph = (array(rowptr), array(col), scale, scale * scale, 1 / scale)
-    buffers = (panels, numpy.empty_like(panels[0]), numpy.empty_like(scale), array(out))
-    work = (col.numel() + num_nodes) * width
+    width, counts = x.size(1), _counts(reach, x, hops)
+    scale = inverse_root(array(rowptr)[: x.size(0) + 1], array(x))
+    lanes, (count, lane_count) = _panels(width)
+    asked = counts[0]
+    kept = unset(((hops + 1) * asked * count * lane_count if keeps else 0,), _type_of(scale))
+    panels = numpy.empty((2, count, x.size(0), lane_count), scale.dtype)
+    total = numpy.empty((count, asked, lane_count), scale.dtype)
+    gate = numpy.empty(asked, scale.dtype)
+    out = unset((asked, width), x.dtype)
+    by_hop = array(kept).reshape(hops + 1, count, asked, lane_count) if keeps else None
+    buffers = (panels, total, gate, by_hop, array(out))
+    work = (col.numel() + x.size(0)) * width
     for steps in steps_of(hops + 1, work):
-        given = (lanes, graph, array(x), array(score), float(bias), *buffers, hops, *steps)
-        run(_forward, count_chunks(work), *given)
-    return out, hidden if keeps else hidden.new_empty(0)
+        given = (lanes, array(rowptr), array(col), scale, array(x), array(weight).reshape(1, -1))
+        run(_forward, count_chunks(work), *given, float(bias), counts, *buffers, *steps)
+    return out, kept
 
 
 def gcn_gated_sum_backward(
@@ -56,54 +61,76 @@ def gcn_gated_sum_backward(
     weight: Tensor,
     bias: Tensor,
     hops: int,
+    reach: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_gated_sum.py."""
     rowptr, _, rowptr_t, col_t, *_ = graph
-    num_nodes, width = grad.shape
-    scale = inverse_root(array(rowptr), array(hidden))
-    lanes, kept = _panels(hidden, hops + 1, num_nodes, width)
-    graph = (array(rowptr_t), array(col_t), scale, scale * scale, 1 / scale)
-    slopes = torch.zeros(num_nodes, dtype=hidden.dtype)
-    sums = numpy.empty((2, *kept.shape[1:]), scale.dtype)
-    rows = _reached(array(grad))
-    gates = (numpy.empty(len(rows), scale.dtype), numpy.empty(len(rows), scale.dtype))
-    buffers = (kept, sums, rows, *gates, array(slopes))
-    grad_x = torch.empty(grad.shape, dtype=grad.dtype)
-    grad_score = torch.empty(num_nodes, dtype=hidden.dtype)
-    results = (array(grad_x), array(grad_score))
+    (num_nodes, width), counts = x.shape, _counts(reach, x, hops)
+    scale = inverse_root(array(rowptr)[: num_nodes + 1], array(hidden))
+    lanes, (count, lane_count) = _panels(width)
+    kept = array(hidden).reshape(hops + 1, count, counts[0], lane_count)
+    sums = numpy.zeros((2, count, rowptr_t.numel() - 1, lane_count), scale.dtype)
+    gates = numpy.empty((2, counts[0]), scale.dtype)
     work = 2 * (col_t.numel() + num_nodes) * width
+    chunks = count_chunks(work)
+    weights = numpy.zeros((chunks, count * lane_count), scale.dtype)
+    biases = numpy.zeros(chunks, scale.dtype)
+    grad_x = unset(x.shape, x.dtype)
+    results = (weights, biases, array(grad_x))
     for steps in steps_of(hops + 1, work):
-        given = (lanes, graph, array(grad), float(bias), *buffers, *results, *steps)
-        run(_backward, count_chunks(work), *given)
-    wide_x, wide_weight = x.contiguous().to(hidden.dtype), weight.to(hidden.dtype).contiguous()
-    grad_x += torch.outer(grad_score, wide_weight).to(x.dtype)
-    grad_weight = wide_x.t().mv(grad_score).to(weight.dtype)
-    return grad_x, grad_weight, slopes.sum().to(bias.dtype)
+        given = (lanes, array(rowptr_t), array(col_t), scale, array(grad))
+        gated = (array(weight).reshape(1, -1), float(bias), counts)
+        run(_backward, chunks, *given, *gated, kept, sums, gates, *results, *steps)
+    grad_weight = torch.from_numpy(weights.sum(0)[:width]).to(weight.dtype)
+    return grad_x, grad_weight, torch.from_numpy(biases).sum().to(bias.dtype)
 
 
-def _panels(memory: Tensor, slots: int, num_nodes: int, width: int) -> tuple[tuple[int, ...], Any]:
-    """The memory as panels (slots, panels, N, P) that hold width + 1 columns."""
+def _type_of(scale: Any) -> torch.dtype:
+    return torch.float64 if scale.dtype == numpy.float64 else torch.float32
+
+
+def _counts(reach: Sequence[int], x: Tensor, hops: int) -> Any:
+    """How many rows are made at a distance of 0, 1, … K."""
+    return numpy.array(reach or [x.size(0)] * (hops + 1))
+
+
+def _panels(width: int) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """The vectors of panels for width + 1 columns, and how many panels of how many lanes."""
     lanes = panel_width(width + 1)
-    panels = array(memory).reshape(slots, padded(width + 1) // lanes, num_nodes, lanes)
-    return (0,) * lanes, panels
+    return (0,) * lanes, (padded(width + 1) // lanes, lanes)
 
 
 @compiled
-def _gates(score: Any, root: Any, bias: Any, gate: Any) -> None:
+def _share(rowptr: Any, rows: int, chunk: int, num_chunks: int) -> int:
+    """The first row of a chunk of the first `rows` rows."""
+    return chunk_start(rowptr[: rows + 1], chunk, num_chunks)
+
+
+@compiled
+def _pack(
+    lanes: Any, begin: int, end: int, x: Any, weight: Any, scale: Any, panels: Any, lane: int
+) -> None:
+    """Copy x to the panels, its products with the weight behind it, row i times scale[i]."""
+    count, _, width = panels.shape
+    for i in range(uint64(begin), uint64(end)):
+        score = zero(lanes, x)
+        for p in range(count):
+            value = load(lanes, x, i, p * width)
+            score += value * load(lanes, weight, 0, p * width)
+            store(value * scale[i], panels[p], i, 0)
+        panels[count - 1, i, lane] = total_of(score) * scale[i]
+
+
+@compiled
+def _gates(score: Any, scale: Any, bias: Any, gate: Any) -> None:
     """σ(score + bias) of each row, whose score comes times D^-1/2.
 
     Over slices, from 0 on: an index that may be negative is a branch, and LLVM makes no vectors.
     """
     for i in range(len(gate)):
-        gate[i] = score[i] * root[i] + bias
+        gate[i] = score[i] / scale[i] + bias
     for i in range(len(gate)):
         gate[i] = sigmoid(gate[i])
-
-
-@compiled
-def _put_scores(begin: int, end: int, score: Any, scale: Any, panel: Any, lane: int) -> None:
-    for i in range(uint64(begin), uint64(end)):
-        panel[i, lane] = score[i] * scale[i]
 
 
 @compiled
@@ -117,10 +144,11 @@ def _add_gated(
 
 @compiled
 def _unpack(
-    lanes: Any, begin: int, end: int, panel: Any, factor: Any, out: Any, column: int
+    lanes: Any, begin: int, end: int, panel: Any, scale: Any, out: Any, column: int
 ) -> None:
+    one = scale.dtype.type(1)
     for i in range(uint64(begin), uint64(end)):
-        store(row(lanes, panel, i) * factor[i], out, i, column)
+        store(row(lanes, panel, i) * (one / scale[i]), out, i, column)
 
 
 @compiled
@@ -129,68 +157,50 @@ def _forward(
     last: int,
     num_chunks: int,
     lanes: Any,
-    graph: Any,
+    rowptr: Any,
+    col: Any,
+    scale: Any,
     x: Any,
-    score: Any,
+    weight: Any,
     bias: float,
+    counts: Any,
     panels: Any,
     total: Any,
     gate: Any,
+    kept: Any,
     out: Any,
-    hops: int,
     step: int,
     end_step: int,
 ) -> int:
     """Steps of a chunk of the rows: step k makes H_k and adds its part to the sum."""
-    rowptr, col, scale, between, root = graph
-    begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
-    slots, count, _, width = panels.shape
+    _, count, _, width = panels.shape
+    hops, between = len(counts) - 1, scale * scale
     lane, offset = x.shape[1] - (count - 1) * width, scale.dtype.type(bias)
     for k in range(step, end_step):
-        before, here = panels[(k - 1) % slots], panels[k % slots]
-        for p in range(count):
-            if k == 0:
-                pack(lanes, begin, end, x, p * width, scale, here[p])
-            else:
-                hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
+        before, here, rows = panels[(k - 1) % 2], panels[k % 2], counts[hops - k]
+        begin, end = _share(rowptr, rows, first, num_chunks), _share(rowptr, rows, last, num_chunks)
         if k == 0:
-            _put_scores(begin, end, score, scale, here[count - 1], lane)
-        _gates(here[count - 1, begin:end, lane], root[begin:end], offset, gate[begin:end])
+            _pack(lanes, begin, end, x, weight, scale, here, lane)
+        else:
+            for p in range(count):
+                hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
+        begin, end = min(begin, counts[0]), min(end, counts[0])
+        asked = scale[begin:end]
+        _gates(here[count - 1, begin:end, lane], asked, offset, gate[begin:end])
         for p in range(count):
             _add_gated(lanes, begin, end, here[p], gate, k == 0, total[p])
+            if kept is not None:
+                kept[k, p, begin:end] = here[p, begin:end]
             if k == hops:
-                _unpack(lanes, begin, end, total[p], root, out, p * width)
+                _unpack(lanes, begin, end, total[p], scale, out, p * width)
     return 0
-
-
-@compiled
-def _reached(grad: Any) -> Any:
-    """The rows that are not all zeros, in their order: a loss reads few of a graph's nodes."""
-    rows = numpy.empty(grad.shape[0], numpy.int32)
-    count = uint64(0)
-    for i in range(uint64(grad.shape[0])):
-        is_reached = False
-        for column in range(uint64(grad.shape[1])):
-            is_reached |= widen(grad[i, column]) != 0
-        rows[count] = i
-        count += uint64(is_reached)
-    return rows[:count]
-
-
-@compiled
-def _gates_of(rows: Any, panel: Any, lane: int, root: Any, bias: Any, gate: Any) -> None:
-    """As _gates, of these rows of a panel."""
-    for a in range(len(gate)):
-        i = uint64(rows[a])
-        gate[a] = panel[i, lane] * root[i] + bias
-    for a in range(len(gate)):
-        gate[a] = sigmoid(gate[a])
 
 
 @compiled
 def _add_grad(
     lanes: Any,
-    rows: Any,
+    begin: int,
+    end: int,
     grad: Any,
     column: int,
     hidden: Any,
@@ -200,30 +210,56 @@ def _add_grad(
     product: Any,
 ) -> None:
     """Add the gated gradient to the walk's sum, and its product with H_k to `product`."""
-    for a in range(len(product)):
-        i = uint64(rows[a])
+    for i in range(uint64(begin), uint64(end)):
         value = load(lanes, grad, i, column)
-        product[a] += total_of(value * row(lanes, hidden, i))
-        store(value * (gate[a] * scale[i]) + row(lanes, total, i), total, i, 0)
+        product[i] += total_of(value * row(lanes, hidden, i))
+        store(value * (gate[i] * scale[i]) + row(lanes, total, i), total, i, 0)
 
 
 @compiled
 def _add_slopes(
-    rows: Any,
-    gate: Any,
-    scale: Any,
-    root: Any,
-    slope: Any,
-    panel: Any,
-    lane: int,
-    slopes: Any,
+    begin: int, end: int, gate: Any, scale: Any, slope: Any, panel: Any, lane: int
+) -> Any:
+    """The gradient of each score, ⟨ȳ, H_k⟩ σ', to the walk's sum; its sum is the bias's."""
+    total, one = scale.dtype.type(0), scale.dtype.type(1)
+    for i in range(uint64(begin), uint64(end)):
+        root = one / scale[i]
+        each = slope[i] * root * gate[i] * (one - gate[i])
+        panel[i, lane] += each * scale[i]
+        slope[i] = each * root
+        total += each
+    return total
+
+
+@compiled
+def _add_products(
+    lanes: Any, begin: int, end: int, hidden: Any, slope: Any, out: Any, chunk: int, column: int
 ) -> None:
-    """The gradient of each score, ⟨ȳ, H_k⟩ σ', to the walk's sum and to the bias's."""
-    for a in range(len(slope)):
-        i = uint64(rows[a])
-        one = slope[a] * root[i] * gate[a] * (1 - gate[a])
-        panel[i, lane] += one * scale[i]
-        slopes[i] += one
+    """Σ slope_i H_i, the gradient of the gate's weight, to a row of `out`."""
+    total = load(lanes, out, chunk, column)
+    for i in range(uint64(begin), uint64(end)):
+        total += row(lanes, hidden, i) * slope[i]
+    store(total, out, chunk, column)
+
+
+@compiled
+def _unpack_grad(
+    lanes: Any,
+    begin: int,
+    end: int,
+    panels: Any,
+    lane: int,
+    weight: Any,
+    scale: Any,
+    grad_x: Any,
+) -> None:
+    count, _, width = panels.shape
+    one = scale.dtype.type(1)
+    for p in range(count):
+        factor = load(lanes, weight, 0, p * width)
+        for i in range(uint64(begin), uint64(end)):
+            value = row(lanes, panels[p], i) + factor * panels[count - 1, i, lane]
+            store(value * (one / scale[i]), grad_x, i, p * width)
 
 
 @compiled
@@ -232,44 +268,49 @@ def _backward(
     last: int,
     num_chunks: int,
     lanes: Any,
-    graph: Any,
+    rowptr: Any,
+    col: Any,
+    scale: Any,
     grad: Any,
+    weight: Any,
     bias: float,
+    counts: Any,
     kept: Any,
     sums: Any,
-    reached: Any,
     gates: Any,
-    products: Any,
-    slopes: Any,
+    weights: Any,
+    biases: Any,
     grad_x: Any,
-    grad_score: Any,
     step: int,
     end_step: int,
 ) -> int:
-    """Steps of a chunk of the rows: step t adds the gradient of H_k, k = K - t, to the walk's.
+    """Steps of some chunks of the rows: step t adds the gradient of H_k, k = K - t, to the walk's.
 
-    It adds to the rows alone that the gradient reaches; the walk takes it to all others.
+    It adds to the rows alone that were asked about. The walk takes it t edges further: what lies
+    beyond is 0, as both buffers were. Each chunk has a sum of the gate's gradients of its own.
     """
-    rowptr, col, scale, between, root = graph
-    begin, end = chunk_start(rowptr, first, num_chunks), chunk_start(rowptr, last, num_chunks)
     slots, count, _, width = kept.shape
+    between, gate, slope = scale * scale, gates[0], gates[1]
     lane, offset = grad.shape[1] - (count - 1) * width, scale.dtype.type(bias)
-    start, stop = numpy.searchsorted(reached, begin), numpy.searchsorted(reached, end)
-    rows, gate, slope = reached[start:stop], gates[start:stop], products[start:stop]
     for t in range(step, end_step):
         hidden, before, here = kept[slots - 1 - t], sums[(t - 1) % 2], sums[t % 2]
-        _gates_of(rows, hidden[count - 1], lane, root, offset, gate)
-        slope[:] = 0
-        for p in range(count):
-            if t == 0:
-                here[p, begin:end] = 0
-            else:
-                hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
-            _add_grad(lanes, rows, grad, p * width, hidden[p], gate, scale, here[p], slope)
-        _add_slopes(rows, gate, scale, root, slope, here[count - 1], lane, slopes)
-        if t == slots - 1:
+        rows = counts[t]
+        for chunk in range(first, last):
+            begin = _share(rowptr, rows, chunk, num_chunks)
+            end = _share(rowptr, rows, chunk + 1, num_chunks)
+            if t > 0:
+                for p in range(count):
+                    hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
+            start, stop = min(begin, counts[0]), min(end, counts[0])
+            asked = scale[start:stop]
+            _gates(hidden[count - 1, start:stop, lane], asked, offset, gate[start:stop])
+            slope[start:stop] = 0
             for p in range(count):
-                _unpack(lanes, begin, end, here[p], root, grad_x, p * width)
-            for i in range(uint64(begin), uint64(end)):
-                grad_score[i] = here[count - 1, i, lane] * root[i]
+                given = (grad, p * width, hidden[p], gate, scale)
+                _add_grad(lanes, start, stop, *given, here[p], slope)
+            biases[chunk] += _add_slopes(start, stop, gate, scale, slope, here[count - 1], lane)
+            for p in range(count):
+                _add_products(lanes, start, stop, hidden[p], slope, weights, chunk, p * width)
+            if t == slots - 1:
+                _unpack_grad(lanes, begin, end, here, lane, weight, scale, grad_x)
     return 0

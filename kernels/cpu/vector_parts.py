@@ -23,14 +23,15 @@ from gbench.kernels.cpu.vectors import (
     I32,
     Vector,
     every,
+    first_lanes,
     in_every_lane,
     integers,
-    masked,
     narrowed,
+    read,
     read_as,
     stored_as,
-    stretch,
     widened,
+    write,
 )
 
 
@@ -43,11 +44,11 @@ def first(typing: Any, lanes: Any, x: Any, start: Any, count: Any, fill: Any) ->
         stored = stored_as(x, vector.registers)
         array = context.make_array(x)(context, builder, args[1])
         start, count = integers(context, builder, signature, args, 2, 3)
-        place, alignment, mask = stretch(builder, array.data, stored, start, count)
-        given = [place, alignment, mask, ir.Constant(stored, None)]
-        value = widened(builder, masked(builder, "load", stored, stored, given), vector.registers)
+        place = builder.gep(array.data, [start])
+        value = widened(builder, read(builder, stored, place, count), vector.registers)
         others = context.cast(builder, args[4], signature.args[4], vector.dtype)
-        return builder.select(mask, value, in_every_lane(builder, others, vector.count))
+        is_there = first_lanes(builder, stored, count)
+        return builder.select(is_there, value, in_every_lane(builder, others, vector.count))
 
     return vector(lanes, x, start, count, fill), generate
 
@@ -61,8 +62,7 @@ def put(typing: Any, value: Any, out: Any, start: Any, count: Any) -> Any:
         array = context.make_array(out)(context, builder, args[1])
         start, count = integers(context, builder, signature, args, 2, 3)
         rounded = narrowed(builder, args[0], stored)
-        given = [rounded, *stretch(builder, array.data, stored, start, count)]
-        masked(builder, "store", stored, ir.VoidType(), given)
+        write(builder, rounded, stored, builder.gep(array.data, [start]), count)
         return context.get_dummy_value()
 
     return types.void(value, out, start, count), generate

@@ -89,23 +89,46 @@ def narrowed(builder: Any, value: Any, stored: ir.VectorType) -> Any:
     return builder.trunc(builder.lshr(kept, every(kind, 16)), stored)
 
 
-def stretch(builder: Any, data: Any, stored: ir.VectorType, start: Any, count: Any) -> list[Any]:
-    """What LLVM's masked loads and stores ask for: address, alignment, and which lanes exist.
+def read(builder: Any, stored: ir.VectorType, start: Any, count: Any) -> Any:
+    """The first `count` numbers from the address on, in the other lanes 0."""
+    place = builder.bitcast(start, stored.as_pointer())
+    given = [place, ir.Constant(I32, 1), first_lanes(builder, stored, count)]
+    return masked(builder, "load", stored, stored, [*given, ir.Constant(stored, None)])
 
-    These are the first `count` ones.
+
+def write(builder: Any, value: Any, stored: ir.VectorType, start: Any, count: Any) -> None:
+    """Write the first `count` lanes to the address.
+
+    All of them are written as one: before AVX-512 a masked store takes as long as a dozen others.
     """
+    place = builder.bitcast(start, stored.as_pointer())
+    is_whole = builder.icmp_signed(">=", count, ir.Constant(count.type, stored.count))
+    with builder.if_else(is_whole) as (whole, part):
+        with whole:
+            builder.store(value, place).align = alignment(stored)
+        with part:
+            given = [value, place, ir.Constant(I32, 1), first_lanes(builder, stored, count)]
+            masked(builder, "store", stored, ir.VoidType(), given)
+
+
+def alignment(stored: ir.VectorType) -> int:
+    """Of numbers that may stand anywhere in an array."""
+    return 2 if stored.element == ir.IntType(16) else 4
+
+
+def first_lanes(builder: Any, stored: ir.VectorType, count: Any) -> Any:
+    """Which lanes are among the first `count`."""
     lanes = ir.Constant(ir.VectorType(I32, stored.count), list(range(stored.count)))
     end = in_every_lane(builder, builder.trunc(count, I32), stored.count)
-    mask = builder.icmp_signed("<", lanes, end)
-    place = builder.bitcast(builder.gep(data, [start]), stored.as_pointer())
-    return [place, ir.Constant(I32, 1), mask]
+    return builder.icmp_signed("<", lanes, end)
 
 
-def _part(builder: Any, array: Any, stored: ir.VectorType, place: list[Any]) -> list[Any]:
+def _start_and_count(builder: Any, array: Any, place: list[Any]) -> tuple[Any, Any]:
+    """The address of a place in a matrix, and how many numbers of its row stand from there on."""
     row, column = place
     width = builder.extract_value(array.shape, 1)
-    start = builder.add(builder.mul(row, width), column)
-    return stretch(builder, array.data, stored, start, builder.sub(width, column))
+    start = builder.gep(array.data, [builder.add(builder.mul(row, width), column)])
+    return start, builder.sub(width, column)
 
 
 def masked(builder: Any, name: str, stored: ir.VectorType, result: Any, args: list[Any]) -> Any:
@@ -142,7 +165,7 @@ def row(typing: Any, lanes: Any, panel: Any, i: Any) -> Any:
         (at,) = integers(context, builder, signature, args, 2)
         start = builder.gep(array.data, [builder.mul(at, ir.Constant(I64, vector.count))])
         value = builder.load(builder.bitcast(start, stored.as_pointer()))
-        value.align = 2 if stored.element == ir.IntType(16) else 4
+        value.align = alignment(stored)
         return widened(builder, value, vector.registers)
 
     return vector(lanes, panel, i), generate
@@ -157,8 +180,7 @@ def load(typing: Any, lanes: Any, x: Any, i: Any, column: Any) -> Any:
         stored = stored_as(x, vector.registers)
         array = context.make_array(x)(context, builder, args[1])
         place = integers(context, builder, signature, args, 2, 3)
-        given = [*_part(builder, array, stored, place), ir.Constant(stored, None)]
-        value = masked(builder, "load", stored, stored, given)
+        value = read(builder, stored, *_start_and_count(builder, array, place))
         return widened(builder, value, vector.registers)
 
     return vector(lanes, x, i, column), generate
@@ -173,8 +195,7 @@ def store(typing: Any, value: Any, out: Any, i: Any, column: Any) -> Any:
         array = context.make_array(out)(context, builder, args[1])
         place = integers(context, builder, signature, args, 2, 3)
         rounded = narrowed(builder, args[0], stored)
-        given = [rounded, *_part(builder, array, stored, place)]
-        masked(builder, "store", stored, ir.VoidType(), given)
+        write(builder, rounded, stored, *_start_and_count(builder, array, place))
         return context.get_dummy_value()
 
     return types.void(value, out, i, column), generate

@@ -10,6 +10,7 @@ code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import triton
@@ -32,9 +33,10 @@ def gcn_gated_sum(
     weight: Tensor,
     bias: Tensor,
     hops: int,
+    reach: Sequence[int],
     keeps: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The forward of gbench/kernels/gcn_gated_sum.py."""
+    """The forward of gbench/kernels/gcn_gated_sum.py, of all nodes: `reach` is empty."""
     rowptr, col, *_ = graph
     num_nodes, width = x.shape
     slots = hops + 1 if keeps else min(hops + 1, 2)
@@ -55,6 +57,7 @@ def gcn_gated_sum_backward(
     weight: Tensor,
     bias: Tensor,
     hops: int,
+    reach: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of gbench/kernels/gcn_gated_sum.py."""
     rowptr, _, rowptr_t, col_t, *_ = graph

@@ -30,6 +30,40 @@ def test_the_score_is_a_feature_of_the_last_panel(width, random_graph, assert_ag
     )
 
 
+def near_graph(nodes: int, far: int) -> CSR:
+    """Each node receives from some that stand at most `far` places before or behind it."""
+    generator = torch.Generator().manual_seed(4)
+    row = torch.arange(nodes).repeat(3)
+    col = (row + torch.randint(-far, far + 1, row.shape, generator=generator)).clamp(0, nodes - 1)
+    return CSR.from_edge_index(torch.stack([col, row]), nodes)[0]
+
+
+@pytest.mark.parametrize("hops", [0, 1, 4])
+@pytest.mark.parametrize("columns", [1, 7, 40])
+def test_of_the_first_nodes_it_is_the_same_from_those_in_reach(
+    columns, hops, dtype, assert_agrees
+) -> None:
+    graph, reach = near_graph(60, 3), [2 + 3 * distance for distance in range(hops + 1)]
+    assert_agrees(
+        lambda *given: gcn_gated_sum(graph, *given, hops, reach),
+        lambda *given: reference(graph, *given, hops, reach),
+        torch.randn(reach[-1], columns).to(dtype),
+        (torch.randn(columns) / columns**0.5).to(dtype),
+        torch.tensor(0.3).to(dtype),
+        roundings=2 * (hops + 1),
+    )
+
+
+def test_counts_of_reach_that_cannot_be_are_named() -> None:
+    graph, given = near_graph(9, 1), (torch.randn(4, 2), torch.randn(2), torch.tensor(0.1))
+    with pytest.raises(ValueError, match="reach has 2 counts: pass 3"):
+        gcn_gated_sum(graph, *given, 2, [2, 4])
+    with pytest.raises(ValueError, match="counts that do not fall"):
+        gcn_gated_sum(graph, *given, 2, [5, 3, 4])
+    with pytest.raises(ValueError, match="x has"):
+        gcn_gated_sum(graph, *given, 2, [2, 3, 5])
+
+
 def test_is_dagnns_sum_over_pygs_propagation() -> None:
     edges = torch.randint(0, 30, (2, 90), generator=torch.Generator().manual_seed(2))
     edges = edges[:, edges[0] != edges[1]].unique(dim=1)

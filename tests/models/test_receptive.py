@@ -6,7 +6,7 @@ import torch
 from gbench.data.batch import Batch
 from gbench.data.sparse import SparseFeatures
 from gbench.kernels import CSR, spmm
-from gbench.models.receptive import field_of
+from gbench.models.receptive import field_of, shells_of
 
 
 def batch_of(edges: torch.Tensor, x: torch.Tensor) -> Batch:
@@ -45,6 +45,19 @@ def test_sums_over_the_field_are_those_of_the_whole_graph() -> None:
         ours, all_rows = made
         torch.testing.assert_close(ours, all_rows[field.nodes])
         assert field.rows(sparse) is few
+
+
+def test_hops_have_the_whole_graph_in_the_order_of_the_distance_from_the_targets() -> None:
+    forth = torch.stack([torch.arange(9), torch.arange(1, 10)])  # 0 → 1 → ... → 9
+    batch = batch_of(forth, torch.randn(10, 3))
+    shells = shells_of(batch, torch.tensor([5, 5, 8]), 2)
+    assert shells.nodes.tolist() == [5, 8, 4, 7, 3, 6]
+    assert shells.reach == (2, 4, 6)
+    names = [*shells.nodes.tolist(), 0, 1, 2, 9]
+    found = {tuple(names[end] for end in edge) for edge in shells.batches[0].graph.edge_index.t()}
+    assert found == {*zip(*forth.tolist(), strict=True)}
+    assert shells.answers(torch.tensor([[1.0], [2.0]])).flatten().tolist() == [1, 1, 2]
+    assert shells_of(batch, torch.tensor([9]), 0).reach == (1,)
 
 
 def test_it_is_kept_with_the_graph_and_gone_with_the_targets() -> None:

@@ -129,8 +129,8 @@ def gcn_gated_sum(x: torch.Tensor) -> None:
     for most in (module.MAX_TILES, 0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "MAX_TILES", most)
-            _, hidden = module.gcn_gated_sum(graph(), ENTRIES, x, *given, 2, True)
-            module.gcn_gated_sum_backward(x, graph(), ENTRIES, x, hidden, *given, 2)
+            _, hidden = module.gcn_gated_sum(graph(), ENTRIES, x, *given, 2, [], True)
+            module.gcn_gated_sum_backward(x, graph(), ENTRIES, x, hidden, *given, 2, [])
 
 
 def teleport_propagate(x: torch.Tensor) -> None:
