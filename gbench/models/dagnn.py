@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gbench.data.batch import Batch
-from gbench.data.sparse import SparseFeatures
 from gbench.data.spec import DataSpec
 from gbench.kernels import gcn_gated_sum
 from gbench.models.convolve import gcn_average
@@ -85,8 +84,8 @@ class DAGNN(nn.Module):
     def _gate(self) -> tuple[Tensor, Tensor]:
         return self.gate.weight.view(-1), self.gate.bias.view(())
 
-    def _mlp(self, x: Tensor | SparseFeatures) -> Tensor:
-        """Z. Shapes: x (N, F) → (N, C)."""
+    def _mlp(self, x: Any) -> Tensor:
+        """Z. Shapes: x (N, F), dense or sparse → (N, C)."""
         x = dropout(x, self.input_dropout, self.training)
         z: Tensor = self.second(self.norm_act(self.first(x)))
         return z

@@ -11,13 +11,20 @@ from typing import Any
 
 import numpy
 import torch
-from numba import uint64
 from torch import Tensor
 
+from gbench.kernels.cpu.gated_rows import (
+    add_gated,
+    add_grad,
+    add_products,
+    add_slopes,
+    gates_of,
+    pack,
+    unpack,
+    unpack_grad,
+)
 from gbench.kernels.cpu.panels import hop, inverse_root, steps_of
 from gbench.kernels.cpu.rows import array, chunk_start, compiled, count_chunks, run, unset
-from gbench.kernels.cpu.sigmoid import sigmoid
-from gbench.kernels.cpu.vectors import load, row, store, total_of, zero
 from gbench.kernels.csr import Graph
 from gbench.kernels.panel_width import padded, panel_width
 
@@ -101,54 +108,9 @@ def _panels(width: int) -> tuple[tuple[int, ...], tuple[int, int]]:
 
 
 @compiled
-def _share(rowptr: Any, rows: int, chunk: int, num_chunks: int) -> int:
+def _share(rowptr: Any, rows: int, chunk: int, num_chunks: int) -> Any:
     """The first row of a chunk of the first `rows` rows."""
     return chunk_start(rowptr[: rows + 1], chunk, num_chunks)
-
-
-@compiled
-def _pack(
-    lanes: Any, begin: int, end: int, x: Any, weight: Any, scale: Any, panels: Any, lane: int
-) -> None:
-    """Copy x to the panels, its products with the weight behind it, row i times scale[i]."""
-    count, _, width = panels.shape
-    for i in range(uint64(begin), uint64(end)):
-        score = zero(lanes, x)
-        for p in range(count):
-            value = load(lanes, x, i, p * width)
-            score += value * load(lanes, weight, 0, p * width)
-            store(value * scale[i], panels[p], i, 0)
-        panels[count - 1, i, lane] = total_of(score) * scale[i]
-
-
-@compiled
-def _gates(score: Any, scale: Any, bias: Any, gate: Any) -> None:
-    """σ(score + bias) of each row, whose score comes times D^-1/2.
-
-    Over slices, from 0 on: an index that may be negative is a branch, and LLVM makes no vectors.
-    """
-    for i in range(len(gate)):
-        gate[i] = score[i] / scale[i] + bias
-    for i in range(len(gate)):
-        gate[i] = sigmoid(gate[i])
-
-
-@compiled
-def _add_gated(
-    lanes: Any, begin: int, end: int, panel: Any, gate: Any, is_first: bool, total: Any
-) -> None:
-    for i in range(uint64(begin), uint64(end)):
-        part = row(lanes, panel, i) * gate[i]
-        store(part if is_first else part + row(lanes, total, i), total, i, 0)
-
-
-@compiled
-def _unpack(
-    lanes: Any, begin: int, end: int, panel: Any, scale: Any, out: Any, column: int
-) -> None:
-    one = scale.dtype.type(1)
-    for i in range(uint64(begin), uint64(end)):
-        store(row(lanes, panel, i) * (one / scale[i]), out, i, column)
 
 
 @compiled
@@ -180,86 +142,20 @@ def _forward(
         before, here, rows = panels[(k - 1) % 2], panels[k % 2], counts[hops - k]
         begin, end = _share(rowptr, rows, first, num_chunks), _share(rowptr, rows, last, num_chunks)
         if k == 0:
-            _pack(lanes, begin, end, x, weight, scale, here, lane)
+            pack(lanes, begin, end, x, weight, scale, here, lane)
         else:
             for p in range(count):
                 hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
         begin, end = min(begin, counts[0]), min(end, counts[0])
         asked = scale[begin:end]
-        _gates(here[count - 1, begin:end, lane], asked, offset, gate[begin:end])
+        gates_of(here[count - 1, begin:end, lane], asked, offset, gate[begin:end])
         for p in range(count):
-            _add_gated(lanes, begin, end, here[p], gate, k == 0, total[p])
+            add_gated(lanes, begin, end, here[p], gate, k == 0, total[p])
             if kept is not None:
                 kept[k, p, begin:end] = here[p, begin:end]
             if k == hops:
-                _unpack(lanes, begin, end, total[p], scale, out, p * width)
+                unpack(lanes, begin, end, total[p], scale, out, p * width)
     return 0
-
-
-@compiled
-def _add_grad(
-    lanes: Any,
-    begin: int,
-    end: int,
-    grad: Any,
-    column: int,
-    hidden: Any,
-    gate: Any,
-    scale: Any,
-    total: Any,
-    product: Any,
-) -> None:
-    """Add the gated gradient to the walk's sum, and its product with H_k to `product`."""
-    for i in range(uint64(begin), uint64(end)):
-        value = load(lanes, grad, i, column)
-        product[i] += total_of(value * row(lanes, hidden, i))
-        store(value * (gate[i] * scale[i]) + row(lanes, total, i), total, i, 0)
-
-
-@compiled
-def _add_slopes(
-    begin: int, end: int, gate: Any, scale: Any, slope: Any, panel: Any, lane: int
-) -> Any:
-    """The gradient of each score, ⟨ȳ, H_k⟩ σ', to the walk's sum; its sum is the bias's."""
-    total, one = scale.dtype.type(0), scale.dtype.type(1)
-    for i in range(uint64(begin), uint64(end)):
-        root = one / scale[i]
-        each = slope[i] * root * gate[i] * (one - gate[i])
-        panel[i, lane] += each * scale[i]
-        slope[i] = each * root
-        total += each
-    return total
-
-
-@compiled
-def _add_products(
-    lanes: Any, begin: int, end: int, hidden: Any, slope: Any, out: Any, chunk: int, column: int
-) -> None:
-    """Σ slope_i H_i, the gradient of the gate's weight, to a row of `out`."""
-    total = load(lanes, out, chunk, column)
-    for i in range(uint64(begin), uint64(end)):
-        total += row(lanes, hidden, i) * slope[i]
-    store(total, out, chunk, column)
-
-
-@compiled
-def _unpack_grad(
-    lanes: Any,
-    begin: int,
-    end: int,
-    panels: Any,
-    lane: int,
-    weight: Any,
-    scale: Any,
-    grad_x: Any,
-) -> None:
-    count, _, width = panels.shape
-    one = scale.dtype.type(1)
-    for p in range(count):
-        factor = load(lanes, weight, 0, p * width)
-        for i in range(uint64(begin), uint64(end)):
-            value = row(lanes, panels[p], i) + factor * panels[count - 1, i, lane]
-            store(value * (one / scale[i]), grad_x, i, p * width)
 
 
 @compiled
@@ -303,14 +199,14 @@ def _backward(
                     hop(lanes, begin, end, rowptr, col, between, before[p], None, False, here[p], 0)
             start, stop = min(begin, counts[0]), min(end, counts[0])
             asked = scale[start:stop]
-            _gates(hidden[count - 1, start:stop, lane], asked, offset, gate[start:stop])
+            gates_of(hidden[count - 1, start:stop, lane], asked, offset, gate[start:stop])
             slope[start:stop] = 0
             for p in range(count):
                 given = (grad, p * width, hidden[p], gate, scale)
-                _add_grad(lanes, start, stop, *given, here[p], slope)
-            biases[chunk] += _add_slopes(start, stop, gate, scale, slope, here[count - 1], lane)
+                add_grad(lanes, start, stop, *given, here[p], slope)
+            biases[chunk] += add_slopes(start, stop, gate, scale, slope, here[count - 1], lane)
             for p in range(count):
-                _add_products(lanes, start, stop, hidden[p], slope, weights, chunk, p * width)
+                add_products(lanes, start, stop, hidden[p], slope, weights, chunk, p * width)
             if t == slots - 1:
-                _unpack_grad(lanes, begin, end, here, lane, weight, scale, grad_x)
+                unpack_grad(lanes, begin, end, here, lane, weight, scale, grad_x)
     return 0
