@@ -27,6 +27,8 @@ def checked(answer: object, shape: tuple[int, int], model: nn.Module, what: str)
     `what` names rows and columns, as in "a row per graph and a column per class". Raises UserError
     for anything else, with the model's class and both shapes.
     """
+    if isinstance(answer, Tensor) and answer.shape == shape and answer.is_floating_point():
+        return answer
     wanted = f"{shape} is wanted, {what}"
     if not isinstance(answer, Tensor):
         kind = type(answer).__name__
@@ -36,12 +38,10 @@ def checked(answer: object, shape: tuple[int, int], model: nn.Module, what: str)
         raise UserError(
             f"{called(model)} answers with shape {given}, where {wanted}{_hint(given, shape)}"
         )
-    if not answer.is_floating_point():
-        kind = str(answer.dtype).removeprefix("torch.")
-        raise UserError(
-            f"{called(model)} answers in {kind}: logits and predictions are floating point numbers"
-        )
-    return answer
+    kind = str(answer.dtype).removeprefix("torch.")
+    raise UserError(
+        f"{called(model)} answers in {kind}: logits and predictions are floating point numbers"
+    )
 
 
 def _hint(given: tuple[int, ...], wanted: tuple[int, int]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
 from gbench.train import loader
@@ -128,3 +128,17 @@ def test_a_module_that_looks_at_its_mode_is_told_by_torch() -> None:
         Modes(model, is_fixed=True).set(mode)
         assert seen.pop() == ("training", mode)
         assert model[1].training is mode
+
+
+def test_an_attribute_of_a_task_is_set_as_torch_and_lightning_set_it() -> None:
+    task: Any = Task.__new__(Task)
+    LightningModule.__init__(task)
+    task.count = 1
+    task.count = 2
+    assert task.count == 2
+    task.automatic_optimization = False  # a property of Lightning's
+    assert task.automatic_optimization is False
+    task.layer = nn.Linear(1, 1)
+    assert "layer.weight" in task.state_dict()
+    with pytest.raises(TypeError, match="cannot assign"):
+        task.layer = 3
