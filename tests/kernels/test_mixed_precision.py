@@ -52,6 +52,8 @@ def test_every_mixture_is_right_or_refused(operation, lower) -> None:
     floats = FLOATS if len(operation.inputs) < 4 else FLOATS[1:]  # 256 mixtures take seconds
     backward_modes = {under, none} if lower is torch.bfloat16 else {none}
     for dtypes in itertools.product(floats, repeat=len(operation.inputs)):
+        if len(dtypes) > 4 and len(set(dtypes)) > 2:
+            continue  # each pair of dtypes meets in each pair of places, in 189 mixtures of 729
         inputs = [x.to(dtype) for x, dtype in zip(operation.inputs, dtypes, strict=True)]
         for backward_under in backward_modes:
             try:

@@ -36,11 +36,11 @@ def _short_slots(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 
 @pytest.fixture
 def hub_graph() -> CSR:
-    """Two hubs, of 30 in- and 30 out-neighbours; self-loops, repeated edges, isolated nodes."""
-    edges = torch.randint(0, 20, (2, 60), generator=torch.Generator().manual_seed(0))
-    edges[1, :30] = 3
-    edges[0, 15:45] = 7
-    return CSR.from_edge_index(edges, 22)[0]
+    """Two hubs, of 15 in- and 15 out-neighbours; self-loops, repeated edges, isolated nodes."""
+    edges = torch.randint(0, 10, (2, 30), generator=torch.Generator().manual_seed(0))
+    edges[1, :15] = 3
+    edges[0, 8:23] = 7
+    return CSR.from_edge_index(edges, 12)[0]
 
 
 @pytest.fixture(params=["empty", "no-edges"])
