@@ -87,6 +87,16 @@ class CSR:
         """The row of each entry, int64 (E,)."""
         return torch.repeat_interleave(self.in_degree, output_size=self.num_entries).long()
 
+    def entries_of(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """The entries of some rows, in the order of `nodes`: whose each is, and where it stands.
+
+        Shapes: nodes (T,) integers → row (K,) in 0..T - 1 and entry (K,) in 0..E - 1, int64.
+        """
+        count, start = self.in_degree.index_select(0, nodes), self.rowptr.index_select(0, nodes)
+        row = torch.arange(nodes.numel(), device=nodes.device).repeat_interleave(count)
+        before = count.cumsum(0) - count
+        return row, torch.arange(row.numel(), device=row.device) + (start - before).long()[row]
+
     @property
     def edge_index(self) -> Tensor:
         """(2, E) int64 in PyG's convention: sources above, targets below, sorted by target."""

@@ -54,15 +54,10 @@ def gcn_rows(graph: CSR, nodes: Tensor) -> tuple[CSR, Tensor]:
     Raises ValueError where N ≠ M.
     """
     check.square(graph)
-    degree, start = graph.in_degree.index_select(0, nodes), graph.rowptr.index_select(0, nodes)
-    rows = torch.arange(nodes.numel(), device=nodes.device)
-    row = torch.repeat_interleave(rows, degree)
-    before = degree.cumsum(0) - degree
-    entry = torch.arange(row.numel(), device=row.device) + (start - before).long()[row]
+    row, entry = graph.entries_of(nodes)
     source = torch.cat([graph.col[entry].long(), nodes])
-    part, _ = CSR.from_edge_index(
-        torch.stack([source, torch.cat([row, rows])]), nodes.numel(), graph.num_cols
-    )
+    target = torch.cat([row, torch.arange(nodes.numel(), device=row.device)])
+    part, _ = CSR.from_edge_index(torch.stack([source, target]), nodes.numel(), graph.num_cols)
     root = (graph.in_degree + 1).float().rsqrt()
     return part, root[nodes][part.row] * root[part.col]
 

@@ -110,8 +110,8 @@ def sheaf_layers(
 
     Shapes: x (N, C, F), of_maps (L, P, 2 C F) or (L, P, 2 F), of_weights (L, 1, 2 C F), left
     (L, C, C), right (L, F, F), epsilon (L, C, 1) → (N, C, F).
-    Raises ValueError or TypeError on a wrong shape, device or dtype, and on a graph that has an
-    edge in one direction only.
+    Raises ValueError or TypeError on a wrong shape, device or dtype, on a graph that has an edge in
+    one direction only, and on of_weights beside diagonal maps or by_degree.
     """
     check.square(graph)
     check_symmetric(graph)
@@ -126,6 +126,8 @@ def sheaf_layers(
     check.beside("epsilon", epsilon, (layers, channels, 1), x)
     if of_weights is not None:
         check.beside("of_weights", of_weights, (layers, 1, whole), x)
+        if is_diagonal or by_degree:
+            raise ValueError("of_weights goes with Householder's maps alone, and has D follow")
     values = (x, of_maps, of_weights, left, right, epsilon)
     if not library.has_kernel("sheaf_layers", x):
         return _composed(graph, *values, rate, is_diagonal, by_degree)
@@ -179,20 +181,9 @@ def kept_shape(x: Tensor, entries: int, of_maps: Tensor, is_diagonal: bool) -> t
 
 
 def _fake(
-    rowptr: Tensor,
-    col: Tensor,
-    reverse: Tensor,
-    x: Tensor,
-    of_maps: Tensor,
-    of_weights: Tensor | None,
-    left: Tensor,
-    right: Tensor,
-    epsilon: Tensor,
-    seed: Tensor | None,
-    rate: float,
-    is_diagonal: bool,
-    by_degree: bool,
+    rowptr: Tensor, col: Tensor, reverse: Tensor, x: Tensor, of_maps: Tensor, *others: Any
 ) -> tuple[Tensor, Tensor]:
+    *_, is_diagonal, _ = others
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     return out, x.new_empty(kept_shape(x, col.size(0), of_maps, is_diagonal))
 
@@ -208,26 +199,11 @@ _LAYERS = library.define(
 )
 
 
-def _fake_backward(
-    grad: Tensor,
-    rowptr: Tensor,
-    col: Tensor,
-    reverse: Tensor,
-    x: Tensor,
-    of_maps: Tensor,
-    of_weights: Tensor | None,
-    left: Tensor,
-    right: Tensor,
-    epsilon: Tensor,
-    seed: Tensor | None,
-    kept: Tensor,
-    rate: float,
-    is_diagonal: bool,
-    by_degree: bool,
-) -> tuple[Tensor, ...]:
+def _fake_backward(grad: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    x, of_maps, of_weights, left, right, epsilon = given[3:9]
     weights = of_maps[:, :0] if of_weights is None else of_weights
-    given = (x, of_maps, weights, left, right, epsilon)
-    return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in given)
+    of = (x, of_maps, weights, left, right, epsilon)
+    return tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in of)
 
 
 _BACKWARD = library.define(

@@ -284,7 +284,7 @@ COLUMNS: tuple[Column | Callable[[Table], list[Column]], ...] = (
         order="descending",
         prints=False,
     ),
-    *map(_fact, ("own_code", "dirty", "other_data", "quirk")),
+    *map(_fact, ("own_code", "dirty", "other_data", "quirk", "other_products")),
     Column(
         key="device",
         head="device",

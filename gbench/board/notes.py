@@ -50,7 +50,8 @@ def is_best(row: Line) -> bool:
 
 def marks(row: Row) -> str:
     """One sign for each thing that a footnote has to say about the row."""
-    return f"{'¶' * row.own_code}{'*' * row.dirty}{'†' * row.other_data}{'‡' * row.quirk}"
+    data = f"{'†' * row.other_data}{'‡' * row.quirk}"
+    return f"{'¶' * row.own_code}{'*' * row.dirty}{data}{'∥' * row.other_products}"
 
 
 def footnotes(table: Table) -> list[str]:
@@ -75,6 +76,11 @@ def footnotes(table: Table) -> list[str]:
         notes.append("† at least one run saw other data than most of this table (fingerprint)")
     if any(row.quirk for row in rows):
         notes.append(f"‡ {_quirk_text(table)}")
+    if any(row.other_products for row in rows):
+        notes.append(
+            "∥ runs of this row multiplied dense layers in different ways, as processors choose "
+            "them: equal seeds need not give equal results (gbench compare)"
+        )
     if table.selection == "best-mean-epoch" and any(run.also for row in rows for run in row.runs):
         notes.append("metrics of trainer.also are of each run's last epoch, and not shown here")
     notes += worth_notes(table)

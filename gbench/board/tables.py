@@ -25,6 +25,7 @@ from gbench.board.statistics import (
 )
 from gbench.board.worth import AgainstFloor, Bar, Beyond, Worth
 from gbench.own_code.stated import has_own_code, judged_alike
+from gbench.records.dense_products import differing_products
 from gbench.records.record import RunRecord
 
 # what the name of a protocol says that selects on test data or repeats an error of published code
@@ -58,6 +59,7 @@ class Row:
     own_code: bool  # classes outside gbench: the user's own, or of an installed package
     dirty: bool  # a run came from a git tree with uncommitted changes
     other_data: bool  # a run saw another version of the dataset than most runs of the table
+    other_products: bool  # its runs multiplied in different ways: see records/dense_products.py
     quirk: bool  # the protocol selects on test data, or repeats an error of published code
     no_network: bool  # a floor: a method without a network
     runs: tuple[RunRecord, ...]  # by seed and fold
@@ -244,6 +246,7 @@ def _row(
         own_code=has_own_code(last.config),
         dirty=any(run.git is not None and run.git.get("dirty") is True for run in runs),
         other_data=any(run.fingerprint != usual for run in runs),
+        other_products=bool(differing_products(runs)),
         quirk=mean_epoch or any(word in last.split for word in _QUIRKS),
         no_network=last.is_floor,
         runs=tuple(runs),

@@ -86,7 +86,7 @@ model: Any = build_model(MODEL, dataset.spec).to(DEVICE)
 dataset = dataset.to(torch.device(DEVICE))
 
 # what an epoch trains on, and the rules of its steps
-source = build_source({"optim": OPTIM, "batching": {}}, dataset, model, cache_dir)
+source: Any = build_source({"optim": OPTIM, "batching": {}}, dataset, model, cache_dir)
 batches = TrainingBatches(
     dataset,
     source,

@@ -144,11 +144,7 @@ def _field(batch: Batch, targets: Tensor, num_layers: int) -> Field:
 
 def _rows(graph: CSR, nodes: Tensor) -> tuple[CSR, Tensor]:
     """Some rows of a graph, and which of its entries they have: T × M, (entries,)."""
-    count, start = graph.in_degree.index_select(0, nodes), graph.rowptr.index_select(0, nodes)
-    rows = torch.arange(nodes.numel(), device=nodes.device)
-    row = torch.repeat_interleave(rows, count)
-    before = count.cumsum(0) - count
-    entry = torch.arange(row.numel(), device=row.device) + (start - before).long()[row]
+    row, entry = graph.entries_of(nodes)
     ends = torch.stack([graph.col[entry].long(), row])
     part, order = CSR.from_edge_index(ends, nodes.numel(), graph.num_cols)
     return part, entry[order]

@@ -14,6 +14,7 @@ from gbench.own_code.stated import judged_alike
 from gbench.records import curves
 from gbench.records import folder as runfolder
 from gbench.records import record as records
+from gbench.records.dense_products import differing_products
 from gbench.records.record import RunRecord
 
 # Where a run lies and who watches it says nothing of the run.
@@ -68,7 +69,7 @@ class Comparison:
     settings: dict[str, list[Any]]  # dotted key; only those that differ
     figures: dict[str, list[Any]]  # of the records, all of them
     code: dict[str, list[Any]]  # of the user's own: digests by file, only those that differ
-    surroundings: dict[str, list[Any]]  # versions, git, device, dataset; only those that differ
+    surroundings: dict[str, list[Any]]  # versions, git, device, ...; only those that differ
     same_protocol: bool
 
 
@@ -83,6 +84,7 @@ def load(folder: Path) -> Run:
 def compare(runs: Sequence[Run]) -> Comparison:
     """Lay runs side by side."""
     finished = [run.record for run in runs]
+    there = [record for record in finished if record is not None]
     settings = [
         {k: v for k, v in flatten(run.config) if k.split(".")[0] not in _WITHOUT_MEANING}
         | ({} if record is None else {f"chosen.{k}": v for k, v in record.chosen.items()})
@@ -97,7 +99,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
         _differing(settings),
         figures if any(finished) else {},
         _differing([stated_parts(run.config.get("code", {})) for run in runs]),
-        _differing([_surroundings(record) for record in finished if record is not None]),
+        _differing([_surroundings(record) for record in there])
+        | {f"products of {of}": row for of, row in differing_products(there).items()},
         len({run.protocol for run in runs}) == 1,
     )
 

@@ -25,7 +25,7 @@ from gbench.errors import UserError
 from gbench.train.own_loss import hidden
 from gbench.train.own_method import own_method, place
 from gbench.train.scopes import Shadow
-from gbench.train.sources import Parts, Source, WholeGraph
+from gbench.train.sources import Batched, Source, WholeGraph
 
 _NOT_STATE = {"_parameters", "_buffers", "_modules", "training"}
 
@@ -39,13 +39,13 @@ class TrainingPart:
     """
 
     dataset: Dataset
-    source: Source
+    source: Batched
 
     @staticmethod
     def of(dataset: Dataset, source: Source) -> TrainingPart:
         """The training part of a dataset."""
-        if isinstance(source, Parts | Shadow):  # of a graph that is big, which is seen whole
-            source = WholeGraph()
+        if not isinstance(source, Batched) or isinstance(source, Shadow):
+            source = WholeGraph()  # a graph that is big, and cut for training, is seen whole
         return TrainingPart(shown_alone(dataset), source)
 
     @property

@@ -13,14 +13,14 @@ from gbench.data.big.scopes import batch_of, by_hops, by_ppr, remembered, scopes
 from gbench.data.transfer import Packed
 from gbench.errors import UserError
 from gbench.train.parts import ahead
-from gbench.train.sources import Share, Source
+from gbench.train.sources import Batched, Share
 
 if TYPE_CHECKING:
     from gbench.data.batch import Batch
     from gbench.data.dataset import Dataset
 
 
-class Shadow(Source):
+class Shadow(Batched):
     """`nodes_per_batch` nodes in a batch with a scope each: their answers are read at the roots.
 
     scope=ppr takes the `most_nodes` nodes that personalised PageRank ranks highest, scope=hops

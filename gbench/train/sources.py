@@ -47,7 +47,7 @@ class Share(NamedTuple):
 
 
 class Source(ABC):
-    """Batches to train on and to evaluate with."""
+    """Batches to train on."""
 
     row: ClassVar[str]  # what an answer has a row for
     is_one_batch: ClassVar[bool] = False  # the one graph, which has to fit on the device
@@ -69,15 +69,19 @@ class Source(ABC):
     def more_rows(self, dataset: Dataset) -> str:
         """What to change where a norm over a training batch gets a single row."""
 
+
+class Batched(Source):
+    """Batches that have all that their answers depend on: they are evaluated with as well."""
+
+    @abstractmethod
     def evaluation(
         self, dataset: Dataset, ids: Tensor, batch_size: int, limit: int = 0
     ) -> Iterator[Batch]:
         """The nodes, graphs or pairs `ids`, in order; of one graph they are in one batch."""
-        raise NotImplementedError(f"{type(self).__name__} are for training")
 
 
 @dataclass(frozen=True)
-class WholeGraph(Source):
+class WholeGraph(Batched):
     """One graph of labelled nodes: a step is an epoch."""
 
     row = "node"
@@ -109,7 +113,10 @@ class WholeGraph(Source):
 
 @dataclass(frozen=True)
 class Parts(Source):
-    """Parts of one graph that is too big to be trained on whole, each for some of its nodes."""
+    """Parts of one graph that is too big to be trained on whole, each for some of its nodes.
+
+    In evaluation an answer depends on more than a part: see layerwise.py.
+    """
 
     cutter: Cutter
     workers: int
@@ -141,7 +148,7 @@ class Parts(Source):
 
 
 @dataclass(frozen=True)
-class Drawn(Source):
+class Drawn(Batched):
     """Graphs or links in a fresh order each epoch, the last batch with those that are left.
 
     With `steps_per_epoch` an epoch is so many batches, each drawn anew from the whole split without

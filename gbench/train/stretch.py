@@ -26,6 +26,7 @@ from gbench.train.cuda_graph import Work
 from gbench.train.losses import loss_of
 from gbench.train.metrics import tensor_form
 from gbench.train.optimizer import decayed_squares
+from gbench.train.sources import WholeGraph
 from gbench.train.whole_step import changed, step
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Stretch:
         self.task, self.trainer, self.reads, self.record = task, trainer, reads, record
         self.optimizer, self.rates = trainer.optimizers[0], rates.tensor
         self.works: dict[bool, Work] = {}  # by whether an epoch is validated
+        assert isinstance(task.source, WholeGraph)
         (self.train_batch,) = task.source.evaluation(task.dataset, task.dataset.split.train, 0)
         (self.valid_batch,) = task.source.evaluation(task.dataset, task.part("valid"), 0)
         self.y = task.labels("valid")

@@ -1,4 +1,4 @@
-"""The LightningModule: a model, its dataset's loss, its optimizer, and one way to evaluate both."""
+"""A model and its dataset: the loss of a batch, and one way to evaluate."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from gbench.errors import UserError
 from gbench.kernels.seeds import of_one_draw
 from gbench.models.answers import (
-    anomalies_told,
     called,
     check_gradient,
     check_unchanged,
@@ -24,7 +22,6 @@ from gbench.models.answers import (
     lone_row,
     nan_answered,
 )
-from gbench.models.link_predictor import LinkPredictor
 from gbench.train.accumulation import Windows
 from gbench.train.fitting import fit
 from gbench.train.layerwise import predict, through_layers
@@ -32,11 +29,11 @@ from gbench.train.loader import TrainingBatches
 from gbench.train.losses import loss_at, loss_of
 from gbench.train.metrics import score
 from gbench.train.modes import Modes
-from gbench.train.optimizer import make_optimizer
+from gbench.train.optimization import Optimized
 from gbench.train.own_loss import OwnLoss
 from gbench.train.own_method import place
 from gbench.train.processes import gathered, mean_of_processes, process
-from gbench.train.sources import Parts, Source
+from gbench.train.sources import Batched, Parts, Source
 from gbench.train.undefined import told, undefined
 
 if TYPE_CHECKING:
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 512
 
 
-class Task(LightningModule):  # type: ignore[misc]
+class Task(Optimized):
     """One model on one dataset."""
 
     def __init__(
@@ -61,27 +58,22 @@ class Task(LightningModule):  # type: ignore[misc]
         limit: int,
         accumulate: int = 1,
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, optim, accumulate)
         self.dataset = dataset
-        self.optim = optim
         self.source = source
         self.seed = seed
         self.limit = limit
-        self.accumulate = accumulate
         self.epoch = 0  # epochs completed
-        self.position = 0  # batches completed in this epoch
         self.max_epochs = 0
         self.is_round_done = False  # its epochs were captured, and Lightning's loop has none to run
         self.has_begun = False  # a batch was trained on since the process began
         self.batches: TrainingBatches | None = None
-        self.windows = Windows(1, 1)
-        self.one: Tensor | None = None  # the gradient of a loss by itself
         self.is_resumed = False  # what the model fits is in the checkpoint
         self.own_loss = OwnLoss.of(model)
         self.terms: Tensor | None = None  # (T,), entries of the own loss, of the last batch
         # a model of the user's own may checkpoint, which is to say draw its seeds twice
-        self.is_packaged = all(_is_packaged(type(part)) for part in model.modules())
+        homes = {type(part).__module__.partition(".")[0] for part in model.modules()}
+        self.is_packaged = homes <= {"gbench", "torch"}
         self.modes = Modes(model, self.is_packaged)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -220,68 +212,6 @@ class Task(LightningModule):  # type: ignore[misc]
             return loss_of(self.dataset.card, logits, batch.y.index_select(0, batch.asked))
         return loss_at(self.dataset.card, logits, batch.y, batch.targets)
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a batch's share of its window. The loss that is shown is whole."""
-        length = self.windows.length(self.position)
-        loss = loss if length == 1 else loss / length
-        with anomalies_told(self.model) if torch.is_anomaly_enabled() else nullcontext():
-            loss.backward(self._one(loss))
-
-    def _one(self, loss: Tensor) -> Tensor | None:
-        """1 as the loss is, on a GPU, where backward() would launch a kernel to fill it anew.
-
-        On the CPU torch does that sooner than it compares the shapes, which imports sympy first.
-        """
-        if loss.is_cpu:
-            return None
-        if self.one is None or self.one.device != loss.device or self.one.dtype != loss.dtype:
-            self.one = torch.ones_like(loss)
-        return self.one
-
-    def optimizer_zero_grad(self, epoch: int, batch: int, optimizer: torch.optim.Optimizer) -> None:
-        """Where a window begins."""
-        if self.windows.begins(self.position):
-            optimizer.zero_grad()
-
-    def optimizer_step(self, epoch: int, batch: int, optimizer: Any, closure: Any = None) -> None:
-        """Where a window ends; before that, gradients are computed and stay on each device."""
-        if self.windows.ends(self.position):
-            super().optimizer_step(epoch, batch, optimizer, closure)
-            return
-        unshared = getattr(self.trainer.strategy.model, "no_sync", nullcontext)
-        with unshared():
-            closure()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """What the config's `optim` describes."""
-        # Lightning clips in mixed precision only if the optimizer does not unscale by itself.
-        mixed = str(self.trainer.precision).endswith("mixed")
-        is_half = str(self.trainer.precision).startswith("16")
-        fused = not is_half and not (mixed and self.trainer.gradient_clip_val)
-        made = make_optimizer(self.model, self.optim, fused=fused)
-        if made.defaults.get("fused") and mixed and self.trainer.gradient_clip_val:
-            raise UserError(
-                "optim.options.fused=true does not go with trainer.gradient_clip_val in mixed "
-                "precision: leave one of them out"
-            )
-        return made
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip all gradients as one, those of a link predictor part by part."""
-        by_value = gradient_clip_algorithm == "value"
-        if by_value or not gradient_clip_val or not isinstance(self.model, LinkPredictor):
-            super().configure_gradient_clipping(
-                optimizer, gradient_clip_val, gradient_clip_algorithm
-            )
-            return
-        for part in self.model.parts():
-            nn.utils.clip_grad_norm_(part, gradient_clip_val)
-
     def undefined(self, monitor: str, also: Sequence[str] = ()) -> list[str]:
         """A sentence for each part on which the metric, or one of `also`, has no value."""
         sentences = []
@@ -340,7 +270,8 @@ class Task(LightningModule):  # type: ignore[misc]
         self.modes.set(False)
         outputs, labels = [], []
         with context or nullcontext():
-            if isinstance(self.source, Parts):
+            if not isinstance(self.source, Batched):
+                assert isinstance(self.source, Parts)
                 pattern, store = self.source.cutter.pattern, self.dataset.store
                 answer = predict(self.model, store, pattern, ids, self.device, tick)
                 outputs.append(self._checked(answer, ids.numel()))
@@ -368,14 +299,7 @@ class Task(LightningModule):  # type: ignore[misc]
 
 def fits(num_bytes: int, device: torch.device) -> bool:
     """Whether so many bytes leave half of an accelerator's free memory to the training."""
-    if device.type != "cuda":
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return num_bytes <= free / 2
-
-
-def _is_packaged(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] in ("gbench", "torch")
+    return device.type != "cuda" or num_bytes <= torch.cuda.mem_get_info(device)[0] / 2
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ from gbench.data.batch import Batch
 from gbench.data.dataset import Dataset
 from gbench.models.link_predictor import LinkPredictor
 from gbench.models.needs import FIELDS, reads
-from gbench.train.sources import Source
+from gbench.train.sources import Batched, Source
 
 NAMES = ("edge_weight", "edge_attr", "x_numbers", "pairs")
 
@@ -69,8 +69,12 @@ def told(left: Sequence[str], name: str, dataset: Dataset) -> list[str]:
 def _read(model: nn.Module, dataset: Dataset, source: Source) -> set[str]:
     """Which of `NAMES` a model asks a batch for; all where it cannot answer, as training will say.
 
+    Nor of parts of a graph, which are not answered by batches.
+
     No random number is drawn that training would draw, and the model stays as it is.
     """
+    if not isinstance(source, Batched):
+        return {*NAMES}
     found: set[str] = set()
 
     class Watched(Batch):

@@ -95,6 +95,16 @@ def _number(seed: Tensor | None) -> int:
 
 
 @compiled
+def _room(x: Any, rowptr: Any, begin: int, end: int, heads: int) -> Any:
+    """Room for the entries of any block: rows' begins, nodes, scores, two more of these, draws."""
+    room = block_room(rowptr, begin, end, heads)
+    start, near = numpy.empty(room + 1, numpy.int64), numpy.empty(room, numpy.int64)
+    score, one = scratch(x, (room, heads)), scratch(x, (room, heads))
+    two, draws = scratch(x, (room, heads)), scratch(x, room * heads)
+    return start, near, score, one, two, draws
+
+
+@compiled
 def _forward(
     first: int,
     last: int,
@@ -114,10 +124,7 @@ def _forward(
     lanes, parts, groups = layout
     score_lanes, by_head = score_lanes
     heads = log_sum.shape[1]
-    room = block_room(rowptr, i, end, heads)
-    start, near = numpy.empty(room + 1, numpy.int64), numpy.empty(room, numpy.int64)
-    score, scale = scratch(x, (room, heads)), scratch(x, (room, heads))
-    weight, factor = scratch(x, (room, heads)), scratch(x, room * heads)
+    start, near, score, scale, weight, factor = _room(x, rowptr, i, end, heads)
     while i < end:
         stop = block_end(rowptr, i, end, heads)
         made = (start, near, score, factor)
@@ -155,10 +162,7 @@ def _row_walk(
     lanes, parts, groups = layout
     score_lanes, by_head = score_lanes
     heads = log_sum.shape[1]
-    room = block_room(rowptr, i, end, heads)
-    start, near = numpy.empty(room + 1, numpy.int64), numpy.empty(room, numpy.int64)
-    score, dot = scratch(x, (room, heads)), scratch(x, (room, heads))
-    alpha, factor = scratch(x, (room, heads)), scratch(x, room * heads)
+    start, near, score, dot, alpha, factor = _room(x, rowptr, i, end, heads)
     while i < end:
         stop, at = block_end(rowptr, i, end, heads), rowptr[i] + i
         made = (start, near, score, factor)

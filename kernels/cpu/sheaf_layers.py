@@ -25,7 +25,6 @@ from gbench.kernels.cpu.small_products import (
     said,
     times,
     to_speakers,
-    transposed_times,
 )
 from gbench.kernels.panel_width import panel_width
 from gbench.kernels.sheaf_layers import kept_shape
@@ -237,7 +236,7 @@ def _backward(
             lanes, rowptr, col, reverse, maps, weight, by_degree, blocks, sums, root,
             states[MIXED], above, of_map, of_weight,
         )  # fmt: skip
-        transposed_times(lanes, before, states[INNER], to_right[layer])
+        times(lanes, before.T, states[INNER], to_right[layer])
         times(lanes, before, right[layer], to_seen)
         of_channels(lanes, to_seen, states[SENT], to_left[layer])
         mix_channels(lanes, numpy.ascontiguousarray(left[layer].T), to_seen, to_sent)

@@ -39,28 +39,6 @@ def times(lanes: Any, a: Any, b: Any, out: Any) -> None:
 
 
 @compiled
-def transposed_times(lanes: Any, a: Any, b: Any, out: Any) -> None:
-    """Aᵀ B, two rows at a time. Shapes: a (N, K), b (N, F) → out (K, F)."""
-    count, depth = uint64(a.shape[0]), uint64(a.shape[1])
-    for column in range(0, b.shape[1], len(lanes)):
-        k = uint64(0)
-        while k + uint64(1) < depth:
-            one, two = zero(lanes, b), zero(lanes, b)
-            for i in range(count):
-                values = load(lanes, b, i, column)
-                one += values * a[i, k]
-                two += values * a[i, k + uint64(1)]
-            store(one, out, k, column)
-            store(two, out, k + uint64(1), column)
-            k += uint64(2)
-        if k < depth:
-            one = zero(lanes, b)
-            for i in range(count):
-                one += load(lanes, b, i, column) * a[i, k]
-            store(one, out, k, column)
-
-
-@compiled
 def mix_channels(lanes: Any, left: Any, x: Any, out: Any) -> None:
     """(I ⊗ left) x. Shapes: left (C, C), x (N · C, F) → out (N · C, F)."""
     channels = uint64(left.shape[0])

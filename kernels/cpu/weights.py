@@ -66,6 +66,17 @@ def block_room(rowptr: Any, begin: int, end: int, heads: int) -> int:
 
 
 @compiled
+def _span(lanes: Any, by_head: Any, rowptr: Any, shift: int, i: int, h: int, heads: int) -> Any:
+    """Where row i's scores of the heads from h on begin and end; and how many lanes count.
+
+    The last two numbers: of a vector that has one for each head, and of a vector of scores.
+    """
+    own = min(len(by_head), heads - h)
+    room = len(lanes) if len(by_head) == heads else own
+    return (rowptr[i] - shift) * heads + h, (rowptr[i + 1] - shift) * heads, own, room
+
+
+@compiled
 def weights_of(
     lanes: Any,
     by_head: Any,
@@ -84,13 +95,10 @@ def weights_of(
     log_sum begin with row `begin`. Shapes: score, factor and weight (n, H), scale (rows, H).
     """
     heads, shift = score.shape[1], rowptr[begin]
-    is_flat = len(by_head) == heads
-    step = len(lanes) if is_flat else heads
+    step = len(lanes) if len(by_head) == heads else heads
     for i in range(begin, end):
         for h in range(0, heads, len(by_head)):
-            start, stop = (rowptr[i] - shift) * heads + h, (rowptr[i + 1] - shift) * heads
-            own = min(len(by_head), heads - h)
-            room = len(lanes) if is_flat else own
+            start, stop, own, room = _span(lanes, by_head, rowptr, shift, i, h, heads)
             top = tile(lanes, first(by_head, scale, 0, 0, -math.inf))
             at = start
             while at < stop:
@@ -136,13 +144,10 @@ def slopes(
     without their factors: `weight` itself where there are no factors.
     """
     heads, shift = score.shape[1], rowptr[begin]
-    is_flat = len(by_head) == heads
-    step = len(lanes) if is_flat else heads
+    step = len(lanes) if len(by_head) == heads else heads
     for i in range(begin, end):
         for h in range(0, heads, len(by_head)):
-            start, stop = (rowptr[i] - shift) * heads + h, (rowptr[i + 1] - shift) * heads
-            own = min(len(by_head), heads - h)
-            room = len(lanes) if is_flat else own
+            start, stop, own, room = _span(lanes, by_head, rowptr, shift, i, h, heads)
             top = tile(lanes, first(by_head, log_sum, i * heads + h, own, 0.0))
             mean = tile(lanes, first(by_head, dot, 0, 0, 0.0))
             at = start

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gbench.board.notes import footnotes, marks
 from gbench.board.statistics import median, spread
 from gbench.board.tables import differing_settings, published_tables, rows
 
@@ -120,6 +121,28 @@ def test_dirty_trees_and_other_data_are_marked(make_record):
         ("other", False, True),
         ("no git", False, False),
     ]
+
+
+def test_runs_that_multiplied_in_different_ways_are_marked(make_record):
+    of, other = {"forward": "torch"}, {"forward": "convolution"}
+    ways = [
+        ("alike", {"20 to 30": of}, {"20 to 30": of}),
+        ("different", {"20 to 30": of}, {"20 to 30": other, "5 to 6": of}),
+        ("not known of both", {"20 to 30": of}, {}),
+    ]
+    records = [
+        make_record(identity=name, dense_products=products, seed=seed, test=0.5 - at / 10)
+        for at, (name, *both) in enumerate(ways)
+        for seed, products in enumerate(both)
+    ]
+    (table,) = rows(records)
+    assert [(row.identity, row.other_products) for row in table.rows] == [
+        ("alike", False),
+        ("different", True),
+        ("not known of both", False),
+    ]
+    assert [marks(row) for row in table.rows] == ["", "∥", ""]
+    assert any(note.startswith("∥") for note in footnotes(table))
 
 
 def test_only_settings_that_differ_are_shown(make_config):

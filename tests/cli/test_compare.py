@@ -115,3 +115,17 @@ def test_another_protocol_and_a_missing_curve_are_said(
 def test_one_run_is_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "A"]) == 2
     assert "give two to 26 runs" in capsys.readouterr().err
+
+
+def test_products_that_went_other_ways_are_told(
+    runs: tuple[RunRecord, RunRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = runs
+    alike, of = {"20 to 30": {"forward": "torch"}}, "500 to 16"
+    write(replace(a, dense_products={**alike, of: {"forward": "torch"}}, git=None), Path("runs/A"))
+    other = {**alike, of: {"forward": "convolution"}, "16 to 7": {"forward": "torch"}}
+    write(replace(b, dense_products=other), Path("runs/B"))
+    assert main(["compare", "A", "B", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["surroundings"]
+    assert told.pop("version of torch")
+    assert told == {f"products of {of}": ["forward torch", "forward convolution"]}

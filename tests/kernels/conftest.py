@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gbench.bench import measure
 from gbench.kernels import CSR
+from gbench.kernels.cpu import ways
 
 # Largest allowed error, as a part of the largest value: sums are float32 for both narrow types.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 1.2e-2}
@@ -130,3 +131,11 @@ def operation(request: pytest.FixtureRequest) -> Any:
 def operations() -> list[Any]:
     """All of them."""
     return OPERATIONS
+
+
+@pytest.fixture
+def fresh_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no dense layer had been met, by this process or another."""
+    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(ways, "_known", {})
+    monkeypatch.setattr(ways, "_used", {})

@@ -22,6 +22,17 @@ def test_rows_hold_in_neighbours_in_rising_order() -> None:
     )
 
 
+def test_the_entries_of_some_rows_come_in_the_order_of_the_rows(graph: CSR) -> None:
+    nodes = torch.randperm(graph.num_rows, generator=torch.Generator().manual_seed(0))[:9]
+    nodes = torch.cat([nodes, nodes[:1]])  # one of them twice
+    row, entry = graph.entries_of(nodes)
+    begins = graph.rowptr.tolist()
+    rows = [[*range(begins[node], begins[node + 1])] for node in nodes.tolist()]
+    assert entry.tolist() == [place for places in rows for place in places]
+    assert row.tolist() == [at for at, places in enumerate(rows) for _ in places]
+    assert row.dtype is entry.dtype is torch.int64
+
+
 def test_transpose_lists_receivers_and_where_each_entry_stands() -> None:
     graph, _ = CSR.from_edge_index(EDGES, 4)
     assert graph.rowptr_t.tolist() == [0, 2, 3, 5, 5]

@@ -177,6 +177,11 @@ def test_opcheck_shapes_and_sizes() -> None:
     wrong = [*inputs[:3], torch.ones(2, 3, 3), *inputs[4:]]
     with pytest.raises(ValueError, match=r"left has shape \(2, 3, 3\): it should be \(2, 2, 2\)"):
         sheaf_layers(graph, *wrong, rate=0.0, **flags)
+    for name in flags:
+        with pytest.raises(ValueError, match="of_weights goes with Householder's maps alone"):
+            of_maps = torch.ones(2, 2, 72) if name == "is_diagonal" else inputs[1]
+            given = (inputs[0], of_maps, *inputs[2:])
+            sheaf_layers(graph, *given, rate=0.0, **{**flags, name: True})
     one_way, _ = CSR.from_edge_index(torch.tensor([[0, 1], [1, 2]]), 8)
     with pytest.raises(ValueError, match="give every edge in both directions"):
         sheaf_layers(one_way, *inputs, rate=0.0, **flags)

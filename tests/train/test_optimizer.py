@@ -268,7 +268,7 @@ def test_a_checkpoint_from_before_groups_had_rates_goes_on(
             del group["initial_lr"]
         return made
 
-    monkeypatch.setattr("gbench.train.task.make_optimizer", without)
+    monkeypatch.setattr("gbench.train.optimization.make_optimizer", without)
     again, _ = run(*words, "optim.lr_every=1")
     assert (again.valid, again.test) == (whole.valid, whole.test)
 
