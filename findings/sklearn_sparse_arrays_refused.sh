@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scikit-learn 1.9.1 with scipy 1.17.1: a small sparse array made of integer coordinates is refused by half of the classifiers.
+# scikit-learn 1.9.1 with scipy 1.17.1: a small sparse array made of integer coordinates is refused by some classifiers and not by others.
 #
 # Coordinates come as 64-bit integers from NumPy and from PyTorch. SciPy's older coo_matrix narrows them to 32 bits where these suffice;
 # the newer coo_array, recommended in its place, keeps them, and so does all that is made of it. The documentation of each estimator asks
