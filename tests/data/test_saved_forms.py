@@ -230,6 +230,14 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: labelled(torch.arange(60) % 2),
         "y has 60 rows for 60 edges: gbench predicts nodes, graphs and links",
     ),
+    "edges without numbers first": (
+        lambda: [*many(), *many(edge_attr=torch.rand(6, 2))],
+        "graph 0 has no tensor edge_attr, but others have one",
+    ),
+    "one graph's label twice": (  # as ToUndirected leaves it where there is one edge
+        lambda: [*many(), labelled(torch.tensor([1, 1]), n=3)],
+        "graph 10 has 2 numbers in y, and graph 0 has 1",
+    ),
     "part": (lambda: Mine(many())[2:5], "holds a part of a dataset: save a list"),
 }  # fmt: skip
 
