@@ -105,6 +105,15 @@ class GraphStore:
     def num_edges(self) -> int:
         return self.col.numel()
 
+    @property
+    def num_loops(self) -> int:
+        """How many edges begin where they end."""
+        first_node, _, nodes, _ = self.ranges.to(self.device)
+        node = torch.arange(self.num_nodes, device=self.device)
+        node -= first_node.repeat_interleave(nodes, output_size=self.num_nodes)
+        row = node.repeat_interleave(self.in_degree, output_size=self.num_edges)
+        return int((self.col == row).sum())
+
     @cached_property
     def first_pair(self) -> Tensor:
         """Where each graph's pairs begin, and how many there are. Shapes: → (G + 1,) int64."""

@@ -48,6 +48,7 @@ class GATLayer(nn.Module):
     """
 
     edge: Tensor | None
+    loops_anew: ClassVar = True  # see gbench/train/unread.py
 
     def __init__(
         self,

@@ -39,6 +39,8 @@ class GATv2Layer(nn.Module):
     Shapes: x (M, in_dim) → (N, H · F).
     """
 
+    loops_anew: ClassVar = True  # see gbench/train/unread.py
+
     def __init__(
         self,
         in_dim: int,

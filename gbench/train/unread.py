@@ -30,9 +30,26 @@ NAMES = ("edge_weight", "edge_attr", "x_numbers", "pairs")
 def unread(model: nn.Module, name: str, dataset: Dataset, source: Source) -> list[str]:
     """What the user should know: no sentence where the model reads all that there is, and no more.
 
-    A model that looks along edges and against them (`directed`) is told of where that is the same.
+    Of a model that looks along edges and against them (`directed`) it is told where that is the
+    same, of one that makes self-loops anew (`loops_anew`) that those of the data go.
     """
-    return [*_unread(model, name, dataset, source), *_same_both_ways(model, name, dataset)]
+    return [
+        *_unread(model, name, dataset, source),
+        *_same_both_ways(model, name, dataset),
+        *_loops_anew(model, name, dataset),
+    ]
+
+
+def _loops_anew(model: nn.Module, name: str, dataset: Dataset) -> list[str]:
+    has_numbers = dataset.spec.edge_dim > 0 or dataset.spec.has_edge_weight
+    makes = any(getattr(part, "loops_anew", False) for part in model.modules())
+    count = dataset.store.num_loops if makes and has_numbers else 0
+    if not count:
+        return []
+    return [
+        f"model {name} gives each node a self-loop with the mean of what its in-coming edges have: "
+        f"weights and features of {dataset.card.name}'s own {count:,} self-loops are not used"
+    ]
 
 
 def _same_both_ways(model: nn.Module, name: str, dataset: Dataset) -> list[str]:

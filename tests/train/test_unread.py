@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from torch import Tensor, nn
 from gbench.config.compose import compose
 from gbench.contracts import tiny
 from gbench.data.batch import Batch
+from gbench.data.source import Graph
 from gbench.data.spec import DataCard
+from gbench.data.store import pack
+from gbench.models.gat import GATLayer
 from gbench.train.sources import Graphs, WholeGraph
-from gbench.train.unread import unread
+from gbench.train.unread import _loops_anew, unread
 
 CARD = DataCard.from_config(compose(["model=gcn", "data=csl"])["data"])
 GRAPHS = tiny.with_values(tiny.graphs(CARD, are_molecules=True))
@@ -67,6 +71,23 @@ def test_one_sentence_names_what_is_left(model: Own, left: list[str]) -> None:
     assert torch.equal(before[0], torch.get_rng_state()) and before[1] == random.getstate()
     assert np.array_equal(before[2], np.random.get_state()[1])  # noqa: NPY002
     assert model.training
+
+
+def test_self_loops_whose_numbers_are_made_anew_are_counted() -> None:
+    card = DataCard.from_config(compose(["model=gat", "data=csbm"])["data"])
+    made = tiny.nodes(card)
+    gat = nn.Sequential(GATLayer(3, 2, num_heads=1, averages=False, attention_dropout=0.0))
+    graph, _ = made.store.union()
+    loops = int((graph.row == graph.col).sum())
+    assert loops == made.store.num_loops and not unread(gat, "gat", made, WholeGraph())
+    ends = torch.cat([graph.edge_index, torch.tensor([[0, 3], [0, 3]])], 1)
+    given = Graph(
+        x=made.store.x, edge_index=ends, y=made.store.y, edge_weight=torch.ones(len(ends[0]))
+    )
+    store = pack([given], "node")
+    with_loops = replace(made, store=store, spec=store.told(made.spec))
+    (sentence,) = _loops_anew(gat, "gat", with_loops)
+    assert f"own {loops + 2} self-loops are not used" in sentence
 
 
 def test_nothing_is_told_of_data_without_them() -> None:
