@@ -238,11 +238,13 @@ def differentiate(
 
 
 def _with_lists(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """What `register_autograd` wants: a list of gradients for a list of tensors, of None here."""
+    """What `register_autograd` wants: for each list that was given a list as long, of None here."""
 
     def listed(ctx: Any, *grads: Any) -> Any:
-        found, needs = backward(ctx, *grads), ctx.needs_input_grad[0]
-        return ([None] * len(needs), *found[1:]) if isinstance(needs, list) else found
+        return tuple(
+            [None] * len(needs) if isinstance(needs, list) else grad
+            for grad, needs in zip(backward(ctx, *grads), ctx.needs_input_grad, strict=True)
+        )
 
     return listed
 
