@@ -108,7 +108,7 @@ def _shells(batch: Batch, targets: Tensor, hops: int) -> Shells:
         start = reach[-1] if reach else 0
         reach.append(start + newest.numel())
         place_of[newest] = torch.arange(start, reach[-1], device=newest.device)
-    beyond = place_of < 0
+    beyond = (place_of < 0).nonzero().view(-1)
     place_of[beyond] = torch.arange(reach[-1], batch.num_nodes, device=newest.device)
     seen = _alone(batch)
     seen.graph, _ = CSR.from_edge_index(place_of[batch.graph.edge_index], batch.num_nodes)
