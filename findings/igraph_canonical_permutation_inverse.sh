@@ -11,10 +11,10 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-for version in 0.11.9 1.0.0; do
-    "${PYTHON:-python3}" -m venv "$folder/$version"
-    "$folder/$version/bin/python" -m pip install --quiet "igraph==$version"
-    "$folder/$version/bin/python" -W error - <<'PY'
+for pin in igraph==0.11.9 igraph==1.0.0; do
+    "${PYTHON:-python3}" -m venv "$folder/$pin"
+    "$folder/$pin/bin/python" -m pip install --quiet "$pin"
+    "$folder/$pin/bin/python" -W error - <<'PY'
 from itertools import permutations
 
 import igraph
