@@ -84,8 +84,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.save_for_backward(*output[1:])
 
 
-def _backward(ctx: Any, grad: Tensor, *_: Tensor) -> Any:
-    return _BACKWARD(grad, *ctx.saved_tensors)
+def _backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Any, ...]:
+    return (_BACKWARD(grad, *ctx.saved_tensors),)
 
 
 library.differentiate("inverse_sqrt", _save, _backward)

@@ -241,9 +241,12 @@ def _with_lists(backward: Callable[..., Any]) -> Callable[..., Any]:
     """What `register_autograd` wants: for each list that was given a list as long, of None here."""
 
     def listed(ctx: Any, *grads: Any) -> Any:
+        found = backward(ctx, *grads)
+        if not isinstance(found, tuple):  # once_differentiable unpacks a single gradient
+            found = (found,)
         return tuple(
             [None] * len(needs) if isinstance(needs, list) else grad
-            for grad, needs in zip(backward(ctx, *grads), ctx.needs_input_grad, strict=True)
+            for grad, needs in zip(found, ctx.needs_input_grad, strict=True)
         )
 
     return listed
