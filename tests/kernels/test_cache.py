@@ -28,6 +28,8 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(cache, "HERE", folder)
     monkeypatch.setattr(cache, "PACKAGE", folder.parents[1])
+    # Python takes a file of the same size and date for the one that it has compiled
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     forget()
     yield folder
     forget()
