@@ -2,8 +2,8 @@
 
 On a GPU it is what PyTorch allocated there. On the CPU it is the resident memory of this process:
 Linux keeps its highest value and lets the process set that back to what is resident now, which is
-done where a phase begins. Where the system refuses, and on macOS, the peak of the whole process is
-all that there is.
+done where a phase begins, after what the one before has freed is given back. Where the system
+refuses, and on macOS, the peak of the whole process is all that there is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
+
+from gbench import heap
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +69,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self._gpu)
         elif self._is_told:
             peak = resident_peak_mib()
+            heap.give_back()
             self._is_told = can_reset()
         self._mib[self._phase] = max(peak, self._mib.get(self._phase, peak))
 

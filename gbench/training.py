@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gbench import environment
+from gbench import environment, heap
 from gbench.build import build_task
 from gbench.config.compose import Config
 from gbench.config.floors import is_floor
@@ -92,6 +92,7 @@ def train(
         advised(folder),
         matmul_precision(settings),
         as_fed(task),
+        heap.kept(),
         mirrored(loggers, config) as mirror,
     ):
         if (folder / RECORD).exists():  # another process finished it since the caller looked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gbench import build
+from gbench import build, heap
 from gbench.data.dataset import Dataset
 from gbench.errors import UserError
 from gbench.peak_memory import can_reset
@@ -322,6 +323,24 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     assert curve(folder) == first
     _, folder = run(*GRAPH, "seed=1")
     assert curve(folder) != first
+
+
+def test_what_a_step_frees_is_kept_while_a_run_trains(run: Any, monkeypatch: Any) -> None:
+    events = []
+
+    @contextmanager
+    def kept() -> Any:
+        events.append("begins")
+        yield
+        events.append("ends")
+
+    stepped = PlainSteps.run
+    monkeypatch.setattr(heap, "kept", kept)
+    monkeypatch.setattr(
+        PlainSteps, "run", lambda *given: (events.append("step"), stepped(*given))[1]
+    )
+    run(*NODE, "trainer.max_epochs=2")
+    assert events == ["begins", "step", "step", "ends"]
 
 
 def test_a_diverging_run_ends_with_advice(run: Any) -> None:
