@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from gbench.heap import LARGEST, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, TRIMMED
-
 Call = Callable[[], object]
 Samples = list[float]
 
 SAMPLE_SECONDS = 0.005  # a sample repeats its call until it takes this long
 MAX_ROUNDS = 101
 RESAMPLES = 2000
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 SMALLEST_ARRAY = 1 << 16  # bytes; what is smaller may come from anywhere
 
 
@@ -263,8 +262,8 @@ def _nothing_reused() -> Iterator[None]:
     finally:
         for filling in fillings:
             libc.free(filling)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
-        libc.mallopt(M_TRIM_THRESHOLD, TRIMMED)
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 25)
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 26)
 
 
 _MALLINFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
