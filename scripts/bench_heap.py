@@ -14,10 +14,12 @@ import time
 from statistics import median
 
 import torch
+from torch import Tensor
 
 from gbench import heap
 from gbench.build import build_task
 from gbench.config.compose import compose
+from gbench.data.batch import Batch
 from gbench.quiet import silence
 from gbench.train.accumulation import Windows
 from gbench.train.loader import TrainingBatches
@@ -57,10 +59,14 @@ def main() -> None:
         """CPU seconds and pages."""
         began, pages = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for batch in batches:
-            loss = task.training_step(batch, 0)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+
+            def closure(batch: Batch = batch) -> Tensor:
+                optimizer.zero_grad()
+                loss = task.training_step(batch, 0)
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
         pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - pages
         return time.process_time() - began, pages
 
