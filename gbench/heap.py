@@ -20,7 +20,7 @@ from functools import cache
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LARGEST = 1 << 25  # the highest M_MMAP_THRESHOLD that glibc takes
 TRIMMED = 2 * LARGEST  # where its own rule arrives when arrays as large come and go
-NEVER = (1 << 31) - 1
+NEVER = (1 << 31) - 1  # the highest int
 SAID = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_")
 
 

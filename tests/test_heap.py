@@ -58,7 +58,7 @@ def test_steps_take_no_page_of_the_system_that_they_had_before() -> None:
     assert within < 0.05 * size  # pages that the system filled with zeros in a step
     assert held > 0.9 * size
     assert max(given_back, after) < 0.1 * size
-    assert outside > 0.5 * size
+    assert outside > 5 * (within + 1)  # few of them where the system's pages are huge
 
 
 @LINUX
